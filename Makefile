@@ -1,0 +1,38 @@
+# make study: the study on the built-in corpora   make test: the tests   make lab: JupyterLab on the notebooks
+PYTHON  ?= python3
+PROFILE ?= quick
+VENV    := .venv
+RUN     := $(VENV)/bin/python
+READY   := $(VENV)/.installed
+
+.PHONY: study test lab bench reports pairs clean
+
+# torch first, by the version whose Linux wheel is a CPU build where one is offered: newer ones bring CUDA along.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "audiotl needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check "torch==2.13.0" "torchaudio==2.11.0"
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	touch $@
+
+study: $(READY)
+	$(RUN) -m audiotl report --profile $(PROFILE)
+
+test: $(READY)
+	$(RUN) -m ruff check audiotl tests
+	$(RUN) -m pytest
+
+lab: $(READY) pairs
+	$(RUN) -m jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
+
+bench: $(READY)
+	$(RUN) -m audiotl bench
+
+reports: $(READY)
+	$(RUN) -m audiotl report --profile full --out reports/real --resume
+
+pairs: $(READY)
+	$(RUN) -m jupytext --sync notebooks/[0-9]*.py
+
+clean:
+	rm -rf $(VENV) *.egg-info reports/smoke reports/quick

@@ -1,0 +1,96 @@
+"""From a file to samples: decode (soundfile), mix to mono, resample (soxr), fit to a length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from audiotl import AudiotlError
+
+MAX_DURATION = 600.0
+"""Seconds read at most when no duration is asked for: a lying header cannot fill the memory."""
+
+
+class AudioError(AudiotlError):
+    """A file that cannot be used as sound; names the file and the cause."""
+
+
+def load(path: str | Path, sample_rate: int, duration: float | None = None) -> np.ndarray:
+    """Decode one file to mono at a sample rate.
+
+    Args:
+        path: any format that libsndfile reads (wav, flac, ogg, mp3, ...).
+        sample_rate: wanted rate in Hz.
+        duration: read at most this many seconds from the start; None reads up to `MAX_DURATION`.
+
+    Returns:
+        float32 samples, shape ``(n,)``, n >= 1; full scale is 1.
+
+    Raises:
+        AudioError: missing, empty, unreadable or non-finite sound.
+    """
+    path = Path(path)
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            rate, wanted = file.samplerate, int(np.ceil((duration or MAX_DURATION) * file.samplerate))
+            samples = _read(file, wanted)
+    except FileNotFoundError:
+        raise AudioError(f"{path} is not there; check the path.") from None
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError, MemoryError) as error:
+        if not path.exists():
+            raise AudioError(f"{path} is not there; check the path.") from None
+        cause = "it is empty" if path.is_file() and path.stat().st_size == 0 else _plain(error)
+        raise AudioError(f"{path} cannot be decoded ({cause}); replace or remove it.") from None
+    if len(samples) == 0:
+        raise AudioError(f"{path} holds no samples; replace or remove it.")
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    if not np.isfinite(mono).all():
+        raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); replace or remove it.")
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate)
+        if len(mono) == 0:
+            raise AudioError(f"{path} is too short to resample ({len(samples)} samples); replace or remove it.")
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def _read(file: soundfile.SoundFile, wanted: int, block: int = 1 << 18) -> np.ndarray:
+    # Block by block, because a damaged header may promise hours that are not there.
+    parts, left = [], wanted
+    while left > 0:
+        part = file.read(min(block, left), dtype="float32", always_2d=True)
+        if len(part) == 0:
+            break
+        parts.append(part)
+        left -= len(part)
+    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+
+def _plain(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
+    return text.strip().rstrip(".")
+
+
+def fit(samples: np.ndarray, length: int, how: str = "repeat") -> np.ndarray:
+    """Cut or fill to exactly `length` samples.
+
+    Args:
+        samples: shape ``(n,)``, n >= 1.
+        length: wanted number of samples.
+        how: ``"repeat"`` tiles the clip (Choi et al. 2017, section 3), ``"pad"`` puts silence on both sides.
+
+    >>> fit(np.array([1., 2., 3.]), 5).tolist()
+    [1.0, 2.0, 3.0, 1.0, 2.0]
+    >>> fit(np.array([1., 2., 3.]), 5, "pad").tolist()
+    [0.0, 1.0, 2.0, 3.0, 0.0]
+    """
+    if len(samples) >= length:
+        return samples[:length]
+    if how == "repeat":
+        return np.tile(samples, -(-length // len(samples)))[:length]
+    if how == "pad":
+        before = (length - len(samples)) // 2
+        return np.pad(samples, (before, length - len(samples) - before))
+    raise ValueError(f"how must be 'repeat' or 'pad', not {how!r}")

@@ -1,0 +1,56 @@
+"""Benchmarks: every row a ratio against a named alternative, measured in the same run, with a check of the result.
+
+A row is ``{name, ours_s, peer, peer_s, ratio, threads, check}``; times are medians in seconds. Each module here has
+functions called ``bench_...`` that return a list of rows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+COLUMNS = ("name", "ours_s", "peer", "peer_s", "ratio", "threads", "check")
+
+
+def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
+    """Median wall time of a few runs."""
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return sorted(times)[len(times) // 2]
+
+
+def run(out: Path, only: str = "") -> list[dict]:
+    """Run the benchmarks whose function name contains `only`; write ``bench.json`` and ``bench.md`` into `out`."""
+    rows: list[dict] = []
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
+        room = importlib.import_module(f"{__name__}.{module.name}")
+        for name in sorted(name for name in vars(room) if name.startswith("bench_") and only in name):
+            print(f"{module.name}.{name} ...", flush=True)
+            for row in getattr(room, name)():
+                print(f"    {row['name']}: {row['ratio']:.1f} times {row['peer']} ({row['check']})", flush=True)
+                rows.append({column: row[column] for column in COLUMNS})
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (out / "bench.md").write_text(markdown(rows))
+    return rows
+
+
+def markdown(rows: list[dict]) -> str:
+    """The rows as a table, with the machine they were measured on."""
+    lines = ["# Benchmarks", "",
+             "Each row compares two ways of doing the same work in one run; quote the ratio, not the seconds.", "",
+             f"Machine: {platform.system()} {platform.machine()}, {os.cpu_count()} cores. "
+             f"Python {platform.python_version()}.", "",
+             "| work | ours (s) | against | theirs (s) | ratio | threads | same result? |", "| --- " * 7 + "|"]
+    lines += [f"| {r['name']} | {r['ours_s']:.3g} | {r['peer']} | {r['peer_s']:.3g} | {r['ratio']:.1f} | "
+              f"{r['threads']} | {r['check']} |" for r in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,100 @@
+"""Front ends and embedding against the obvious loop, and against decoding alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+import librosa
+import numpy as np
+import torch
+
+from audiotl import audio, datasets
+from audiotl.benchmarks import median_seconds
+from audiotl.embedding import embed
+from audiotl.features import features
+from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
+from audiotl.models import ConvNet5
+
+
+def bench_mfcc_statistics(clips: int = 200, seconds: float = 4.0) -> list[dict]:
+    """MFCC statistics of a batch against a loop over ``librosa.feature.mfcc``, at one thread and at two."""
+    waves = np.random.default_rng(0).standard_normal((clips, round(16_000 * seconds))).astype(np.float32)
+    front = MFCCStatistics()
+
+    def ours() -> np.ndarray:
+        with torch.inference_mode():
+            return np.concatenate([front(torch.from_numpy(waves[i:i + 64])).numpy() for i in range(0, clips, 64)])
+
+    def theirs() -> np.ndarray:
+        out = []
+        for wave in waves:
+            series = [librosa.feature.mfcc(y=wave, sr=16_000, n_mfcc=20)]
+            series += [np.diff(series[0]), np.diff(series[0], 2)]
+            out.append(np.concatenate([s.mean(1) for s in series] + [s.std(1) for s in series]))
+        return np.array(out)
+
+    rows, before = [], torch.get_num_threads()
+    theirs()  # librosa compiles on its first call
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        from threadpoolctl import threadpool_limits
+        with threadpool_limits(threads):
+            worst = float(np.abs(ours() - theirs()).max())
+            a, b = median_seconds(ours), median_seconds(theirs)
+        rows.append({"name": f"MFCC statistics of {clips} clips of {seconds:g} s", "ours_s": a,
+                     "peer": "librosa.feature.mfcc in a loop", "peer_s": b, "ratio": b / a, "threads": threads,
+                     "check": f"largest difference {worst:.1e}"})
+    torch.set_num_threads(before)
+    return rows
+
+
+def bench_embedding(clips: int = 500) -> list[dict]:
+    """All taps of real clips, end to end, against the obvious script and against decoding alone."""
+    root = datasets.data_root()
+    if root is None:
+        print("    no recordings (AUDIOTL_DATA): left out")
+        return []
+    corpus = datasets.load("esc50", root).subset(np.arange(clips))
+    model, settings = ConvNet5(10).eval(), Settings()
+    before, threads = torch.get_num_threads(), min(2, os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    samples = round(corpus.duration * settings.sample_rate)
+
+    def ours() -> np.ndarray:
+        kept = os.environ.get("AUDIOTL_CACHE")
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["AUDIOTL_CACHE"] = folder
+            try:
+                return np.concatenate(list(embed(model, features(corpus, progress=False), progress=False).values()), 1)
+            finally:
+                os.environ.pop("AUDIOTL_CACHE") if kept is None else os.environ.update(AUDIOTL_CACHE=kept)
+
+    def theirs() -> np.ndarray:
+        out = []
+        with torch.inference_mode():
+            for path in corpus.clips["path"]:
+                wave, _ = librosa.load(path, sr=settings.sample_rate, duration=corpus.duration)
+                wave = audio.fit(wave, samples)
+                mel = librosa.feature.melspectrogram(y=wave, sr=settings.sample_rate, n_fft=settings.n_fft,
+                                                     hop_length=settings.hop, n_mels=settings.n_bands)
+                x = torch.from_numpy(librosa.power_to_db(mel, ref=np.max).astype(np.float32))[None, None]
+                out.append(np.concatenate([model.taps(x)[name][0].numpy() for name in model.tap_names]))
+        return np.array(out)
+
+    def decoding() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda path: audio.load(path, settings.sample_rate, corpus.duration), corpus.clips["path"]))
+
+    LogSpectrogram(settings)(torch.zeros(1, 16_000))
+    a, b = ours(), theirs()
+    likeness = min(np.corrcoef(a[:, k], b[:, k])[0, 1] for k in range(a.shape[1]) if b[:, k].std() > 1e-4)
+    check = f"smallest correlation of a column {likeness:.5f}"
+    mine, script, floor = median_seconds(ours), median_seconds(theirs, 1), median_seconds(decoding)
+    torch.set_num_threads(before)
+    name = f"all taps of {clips} ESC-50 clips, from files"
+    return [{"name": name, "ours_s": mine, "peer": "one clip, one tap at a time with librosa", "peer_s": script,
+             "ratio": script / mine, "threads": threads, "check": check},
+            {"name": name, "ours_s": mine, "peer": "decoding alone (the floor)", "peer_s": floor, "ratio": floor / mine,
+             "threads": threads, "check": "not the same work: 1.0 would be the floor"}]

@@ -1,0 +1,164 @@
+"""Content-keyed storage on disk: entries appear whole or not at all, are checked on reading, and may be deleted.
+
+An entry is a folder ``<root>/<step>/<key>/`` whose ``manifest.json`` lists every file with its size and
+CRC-32. It is written under a temporary name and renamed when complete, so a reader (or a second process)
+never sees half of it. An entry that fails its check is removed, with a warning, and made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiotl import AudiotlError
+
+
+def cache_root() -> Path:
+    """The cache folder: ``AUDIOTL_CACHE``, else the user's cache folder."""
+    if os.environ.get("AUDIOTL_CACHE"):
+        return Path(os.environ["AUDIOTL_CACHE"]).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "audiotl"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiotl"
+
+
+def key_of(*parts: Any) -> str:
+    """A short stable key of anything JSON can write (numbers, strings, lists, dicts).
+
+    >>> key_of("logmel", {"n_mels": 64}) == key_of("logmel", {"n_mels": 64})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def crc32(path: Path) -> int:
+    """CRC-32 of a file, read in blocks of 4 MiB."""
+    value = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def fingerprint(paths: Iterable[str | Path]) -> str:
+    """One digest for the bytes of many files, in order.
+
+    Bytes are read once: digests are remembered by path, size and modification time, so that asking again
+    costs one ``stat`` a file.
+    """
+    paths = [Path(p) for p in paths]
+    folder = os.path.commonpath([str(p.parent.absolute()) for p in paths]) if paths else ""
+    index_path = cache_root() / "digests" / f"{key_of(folder)}.json"
+    known: dict[str, list] = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(index_path.read_text())
+    total, changed = hashlib.sha256(), False
+    for path in paths:
+        name = str(path.absolute())
+        try:
+            stat = path.stat()
+            mark = [stat.st_size, stat.st_mtime_ns]
+            if known.get(name, [None, None])[:2] != mark:
+                known[name] = [*mark, hashlib.sha256(path.read_bytes()).hexdigest()]
+                changed = True
+            total.update(known[name][2].encode())
+        except OSError:
+            total.update(b"unreadable " + path.name.encode())
+    if changed:
+        with writing(index_path) as temporary:
+            temporary.write_text(json.dumps(known))
+    return total.hexdigest()[:20]
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when not.
+
+    Raises:
+        AudiotlError: the disk is full (what was complete before stays).
+    """
+    with _explain_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def find(step: str, key: str) -> Path | None:
+    """The folder of a complete, undamaged entry, or None."""
+    folder = cache_root() / step / key
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        manifest = {"?": [0, 0]}
+    for name, (size, crc) in manifest.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size or crc32(path) != crc:
+            warnings.warn(f"Cache entry {folder} is damaged ({name}); it is made again.", stacklevel=2)
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+    return folder
+
+
+@contextlib.contextmanager
+def making(step: str, key: str) -> Iterator[Path]:
+    """An empty folder to fill; when the block ends well it becomes the entry, else it is removed.
+
+    If another process finished the same entry meanwhile, theirs stays.
+    """
+    home = cache_root() / step
+    with _explain_full_disk(home):
+        home.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=home, prefix=f".{key}."))
+        try:
+            yield temporary
+            files = sorted(p for p in temporary.rglob("*") if p.is_file())
+            manifest = {p.relative_to(temporary).as_posix(): [p.stat().st_size, crc32(p)] for p in files}
+            (temporary / "manifest.json").write_text(json.dumps(manifest))
+            with contextlib.suppress(OSError):
+                os.rename(temporary, home / key)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explain_full_disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise AudiotlError(f"No space left on the disk of {path}; free some, or set AUDIOTL_CACHE to a "
+                           "folder on another disk: everything completed so far is kept.") from error
+
+
+def drop(folder: Path) -> None:
+    """Remove an entry's folder, whether or not it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def array_key(array: np.ndarray) -> str:
+    """A digest of an array's bytes, shape and type."""
+    array = np.ascontiguousarray(array)
+    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()[:20]

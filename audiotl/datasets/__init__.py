@@ -1,0 +1,107 @@
+"""Corpora by name, each the same `Corpus` whatever the layout on disk.
+
+>>> names()[:3]
+['environment', 'speech', 'music']
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from audiotl import AudiotlError
+from audiotl.datasets.corpus import Corpus, LeakError, check_split
+
+__all__ = ["Corpus", "LeakError", "check_split", "data_root", "load", "names", "related", "shared"]
+
+BUILTIN = ("environment", "speech", "music")
+
+
+def data_root(root: str | Path | None = None) -> Path | None:
+    """The folder of real recordings: `root`, else ``AUDIOTL_DATA``, else None.
+
+    Raises:
+        AudiotlError: the folder is not there.
+    """
+    given = root or os.environ.get("AUDIOTL_DATA") or None
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        raise AudiotlError(f"The data folder {given} is not there; check --data or AUDIOTL_DATA.")
+    return path
+
+
+def _readers() -> dict[str, Callable[[Path], Corpus]]:
+    from audiotl.datasets import esc50, folder, fsdd, gtzan, philharmonia, speech_commands, urbansound8k
+
+    return {
+        "urbansound8k": urbansound8k.read,
+        "esc50": esc50.read,
+        "esc10": lambda root: esc50.read(root, esc10=True),
+        "speech_commands": speech_commands.read,
+        "speech_commands_10": lambda root: speech_commands.read(root, words=speech_commands.TEN_WORDS),
+        "fsdd": fsdd.read,
+        "gtzan": gtzan.read,
+        "philharmonia": philharmonia.read,
+        "philharmonia_tags": lambda root: philharmonia.read(root, tags=True),
+        "folder": folder.read,
+        "manifest": folder.read_manifest,
+    }
+
+
+def names() -> list[str]:
+    """Every corpus that `load` knows; ``folder`` and ``manifest`` read the user's own sounds."""
+    return [*BUILTIN, "music_family", *_readers()]
+
+
+def load(name: str, root: str | Path | None = None, size: str = "quick", seed: int = 0) -> Corpus:
+    """One corpus by name.
+
+    Args:
+        name: see `names`; a name with a suffix ``.csv`` or a folder's path is read as the user's own.
+        root: folder that holds the corpora (``AUDIOTL_DATA`` if not given); for ``folder`` the folder of
+            class folders itself, for ``manifest`` the CSV file or the folder of ``manifest.csv``.
+        size, seed: of the built-in corpora (``quick`` or ``smoke``).
+
+    Raises:
+        AudiotlError: unknown name, no data folder, or a layout that is not the corpus's.
+    """
+    from audiotl.datasets import builtin
+
+    if name in BUILTIN:
+        return builtin.load(name, size=size, seed=seed)
+    if name == "music_family":
+        return builtin.family_view(builtin.load("music", size=size, seed=seed))
+    readers = _readers()
+    if name not in readers:
+        raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
+    if name == "manifest" and root and Path(root).is_file():
+        return readers[name](Path(root))
+    where = data_root(root)
+    if where is None:
+        raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; give --data or set AUDIOTL_DATA.")
+    corpus = readers[name](where)
+    if len(corpus) == 0:
+        raise AudiotlError(f"{name} has no audio under {where}; fetch it, or point --data elsewhere.")
+    return corpus
+
+
+def shared(source: Corpus, target: Corpus) -> np.ndarray:
+    """Which clips of `source` come from a recording that also occurs in `target`; a mask ``(len(source),)``.
+
+    Recordings are matched by file, and by group where two corpora number them alike: UrbanSound8K and ESC-50
+    both carry Freesound identifiers.
+    """
+    same = np.isin(source.clips["path"], target.clips["path"])
+    if source.name != target.name and {source.name, target.name} <= {"urbansound8k", "esc50", "esc10"}:
+        same |= np.isin(source.groups, target.groups)
+    return same
+
+
+def related(source: Corpus, target: Corpus) -> bool:
+    """Whether the two are views of one corpus (some file is in both), so that neither can be the other's source."""
+    return bool(np.isin(source.clips["path"], target.clips["path"]).any())

@@ -1,0 +1,181 @@
+"""The one shape that every corpus has: a table of clips, class names and group-safe splits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audiotl import AudiotlError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+
+class LeakError(AudiotlError):
+    """A split has one group (recording, speaker, note) on both sides."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Clips, their labels, and how they may be split.
+
+    Args:
+        name: short name, as ``datasets.load`` takes it.
+        clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; several tags
+            are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no official fold)
+            and ``group`` (str: clips of one group share a recording, a speaker or a note).
+        classes: class or tag names in target order.
+        duration: length in seconds to which clips are fitted.
+        multilabel: whether a clip carries several tags.
+        synthetic: whether the sound was made by this package; said wherever a number is shown.
+        listed: rows in the corpus's own table, with or without audio; ``listed - len(corpus)`` are missing.
+        note: one sentence for the reports: source, licence, traps.
+        drop_shared: the official folds are known to cut a few groups; the training clips of such a group are
+            left out when its other clips are tested. Without it such folds are refused.
+    """
+
+    name: str
+    clips: pd.DataFrame
+    classes: tuple[str, ...]
+    duration: float
+    multilabel: bool = False
+    synthetic: bool = False
+    listed: int = 0
+    note: str = ""
+    drop_shared: bool = False
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Group of each clip, shape ``(n,)``."""
+        return self.clips["group"].to_numpy(dtype=str)
+
+    def targets(self) -> np.ndarray:
+        """Class indices ``(n,)`` int64, or for tags a 0/1 matrix ``(n, n_classes)`` float32."""
+        position = {name: i for i, name in enumerate(self.classes)}
+        if not self.multilabel:
+            return np.array([position[label] for label in self.clips["label"]], dtype=np.int64)
+        out = np.zeros((len(self), len(self.classes)), dtype=np.float32)
+        for row, tags in enumerate(self.clips["label"]):
+            out[row, [position[tag] for tag in split_tags(tags)]] = 1.0
+        return out
+
+    def subset(self, rows: Sequence[int] | np.ndarray) -> Corpus:
+        """The same corpus with only these rows (positions or a boolean mask)."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return dataclasses.replace(self, clips=self.clips.iloc[rows].reset_index(drop=True), listed=len(rows))
+
+    def only(self, classes: Sequence[str], per_class: int | None = None, seed: int = 0) -> Corpus:
+        """The clips of some classes, at most `per_class` of each (a seeded draw)."""
+        unknown = sorted(set(classes) - set(self.classes))
+        if unknown:
+            raise AudiotlError(
+                f"{self.name} has no class {unknown[0]!r}; choose among {', '.join(self.classes)}.")
+        rng = np.random.default_rng(seed)
+        labels = self.clips["label"].to_numpy()
+        rows = []
+        for name in classes:
+            here = np.flatnonzero(labels == name)
+            if per_class is not None and len(here) > per_class:
+                here = rng.choice(here, per_class, replace=False)
+            rows.append(here)
+        kept = self.subset(np.sort(np.concatenate(rows)))
+        return dataclasses.replace(kept, classes=tuple(classes))
+
+    def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Train and test rows of each fold: the official folds, else group-safe folds of our own.
+
+        Without official folds whole groups are dealt to `n_folds` folds, largest first, each to the fold
+        that then stays best balanced over classes; a seeded order breaks ties.
+
+        Raises:
+            LeakError: an official fold cuts a group in two.
+            AudiotlError: fewer groups than folds.
+        """
+        folds = self.clips["fold"].to_numpy()
+        if (folds < 0).any():
+            folds = deal_groups(self.groups, self.targets(), n_folds, seed, self.name)
+        out = []
+        for fold in np.unique(folds):
+            train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            if self.drop_shared:
+                train = train[~np.isin(self.groups[train], self.groups[test])]
+            check_split(self.groups, train, test, where=f"fold {fold} of {self.name}")
+            out.append((train, test))
+        if len(out) < 2:
+            raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: add folds or groups.")
+        return out
+
+    def describe(self) -> str:
+        """One line for progress and reports: clips, classes, groups, what is missing."""
+        missing = self.listed - len(self)
+        gap = f" ({missing:,} of {self.listed:,} listed clips have no audio here)" if missing > 0 else ""
+        made = " (synthetic)" if self.synthetic else ""
+        kind = "tags" if self.multilabel else "classes"
+        return (f"{self.name}{made}: {len(self):,} clips, {len(self.classes)} {kind}, "
+                f"{self.clips['group'].nunique():,} groups, {self.duration:g} s{gap}")
+
+
+def split_tags(cell: str) -> list[str]:
+    """The tags in one cell: ``"a;b"`` gives ``["a", "b"]``."""
+    return [tag.strip() for tag in cell.split(";") if tag.strip()]
+
+
+def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: str = "this split") -> None:
+    """Refuse a split with one group on both sides.
+
+    Raises:
+        LeakError: names the first such group.
+    """
+    both = np.intersect1d(groups[train], groups[test])
+    if len(both):
+        raise LeakError(f"Group {both[0]!r} is on both sides of {where} ({len(both)} such groups); "
+                        "keep all clips of a group in one fold.")
+
+
+def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int, name: str = "corpus") -> np.ndarray:
+    """Deal whole groups to folds so that classes stay balanced; shape ``(n,)`` of fold numbers from 0."""
+    names, member = np.unique(groups, return_inverse=True)
+    if len(names) < n_folds:
+        raise AudiotlError(f"{name} has {len(names)} groups, too few for {n_folds} folds; ask for fewer folds.")
+    onehot = targets if targets.ndim == 2 else np.eye(targets.max() + 1)[targets]
+    counts = np.zeros((len(names), onehot.shape[1]))
+    np.add.at(counts, member, onehot)
+    share = counts / np.maximum(counts.sum(0), 1)
+    sizes = np.bincount(member)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    load = np.zeros((n_folds, onehot.shape[1]))
+    clips = np.zeros(n_folds)
+    fold_of = np.empty(len(names), dtype=int)
+    for group in order:
+        cost = [((load + np.eye(n_folds)[k][:, None] * share[group]).std(0).sum()
+                 + ((clips + np.eye(n_folds)[k] * sizes[group]) / sizes.sum()).std()) for k in range(n_folds)]
+        k = int(np.argmin(cost))
+        fold_of[group] = k
+        load[k] += share[group]
+        clips[k] += sizes[group]
+    return fold_of[member]
+
+
+def find_audio(folder: Path) -> dict[str, Path]:
+    """Audio files below `folder` by their path without suffix, e.g. ``"yes/022cd682_nohash_0"``."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+    return found
+
+
+def need_folder(path: Path, corpus: str) -> Path:
+    """`path` if it is a folder, else an error that says which corpus wants it."""
+    if not path.is_dir():
+        raise AudiotlError(f"{corpus} needs the folder {path}, which is not there; "
+                           "point --data (or AUDIOTL_DATA) at the folder that holds it.")
+    return path

@@ -1,0 +1,80 @@
+"""The user's own sounds: a folder of class folders, or a CSV manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from audiotl import AudiotlError
+from audiotl.datasets.corpus import SUFFIXES, Corpus, find_audio, need_folder, split_tags
+
+DURATION = 4.0
+"""Seconds to which the user's clips are fitted."""
+
+
+def read(root: Path) -> Corpus:
+    """A folder of class folders: ``ROOT/CLASS/any/depth/clip.wav``. Each clip is its own group.
+
+    Clips that belong together (one recording, one speaker) need a manifest with a ``group`` column.
+    """
+    root = need_folder(Path(root), "folder")
+    rows = [(str(path), stem.split("/")[0], -1, stem) for stem, path in find_audio(root).items() if "/" in stem]
+    clips = pd.DataFrame(rows, columns=["path", "label", "fold", "group"])
+    classes = tuple(sorted(clips["label"].unique()))
+    if len(classes) < 2:
+        raise AudiotlError(f"{root} has {len(classes)} class folders with audio ({', '.join(SUFFIXES)}); "
+                           "put the clips of each class into a folder of its own, two classes or more.")
+    return Corpus("folder", clips, classes, duration=DURATION, listed=len(clips),
+                  note=f"The user's own sounds in {root.name}; each clip is taken as independent.")
+
+
+def read_manifest(path: Path) -> Corpus:
+    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags separated by ``;``.
+
+    Args:
+        path: the CSV, or a folder with ``manifest.csv``.
+    """
+    path = Path(path)
+    path = path / "manifest.csv" if path.is_dir() else path
+    table = read_table(path, ("path", "label"))
+    files = [path.parent / name for name in table["path"].astype(str)]
+    clips = pd.DataFrame({"path": [str(file) for file in files], "label": table["label"].astype(str)})
+    multilabel = bool(clips["label"].str.contains(";").any())
+    clips["fold"] = _folds(table, path)
+    clips["group"] = table["group"].astype(str) if "group" in table else table["path"].astype(str)
+    there = [file.is_file() for file in files]
+    if not any(there):
+        raise AudiotlError(f"None of the {len(files)} files listed in {path} is there; paths are relative to the "
+                           "folder of the table.")
+    clips = clips[there].reset_index(drop=True)
+    classes = tuple(sorted({tag for label in clips["label"] for tag in split_tags(label)}))
+    return Corpus("manifest", clips, classes, duration=DURATION, multilabel=multilabel, listed=len(table),
+                  note=f"The user's own sounds, listed in {path.name}.")
+
+
+def _folds(table: pd.DataFrame, path: Path):
+    if "fold" not in table:
+        return -1
+    try:
+        return table["fold"].astype(int)
+    except (ValueError, TypeError):
+        raise AudiotlError(f"{path} has a fold that is not a whole number; number the folds 1, 2, 3, ...") from None
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A CSV file that must have these columns.
+
+    Raises:
+        AudiotlError: no such file, not a CSV, or the first missing column.
+    """
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise AudiotlError(f"{path} is not there; check --data or the download.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise AudiotlError(f"{path} cannot be read as a CSV table ({error}).") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise AudiotlError(f"{path} has no column {missing[0]!r}; it needs {', '.join(columns)}.")
+    return table

@@ -1,0 +1,116 @@
+"""A corpus through the front ends: one decode a clip gives spectrogram and MFCC statistics, kept on disk.
+
+Clips that cannot be decoded are skipped, counted and listed; a second call reads the cache and no audio.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from audiotl import AudiotlError, audio, cache
+from audiotl.datasets.corpus import Corpus
+from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
+
+VERSION = 1
+"""Raised whenever the same settings would give other features."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What the front ends made of a corpus.
+
+    Args:
+        corpus: the clips that could be used.
+        spectrograms: float16 decibels from -80 to 0, ``(n, bands, frames)``, a memory map.
+        mfcc: MFCC statistics, ``(n, 120)`` float32.
+        skipped: ``(path, cause)`` of every clip that could not be used.
+        key: content key: files, settings and code version.
+    """
+
+    corpus: Corpus
+    spectrograms: np.ndarray
+    mfcc: np.ndarray
+    skipped: list[tuple[str, str]]
+    key: str
+
+
+def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 2, batch: int = 64,  # noqa: B008
+             progress: bool = True) -> Features:
+    """Spectrograms and MFCC statistics of every clip, from the cache where they are there.
+
+    Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017, section 3), and
+    written straight to disk: memory does not grow with the number of clips.
+
+    Raises:
+        AudiotlError: not one clip could be decoded.
+    """
+    key = cache.key_of("features", VERSION, dataclasses.asdict(settings), corpus.duration,
+                       cache.fingerprint(corpus.clips["path"]))
+    folder = cache.find("features", key)
+    if folder is None:
+        with cache.making("features", key) as temporary:
+            _extract(corpus, settings, temporary, workers, batch, progress)
+        folder = cache.find("features", key)
+    record = json.loads((folder / "record.json").read_text())
+    kept = np.array(record["kept"], dtype=int)
+    skipped = [(corpus.clips["path"].iloc[row], cause) for row, cause in record["skipped"]]
+    if len(kept) == 0:
+        raise AudiotlError(f"Not one of the {len(corpus)} clips of {corpus.name} could be decoded, the first "
+                           f"because: {skipped[0][1]}")
+    return Features(corpus.subset(kept), np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)],
+                    np.load(folder / "mfcc.npy"), skipped, key)
+
+
+def _extract(corpus: Corpus, settings: Settings, folder, workers: int, batch: int, progress: bool) -> None:
+    samples = round(corpus.duration * settings.sample_rate)
+    spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+    out = np.lib.format.open_memmap(folder / "spectrograms.npy", "w+", np.float16,
+                                    (len(corpus), settings.n_bands, settings.frames(samples)))
+    mfcc, kept, skipped = [], [], []
+    bar = tqdm(total=len(corpus), desc=f"features of {corpus.name}", unit="clip", disable=not progress, mininterval=1)
+    for rows, waveforms, bad in _batches(corpus, settings.sample_rate, samples, workers, batch):
+        skipped += bad
+        if rows:
+            with torch.inference_mode():
+                x = torch.from_numpy(np.stack(waveforms))
+                out[len(kept):len(kept) + len(rows)] = spectrogram(x)[:, 0].half().numpy()
+                mfcc.append(statistics(x).numpy())
+            kept += rows
+        bar.update(len(rows) + len(bad))
+    bar.close()
+    out.flush()
+    np.save(folder / "mfcc.npy", np.concatenate(mfcc) if mfcc else np.zeros((0, 120), np.float32))
+    (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
+
+
+def _mfcc_settings(settings: Settings) -> Settings:
+    return Settings(sample_rate=settings.sample_rate, n_fft=2048, hop=512, n_bands=128)
+
+
+def _batches(corpus: Corpus, sample_rate: int, samples: int, workers: int,
+             batch: int) -> Iterator[tuple[list[int], list[np.ndarray], list[tuple[int, str]]]]:
+    # Decoding runs one batch ahead of the front ends; soundfile and soxr release the interpreter lock.
+    def one(path: str):
+        try:
+            return audio.fit(audio.load(path, sample_rate, corpus.duration), samples)
+        except audio.AudioError as error:
+            return str(error)
+
+    paths = corpus.clips["path"].tolist()
+    chunks = [range(start, min(start + batch, len(paths))) for start in range(0, len(paths), batch)]
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = [pool.submit(one, paths[row]) for row in chunks[0]] if chunks else []
+        for i, chunk in enumerate(chunks):
+            ready = ahead
+            ahead = [pool.submit(one, paths[row]) for row in chunks[i + 1]] if i + 1 < len(chunks) else []
+            done = [(row, job.result()) for row, job in zip(chunk, ready, strict=True)]
+            good = [(row, value) for row, value in done if not isinstance(value, str)]
+            yield ([row for row, _ in good], [value for _, value in good],
+                   [(row, value) for row, value in done if isinstance(value, str)])

@@ -1,0 +1,173 @@
+"""Front ends as batched ``torch.nn.Module``s: waveform in, spectrogram or cepstra out.
+
+Conventions are librosa's (centred frames padded with zeros, periodic Hann window, power spectrum, Slaney mel
+scale and area normalisation), and tests compare with it. A front end knows nothing of files or labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor, nn
+
+from audiotl._torchaudio import torchaudio
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What defines a front end; equal settings give equal features.
+
+    Args:
+        sample_rate: in Hz.
+        n_fft, hop: window and step of the STFT in samples (512/256 as in Choi et al. 2017, section 3).
+        n_bands: bands of the frequency axis.
+        low, high: band limits in Hz; `high` None is half the sample rate.
+        axis: ``"mel"`` (Slaney), ``"log"`` (a constant number of bands an octave) or ``"linear"``.
+        range_db: decibels kept below the loudest point of a clip.
+    """
+
+    sample_rate: int = 16_000
+    n_fft: int = 512
+    hop: int = 256
+    n_bands: int = 64
+    low: float = 0.0
+    high: float | None = None
+    axis: str = "mel"
+    range_db: float = 80.0
+
+    def frames(self, samples: int) -> int:
+        """Frames that a clip of `samples` samples gives."""
+        return 1 + samples // self.hop
+
+
+def band_edges(settings: Settings) -> Tensor:
+    """Corner frequencies of the ``log`` and ``linear`` axes in Hz, shape ``(n_bands + 2,)``.
+
+    Band i rises from corner i to i+1 and falls to i+2. The logarithmic axis starts at `low`, or at one STFT
+    bin if `low` is below that (a logarithm has no zero), and has equal ratios up to `high`.
+    """
+    high = settings.high or settings.sample_rate / 2
+    if settings.axis == "linear":
+        return torch.linspace(settings.low, high, settings.n_bands + 2, dtype=torch.float64)
+    if settings.axis == "log":
+        low = max(settings.low, settings.sample_rate / settings.n_fft)
+        return torch.logspace(math.log10(low), math.log10(high), settings.n_bands + 2, dtype=torch.float64)
+    raise ValueError(f"axis must be 'mel', 'log' or 'linear', not {settings.axis!r}")
+
+
+def filterbank(settings: Settings) -> Tensor:
+    """Triangular filters of equal area, shape ``(n_fft // 2 + 1, n_bands)``.
+
+    Where a band of the ``log`` or ``linear`` axis is narrower than an STFT bin, it takes the value between the
+    two bins around its centre, so that no band is empty.
+    """
+    n_bins, high = settings.n_fft // 2 + 1, settings.high or settings.sample_rate / 2
+    if settings.axis == "mel":
+        return torchaudio.functional.melscale_fbanks(n_bins, settings.low, high, settings.n_bands,
+                                                     settings.sample_rate, norm="slaney", mel_scale="slaney")
+    edges = band_edges(settings)
+    bins = torch.linspace(0, settings.sample_rate / 2, n_bins, dtype=torch.float64)[:, None]
+    width = bins[1] - bins[0]
+    centre = edges[1:-1]
+    rise = (centre - edges[:-2]).clamp(min=width.item())
+    fall = (edges[2:] - centre).clamp(min=width.item())
+    weight = torch.minimum((bins - (centre - rise)) / rise, ((centre + fall) - bins) / fall).clamp(min=0)
+    return (weight * 2 / (rise + fall)).float()
+
+
+def band_centres(settings: Settings) -> Tensor:
+    """Frequency in Hz at which each band's filter has its centre of gravity, shape ``(n_bands,)``."""
+    bank = filterbank(settings)
+    return torch.linspace(0, settings.sample_rate / 2, len(bank)) @ bank / bank.sum(0)
+
+
+def decibel(power: Tensor, range_db: float | None = 80.0) -> Tensor:
+    """Power to decibel relative to each clip's maximum, floored `range_db` below it.
+
+    Shape ``(batch, bands, frames)`` in and out; the maximum is per clip, so a clip's features do not depend on
+    its batch and not on its gain. A clip of pure silence is 0 dB throughout.
+    """
+    level = 10 * torch.log10(power.clamp(min=1e-10))
+    level = level - level.amax(dim=(-2, -1), keepdim=True)
+    return level if range_db is None else level.clamp(min=-range_db)
+
+
+class PowerSpectrum(nn.Module):
+    """Band powers of an STFT: ``(batch, samples)`` to ``(batch, bands, frames)``."""
+
+    def __init__(self, settings: Settings):
+        super().__init__()
+        self.settings = settings
+        self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
+        self.register_buffer("bank", filterbank(settings).T.contiguous(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        s = self.settings
+        spectrum = torch.stft(waveform, s.n_fft, s.hop, window=self.window, center=True, pad_mode="constant",
+                              return_complex=True)
+        return self.bank @ (spectrum.real.square() + spectrum.imag.square())
+
+
+class LogSpectrogram(nn.Module):
+    """Log-mel (or log-frequency, or linear) spectrogram.
+
+    Shape:
+        ``(batch, samples)`` to ``(batch, 1, bands, frames)``, in dB from ``-range_db`` to 0.
+
+    >>> LogSpectrogram(Settings())(torch.randn(2, 16_000)).shape
+    torch.Size([2, 1, 64, 63])
+    """
+
+    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+        super().__init__()
+        self.settings = settings
+        self.power = PowerSpectrum(settings)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return decibel(self.power(waveform), self.settings.range_db)[:, None]
+
+
+class MFCC(nn.Module):
+    """Mel-frequency cepstral coefficients: orthonormal DCT-II of the decibel mel spectrogram.
+
+    Equal to ``librosa.feature.mfcc`` (128 mel bands, absolute decibels, 80 dB range) at the same settings.
+
+    Shape:
+        ``(batch, samples)`` to ``(batch, n_mfcc, frames)``.
+    """
+
+    def __init__(self, settings: Settings = Settings(n_fft=2048, hop=512, n_bands=128), n_mfcc: int = 20):  # noqa: B008
+        super().__init__()
+        self.settings = settings
+        self.power = PowerSpectrum(settings)
+        dct = torchaudio.functional.create_dct(n_mfcc, settings.n_bands, norm="ortho").T.contiguous()
+        self.register_buffer("dct", dct, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
+        floor = level.amax(dim=(-2, -1), keepdim=True) - self.settings.range_db
+        return self.dct @ torch.maximum(level, floor)
+
+
+class MFCCStatistics(nn.Module):
+    """The MFCC baseline of Choi et al. 2017: mean and standard deviation of MFCC, first and second difference.
+
+    Shape:
+        ``(batch, samples)`` to ``(batch, 6 * n_mfcc)``: means of MFCC, difference and second difference, then
+        their standard deviations in the same order. Differences are plain ones between frames.
+
+    >>> MFCCStatistics()(torch.randn(2, 16_000)).shape
+    torch.Size([2, 120])
+    """
+
+    def __init__(self, settings: Settings = Settings(n_fft=2048, hop=512, n_bands=128), n_mfcc: int = 20):  # noqa: B008
+        super().__init__()
+        self.mfcc = MFCC(settings, n_mfcc)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        first = self.mfcc(waveform)
+        second = first.diff(dim=-1)
+        series = (first, second, second.diff(dim=-1))
+        return torch.cat([part.mean(-1) for part in series] + [part.std(-1, unbiased=False) for part in series], 1)

@@ -1,0 +1,92 @@
+"""The five-layer ConvNet of Choi et al. 2017 (section 2.1), for spectrograms of any length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+PAPER_POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
+"""Pools (frequency, time) of the paper, which bring its 96 x 1360 input down to 1 x 1."""
+
+SHORT_POOLS = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2))
+"""Pools for clips from half a second up; 64 bands end as 2."""
+
+
+class ConvNet5(nn.Module):
+    """Five blocks of [convolution 3x3, batch norm, max pool, ELU], then a mean and a linear head.
+
+    The paper pools after the ELU. A maximum and an increasing function commute, so the values are the same, and
+    the ELU sees a quarter of the points.
+
+    Where the paper's last pool leaves a single position, a mean over what is left stands in, so that clips of
+    any length fit; with the paper's input and pools the two are the same.
+
+    Args:
+        n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
+        width: maps a block (32 in the paper).
+        pools: (frequency, time) of each block's pool.
+        in_channels: channels of the input.
+
+    Shape:
+        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)`` logits.
+
+    >>> sum(p.numel() for p in ConvNet5(50, pools=PAPER_POOLS).parameters())
+    39122
+    """
+
+    def __init__(self, n_classes: int, width: int = 32, pools=SHORT_POOLS, in_channels: int = 1, dropout: float = 0.0):
+        super().__init__()
+        self.settings = {"n_classes": n_classes, "width": width, "pools": [list(p) for p in pools],
+                         "in_channels": in_channels, "dropout": dropout}
+        channels = [in_channels] + [width] * 5
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False),
+                          nn.BatchNorm2d(channels[i + 1]), nn.MaxPool2d(tuple(pool)), nn.ELU())
+            for i, pool in enumerate(pools))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, n_classes)
+        self.tap_names = tuple(f"layer{i + 1}" for i in range(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = scale_decibel(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.dropout(x.mean((-2, -1))))
+
+    def taps(self, x: Tensor) -> dict[str, Tensor]:
+        """Mean over frequency and time after each pool: five blocks of ``(batch, width)``, first layer first."""
+        x, out = scale_decibel(x), {}
+        for name, block in zip(self.tap_names, self.blocks, strict=True):
+            x = block(x)
+            out[name] = x.mean((-2, -1))
+        return out
+
+    @torch.no_grad()
+    def first_filters(self) -> Tensor:
+        """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""
+        return self.blocks[0][0].weight.detach().cpu()
+
+
+def scale_decibel(x: Tensor) -> Tensor:
+    """Decibels from -80 to 0 to about unit range."""
+    return (x + 40) / 20
+
+
+def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:
+    """How first-layer kernels moved from the draw they began from.
+
+    Args:
+        kernels: per source ``(width, 1, 3, 3)``.
+        start: the source that holds the untrained draw.
+
+    Returns:
+        Columns ``source, likeness_to_start`` (median cosine) and ``imbalance`` (median of |sum| over sum of
+        |weights|: 0 is a pure contrast, 1 a smoother).
+    """
+    flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
+    unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
+    return pd.DataFrame([{"source": name, "likeness_to_start": float(np.median((unit[name] * unit[start]).sum(1))),
+                          "imbalance": float(np.median(np.abs(k.sum(1)) / np.abs(k).sum(1)))}
+                         for name, k in flat.items()])

@@ -1,0 +1,124 @@
+"""What each profile of the study runs on: sources, targets, recipe; and the source networks by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from audiotl import AudiotlError, datasets
+from audiotl.datasets.corpus import Corpus
+from audiotl.features import Features, features
+from audiotl.training import Recipe, Trained, train, untrained
+
+ROLES = ("environment", "speech", "music")
+RANDOM = "random"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The choices behind one profile.
+
+    Args:
+        sources: corpus of each role.
+        targets: corpora on which the embeddings are probed.
+        recipe: how source networks are trained.
+        probes: probes of the subset search.
+        size: of the built-in corpora.
+        data: folder of recordings, or None.
+        seed: of networks and splits.
+    """
+
+    sources: dict[str, str]
+    targets: tuple[str, ...]
+    recipe: Recipe
+    probes: tuple[str, ...]
+    size: str
+    data: Path | None
+    seed: int
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any number of this plan comes from synthetic sound."""
+        return any(name in (*datasets.BUILTIN, "music_family") for name in (*self.sources.values(), *self.targets))
+
+    def corpus(self, name: str) -> Corpus:
+        """A corpus of this plan, in its size and from its folder."""
+        return datasets.load(name, self.data, self.size, self.seed)
+
+
+def plan(profile: str, data: str = "", targets: str = "", sources: str = "", seed: int = 0, epochs: int = 0) -> Plan:
+    """The plan of a profile: built-in corpora for ``smoke`` and ``quick``, recordings for ``full``.
+
+    Args:
+        data: folder of recordings; empty for ``AUDIOTL_DATA`` or none.
+        targets: comma-separated corpora instead of the profile's own, e.g. ``"folder"`` for one's own sounds.
+        sources: comma-separated roles instead of all three.
+        epochs: training epochs instead of the profile's own; 0 keeps them.
+    """
+    full = profile == "full"
+    where = {"environment": "urbansound8k", "speech": "speech_commands", "music": "philharmonia_tags"} if full else {
+        role: role for role in ROLES}
+    wanted = [role.strip() for role in sources.split(",") if role.strip()] or list(ROLES)
+    for role in wanted:
+        if role not in where:
+            raise AudiotlError(f"There is no source {role!r}; choose among {', '.join(ROLES)}.")
+    aims = tuple(name.strip() for name in targets.split(",") if name.strip()) or (
+        ("esc50", "fsdd", "speech_commands_10") if full else ("environment", "speech", "music_family"))
+    usual = {"smoke": Recipe(epochs=2, crop=64), "quick": Recipe(epochs=10, crop=64),
+             "full": Recipe(epochs=32, crop=0, mixup=0.3, mask=0.2, tilt=8.0)}
+    if profile not in usual:
+        raise AudiotlError(f"There is no profile {profile!r}; choose among {', '.join(usual)}.")
+    recipe = dataclasses.replace(usual[profile], seed=seed, **({"epochs": epochs} if epochs else {}))
+    return Plan({role: where[role] for role in wanted}, aims, recipe, ("ridge",) if profile == "smoke" else
+                ("ridge", "svm"), "smoke" if profile == "smoke" else "quick", datasets.data_root(data), seed)
+
+
+def source_split(chosen: Plan, corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test rows of a source corpus: its last official fold is the test (UrbanSound8K: fold 10)."""
+    return corpus.splits(seed=chosen.seed)[-1]
+
+
+def target(chosen: Plan, name: str) -> tuple[Corpus, int]:
+    """A target corpus without the recordings that also occur in one of the sources, and how many clips went."""
+    corpus = chosen.corpus(name)
+    keep = np.ones(len(corpus), bool)
+    for other in chosen.sources.values():
+        source = chosen.corpus(other)
+        if not datasets.related(corpus, source):
+            keep &= ~datasets.shared(corpus, source)
+    return corpus.subset(keep), int((~keep).sum())
+
+
+def source_features(chosen: Plan, role: str) -> Features:
+    """Features of the corpus that plays `role`."""
+    return features(chosen.corpus(chosen.sources[role]))
+
+
+def pretrained(chosen: Plan, role: str, network: str = "convnet5") -> Trained:
+    """The network trained on the corpus of `role`, from the cache or trained on the spot."""
+    sound = source_features(chosen, role)
+    return train(sound, source_split(chosen, sound.corpus), chosen.recipe, network)
+
+
+def source_model(chosen: Plan, role: str, network: str = "convnet5") -> nn.Module:
+    """The model of a source: a role's trained network, or ``"random"``: weights drawn, nothing learnt."""
+    if role == RANDOM:
+        return untrained(source_features(chosen, next(iter(chosen.sources))), network, seed=chosen.seed)
+    return pretrained(chosen, role, network).model
+
+
+def pairs(chosen: Plan) -> list[tuple[str, str]]:
+    """Every (source, target) worth scoring, random included.
+
+    A source is not scored on its own corpus: the probe would be tested on clips that the network has seen.
+    """
+    out = []
+    for target in chosen.targets:
+        aim = chosen.corpus(target)
+        out += [(role, target) for role, name in chosen.sources.items()
+                if not datasets.related(chosen.corpus(name), aim)]
+        out.append((RANDOM, target))
+    return out

@@ -1,0 +1,287 @@
+"""The one training loop: a recipe, an inner validation split by groups, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from audiotl import AudiotlError, cache, models
+from audiotl.datasets.corpus import check_split
+from audiotl.features import Features
+
+VERSION = 1
+"""Raised whenever the same recipe would give another network."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; equal recipes on equal data give equal networks.
+
+    Args:
+        epochs: passes over the training clips; the learning rate warms up and falls to zero over them.
+        batch: clips a step.
+        learning_rate: peak rate of AdamW.
+        weight_decay: of AdamW.
+        crop: frames of the random excerpt taken of each clip at each epoch; 0 takes whole clips.
+        mixup: parameter of the Beta distribution that mixes pairs of clips; 0 mixes none (see `augment`).
+        mask: largest fraction of bands, and of frames, hidden in a clip; 0 hides none.
+        tilt: largest spectral tilt in dB at the edges of the band axis; 0 tilts none.
+        validation: fraction of the training groups kept aside to draw the curves (and to stop).
+        patience: epochs without a better validation loss before stopping, best weights kept; 0 runs all
+            epochs and keeps the last weights, so that nothing is selected.
+        seed: of weights, order and crops.
+    """
+
+    epochs: int = 25
+    batch: int = 32
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-3
+    crop: int = 128
+    mixup: float = 0.0
+    mask: float = 0.0
+    tilt: float = 0.0
+    validation: float = 0.03
+    patience: int = 0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained network, its curves and its scores on the held-out test clips.
+
+    Args:
+        model: in evaluation mode.
+        history: one row an epoch: ``epoch, train_loss, validation_loss, validation_score, seconds``.
+        test_rows: rows of the features' corpus that were tested.
+        outputs: logits of the test clips, ``(n_test, n_classes)``.
+        score: test accuracy, or mean AUC over tags.
+        key: content key of the weights.
+    """
+
+    model: nn.Module
+    history: pd.DataFrame
+    test_rows: np.ndarray
+    outputs: np.ndarray
+    score: float
+    key: str
+
+
+def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe = Recipe(),  # noqa: B008
+          network: str = "convnet5", progress: bool = True, **settings) -> Trained:
+    """Train a network by name on one split, from the cache where the same was trained before.
+
+    Every epoch is checkpointed; a run that was cut off goes on from its last whole epoch to the same end.
+
+    Args:
+        features: of the source corpus; tags are trained with a sigmoid each, classes with a softmax.
+        split: train and test rows.
+        **settings: of the network.
+
+    Raises:
+        LeakError: the split has a group on both sides.
+    """
+    train_rows, test_rows = split
+    corpus = features.corpus
+    check_split(corpus.groups, train_rows, test_rows, where=f"the training split of {corpus.name}")
+    labels = [list(corpus.classes), corpus.clips["label"].tolist()]
+    key = cache.key_of("training", VERSION, features.key, labels, train_rows.tolist(), test_rows.tolist(),
+                       dataclasses.asdict(recipe), network, settings)
+    torch.manual_seed(recipe.seed)
+    model = models.build(network, len(corpus.classes), **settings)
+    folder = cache.find("networks", key)
+    if folder is None:
+        history = _loop(model, features, train_rows, recipe, key, progress)
+        outputs = predict(model, features.spectrograms, test_rows)
+        with cache.making("networks", key) as temporary:
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary / "model.safetensors")
+            np.save(temporary / "outputs.npy", outputs)
+            history.to_csv(temporary / "history.csv", index=False)
+        _drop_checkpoints(key)
+        folder = cache.find("networks", key)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    outputs = np.load(folder / "outputs.npy")
+    return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
+                   score(outputs, corpus.targets()[test_rows]), key)
+
+
+def untrained(features: Features, network: str = "convnet5", seed: int = 0, **settings) -> nn.Module:
+    """A network of random weights, with batch-norm statistics of the sound in `features` (no labels are used).
+
+    Without the statistics a random deep network is a nearly linear map of shrinking values, too weak a baseline.
+    """
+    torch.manual_seed(seed)
+    model = models.build(network, len(features.corpus.classes), **settings)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    rows = np.random.default_rng(seed).permutation(len(features.corpus))[:256]
+    model.train()
+    with torch.no_grad():
+        for chunk in np.array_split(rows, 8):
+            model(_batch(features.spectrograms, chunk))
+    return model.eval()
+
+
+def predict(model: nn.Module, spectrograms: np.ndarray, rows: np.ndarray, batch: int = 64) -> np.ndarray:
+    """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
+    model = model.eval().to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        parts = [model(_batch(spectrograms, rows[i:i + batch])).numpy() for i in range(0, len(rows), batch)]
+    return np.concatenate(parts)
+
+
+def score(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """Accuracy of class logits, or mean AUC over the tags that have both a 0 and a 1 among `targets`."""
+    if targets.ndim == 1:
+        return float((outputs.argmax(1) == targets).mean())
+    both = (targets.min(0) == 0) & (targets.max(0) == 1)
+    return float(np.mean([roc_auc_score(targets[:, k], outputs[:, k]) for k in np.flatnonzero(both)]))
+
+
+def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole groups of `rows` set aside until they make up `fraction` of the clips: ``(fit, validation)`` rows."""
+    names, member = np.unique(groups[rows], return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    size = np.bincount(member)[order]
+    aside = order[np.cumsum(size) <= fraction * len(rows)]
+    held = np.isin(member, aside)
+    return rows[~held], rows[held]
+
+
+def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
+          progress: bool) -> pd.DataFrame:
+    corpus, targets = features.corpus, torch.from_numpy(features.corpus.targets())
+    fit_rows, validation = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
+    if len(fit_rows) < 2:
+        raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more clips or larger folds.")
+    criterion = nn.BCEWithLogitsLoss() if corpus.multilabel else nn.CrossEntropyLoss()
+    encoded = targets if corpus.multilabel else nn.functional.one_hot(targets, len(corpus.classes)).float()
+    model.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = -(-len(fit_rows) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs)
+    history: list[dict] = []
+    best: dict[str, Tensor] | None = None
+    state = _last_checkpoint(key, recipe.epochs)
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        history, best = state["history"], state["best"]
+    bar = tqdm(total=recipe.epochs, initial=len(history), desc=f"training on {corpus.name}", unit="epoch",
+               disable=not progress)
+    while len(history) < recipe.epochs and not _stalled(history, recipe.patience):
+        started, epoch = time.perf_counter(), len(history)
+        # Order and crops depend on seed and epoch alone, so a resumed run draws what an unbroken one does.
+        torch.manual_seed(1_000_003 * recipe.seed + epoch)
+        rng = np.random.default_rng([recipe.seed, epoch])
+        order = rng.permutation(fit_rows)
+        losses = []
+        model.train()
+        for start in range(0, len(order), recipe.batch):
+            chunk = order[start:start + recipe.batch]
+            x = _batch(features.spectrograms, chunk, recipe.crop, rng)
+            x, answers = augment(x, encoded[chunk], recipe, rng)
+            loss = criterion(model(x), answers)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            losses.append(loss.item() * len(chunk))
+        row = {"epoch": epoch + 1, "train_loss": sum(losses) / len(order)}
+        if len(validation):
+            outputs = predict(model, features.spectrograms, validation)
+            row["validation_loss"] = criterion(torch.from_numpy(outputs), targets[validation]).item()
+            row["validation_score"] = score(outputs, targets[validation].numpy())
+            if recipe.patience and row["validation_loss"] <= min(
+                    [past["validation_loss"] for past in history], default=np.inf):
+                best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        history.append(row | {"seconds": time.perf_counter() - started})
+        _checkpoint(key, len(history), {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
+                                        "schedule": schedule.state_dict(), "history": history, "best": best})
+        bar.update()
+        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("train_loss", "validation_score") if name in row})
+    bar.close()
+    if best is not None:
+        model.load_state_dict(best)
+    return pd.DataFrame(history)
+
+
+def augment(x: Tensor, targets: Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Tilt, mask and mix a batch of decibel spectrograms.
+
+    Tilting adds a random straight line over the mel bands, as another microphone or room would; masking puts the
+    mean in place of one band of frequencies and one of frames in each clip (Park et al. 2019); mixing blends pairs
+    of clips and their targets (Zhang et al. 2018).
+
+    Shape:
+        `x` ``(batch, 1, bands, frames)``, `targets` ``(batch, n_classes)`` float; the same out.
+    """
+    batch, _, bands, frames = x.shape
+    if recipe.tilt:
+        slope = rng.uniform(-recipe.tilt, recipe.tilt, (batch, 1, 1, 1)) * np.linspace(-1, 1, bands)[:, None]
+        x = x + torch.from_numpy(slope.astype(np.float32))
+        x = (x - x.amax((1, 2, 3), keepdim=True)).clamp(min=-80)
+    if recipe.mask:
+        mean = x.mean((1, 2, 3), keepdim=True)
+        for axis, length in ((2, bands), (3, frames)):
+            width = rng.integers(0, max(1, round(recipe.mask * length)) + 1, batch)
+            start = rng.integers(0, length - width + 1)
+            place = np.arange(length)[None]
+            hidden = torch.from_numpy((place >= start[:, None]) & (place < (start + width)[:, None]))
+            x = torch.where(hidden[:, None, :, None] if axis == 2 else hidden[:, None, None, :], mean, x)
+    if recipe.mixup:
+        share = rng.beta(recipe.mixup, recipe.mixup, batch).astype(np.float32)
+        share, other = torch.from_numpy(np.maximum(share, 1 - share)), torch.from_numpy(rng.permutation(batch))
+        x = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[other]
+        targets = share[:, None] * targets + (1 - share)[:, None] * targets[other]
+    return x, targets
+
+
+def _stalled(history: list[dict], patience: int) -> bool:
+    if not patience or len(history) <= patience:
+        return False
+    losses = [row.get("validation_loss", np.inf) for row in history]
+    return int(np.argmin(losses)) < len(losses) - patience
+
+
+def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0, rng: np.random.Generator | None = None) -> Tensor:
+    frames = spectrograms.shape[2]
+    if rng is None or not 0 < crop < frames:
+        x = np.stack([spectrograms[row] for row in rows])
+    else:
+        starts = rng.integers(0, frames - crop + 1, len(rows))
+        x = np.stack([spectrograms[row, :, s:s + crop] for row, s in zip(rows, starts, strict=True)])
+    return torch.from_numpy(x).float()[:, None].contiguous(memory_format=torch.channels_last)
+
+
+def _checkpoint(key: str, epoch: int, state: dict) -> None:
+    with cache.making("checkpoints", f"{key}-{epoch:04d}") as folder:
+        torch.save({k: state[k] for k in ("model", "optimiser", "schedule", "best")}, folder / "state.pt")
+        (folder / "history.json").write_text(json.dumps(state["history"]))
+    _drop_checkpoints(key, before=epoch - 1)
+
+
+def _last_checkpoint(key: str, epochs: int) -> dict | None:
+    for epoch in range(epochs, 0, -1):
+        folder: Path | None = cache.find("checkpoints", f"{key}-{epoch:04d}")
+        if folder is not None:
+            state = torch.load(folder / "state.pt", weights_only=True)
+            return state | {"history": json.loads((folder / "history.json").read_text())}
+    return None
+
+
+def _drop_checkpoints(key: str, before: int | None = None) -> None:
+    for folder in (cache.cache_root() / "checkpoints").glob(f"{key}-*"):
+        if before is None or int(folder.name.rsplit("-", 1)[1]) < before:
+            cache.drop(folder)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from audiotl import AudiotlError, audio, datasets
+from audiotl.embedding import embed
+from audiotl.features import features
+from audiotl.models import ConvNet5
+
+
+def test_a_bad_clip_is_skipped_counted_and_named(class_folders, fresh_cache):
+    corpus = datasets.load("folder", class_folders)
+    made = features(corpus, progress=False, batch=8)
+    assert len(made.corpus) == 36 and made.spectrograms.shape == (36, 64, 251) and made.mfcc.shape == (36, 120)
+    assert len(made.skipped) == 1 and "broken.wav" in made.skipped[0][0]
+    assert made.corpus.clips["path"].str.contains("broken").sum() == 0
+    assert made.spectrograms.max() == 0 and made.spectrograms.min() >= -80
+
+
+def test_rows_belong_to_their_clips_whatever_the_batch(class_folders, fresh_cache, monkeypatch):
+    corpus = datasets.load("folder", class_folders)
+    one = features(corpus, progress=False, batch=5)
+    spectrograms, mfcc = np.array(one.spectrograms), one.mfcc
+    monkeypatch.setenv("AUDIOTL_CACHE", str(fresh_cache / "other"))
+    two = features(corpus, progress=False, batch=64, workers=1)
+    assert np.abs(spectrograms.astype(float) - two.spectrograms).max() < 0.1 and np.allclose(mfcc, two.mfcc, atol=1e-2)
+
+
+def test_a_second_run_touches_no_audio(class_folders, fresh_cache, monkeypatch):
+    corpus = datasets.load("folder", class_folders)
+    model = ConvNet5(3)
+    first = embed(model, features(corpus, progress=False), progress=False)
+
+    def touched(*_):
+        raise AssertionError("audio was decoded")
+
+    monkeypatch.setattr(audio, "load", touched)
+    monkeypatch.setattr(ConvNet5, "taps", touched)
+    second = embed(model, features(corpus, progress=False), progress=False)
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_taps_are_the_means_of_each_block_and_weights_decide_the_key(class_folders, fresh_cache):
+    made = features(datasets.load("folder", class_folders), progress=False)
+    blocks = embed(ConvNet5(3), made, progress=False)
+    assert list(blocks) == [f"layer{i}" for i in range(1, 6)] and {b.shape for b in blocks.values()} == {(36, 32)}
+    other = embed(ConvNet5(3), made, progress=False)
+    assert not np.allclose(blocks["layer1"], other["layer1"])
+
+
+def test_a_corpus_without_one_good_clip_is_an_error(tmp_path, fresh_cache):
+    for name in ("a", "b"):
+        (tmp_path / "sounds" / name).mkdir(parents=True)
+        (tmp_path / "sounds" / name / "x.wav").write_bytes(b"no sound")
+    with pytest.raises(AudiotlError, match="Not one of the 2 clips"):
+        features(datasets.load("folder", tmp_path / "sounds"), progress=False)

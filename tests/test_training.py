@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from audiotl import cache, datasets, training
+from audiotl.features import features
+from audiotl.training import Recipe, inner_split, score, train, untrained
+
+RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
+
+
+@pytest.fixture
+def sound(class_folders, fresh_cache):
+    return features(datasets.load("folder", class_folders), progress=False)
+
+
+def weights(model):
+    return torch.cat([p.flatten() for p in model.state_dict().values()])
+
+
+def test_an_easy_problem_is_learnt_and_the_same_seed_gives_the_same_network(sound, tmp_path, monkeypatch):
+    split = sound.corpus.splits(3)[0]
+    one = train(sound, split, dataclasses.replace(RECIPE, epochs=12), progress=False)
+    assert one.score > 0.9 and len(one.history) == 12
+    assert train(sound, split, dataclasses.replace(RECIPE, epochs=12), progress=False).key == one.key
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "again"))
+    two = train(sound, split, dataclasses.replace(RECIPE, epochs=12), progress=False)
+    assert torch.equal(weights(one.model), weights(two.model)) and (one.outputs == two.outputs).all()
+
+
+def test_a_run_cut_off_between_epochs_ends_as_an_unbroken_one(sound, tmp_path, monkeypatch):
+    split = sound.corpus.splits(3)[0]
+    whole = train(sound, split, RECIPE, progress=False)
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
+    real = training._checkpoint
+
+    def cut(key, epoch, state):
+        real(key, epoch, state)
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_checkpoint", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(sound, split, RECIPE, progress=False)
+    assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) > 0
+    monkeypatch.setattr(training, "_checkpoint", real)
+    resumed = train(sound, split, RECIPE, progress=False)
+    assert torch.equal(weights(whole.model), weights(resumed.model))
+    assert np.allclose(whole.history["train_loss"], resumed.history["train_loss"], atol=0)
+    assert not list((tmp_path / "cut" / "checkpoints").iterdir())
+
+
+def test_a_damaged_checkpoint_is_not_used(sound):
+    with cache.making("checkpoints", "k-0002") as folder:
+        (folder / "state.pt").write_bytes(b"torn")
+        (folder / "history.json").write_text("[]")
+    (cache.cache_root() / "checkpoints" / "k-0002" / "state.pt").write_bytes(b"tor")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert training._last_checkpoint("k", 6) is None
+
+
+def test_a_leak_is_refused(sound):
+    corpus = sound.corpus
+    corpus.clips["group"] = "one"
+    with pytest.raises(datasets.LeakError, match="'one'"):
+        train(sound, (np.arange(10), np.arange(10, 20)), RECIPE, progress=False)
+
+
+def test_patience_stops_and_keeps_the_best_weights(sound):
+    made = train(sound, sound.corpus.splits(3)[0], Recipe(epochs=40, batch=8, crop=64, validation=0.3, patience=2,
+                                                         learning_rate=0.05), progress=False)
+    losses = made.history["validation_loss"].to_numpy()
+    assert len(losses) < 40 and losses.argmin() == len(losses) - 3
+
+
+def test_inner_split_keeps_groups_whole():
+    groups, rows = np.repeat(np.arange(20), 5), np.arange(10, 100)
+    fit, held = inner_split(groups, rows, 0.2, seed=3)
+    assert 0 < len(held) <= 0.2 * len(rows) and not set(groups[fit]) & set(groups[held])
+    assert sorted([*fit, *held]) == rows.tolist()
+
+
+def test_tags_are_scored_by_mean_auc_over_tags_that_have_both_answers():
+    targets = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]], np.float32)
+    outputs = np.array([[3, 0, 0], [1, 0, 1], [2, 0, 0], [0, 0, 1]], np.float32)
+    assert score(outputs, targets) == pytest.approx((1.0 + 0.5) / 2)
+    assert score(np.array([[0.1, 0.2], [0.9, 0.3]]), np.array([1, 1])) == 0.5
+
+
+def test_random_weights_differ_by_seed_only(sound):
+    one, two, three = (untrained(sound, seed=s) for s in (0, 0, 1))
+    assert torch.equal(weights(one), weights(two)) and not torch.equal(weights(one), weights(three))
+    assert one.blocks[4][1].running_var.std() > 0  # batch-norm statistics were measured
