@@ -64,7 +64,8 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
     if len(kept) == 0:
         raise AudiotlError(f"Not one of the {len(corpus)} clips of {corpus.name} could be decoded, the first "
                            f"because: {skipped[0][1]}")
-    return Features(corpus.subset(kept), np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)],
+    used = dataclasses.replace(corpus.subset(kept), listed=corpus.listed)
+    return Features(used, np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)],
                     np.load(folder / "mfcc.npy"), skipped, key)
 
 

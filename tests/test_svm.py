@@ -48,6 +48,7 @@ def test_classes_equal_those_of_svc_in_every_cell(seed):
 def test_values_equal_those_of_svr(seed):
     blocks, y = problem(seed)
     y = 0.3 * y + 0.1 * np.random.default_rng(9).normal(size=len(y))
+    blocks = {name: block / 3 for name, block in blocks.items()}
     train, test = halves(blocks, 110)
     svm = SVM(task="regression", cells=grid((0.1, 8.0), (2.0**-3, "1/d")))
     found = svm.fold(train, y[:110], test, [("a", "b")])[0]

@@ -124,7 +124,7 @@ def demonstration(seed: int = 0, n: int = 150) -> Task:
     rng = np.random.default_rng(seed)
     y = np.sort(rng.integers(0, 3, n))
     blocks = {}
-    for name, d, strength, scale in (*((layer, 8, 0.6, 1.0) for layer in LAYERS), ("mfcc", 60, 0.45, 100.0)):
+    for name, d, strength, scale in (*((layer, 8, 0.6, 1.0) for layer in LAYERS), ("mfcc", 100, 0.35, 100.0)):
         blocks[name] = scale * (strength * rng.normal(size=(3, d))[y] + rng.normal(size=(n, d)))
     fold = contiguous_in_class(y, 10)
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]

@@ -115,7 +115,7 @@ class Corpus:
     def describe(self) -> str:
         """One line for progress and reports: clips, classes, groups, what is missing."""
         missing = self.listed - len(self)
-        gap = f" ({missing:,} of {self.listed:,} listed clips have no audio here)" if missing > 0 else ""
+        gap = f" ({missing:,} of {self.listed:,} listed clips have no usable audio here)" if missing > 0 else ""
         made = " (synthetic)" if self.synthetic else ""
         kind = "tags" if self.multilabel else "classes"
         return (f"{self.name}{made}: {len(self):,} clips, {len(self.classes)} {kind}, "

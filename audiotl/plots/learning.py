@@ -41,7 +41,7 @@ def confusion(counts: np.ndarray, classes: list[str]) -> plt.Figure:
         counts: ``(n_classes, n_classes)``, rows true, columns predicted.
     """
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = 2.2 + 0.42 * len(classes)
+    size = 2.2 + (0.42 if len(classes) <= 12 else 0.24) * len(classes)
     figure, axis = plt.subplots(figsize=(size + 0.6, size))
     names = [name.replace("_", " ") for name in classes]
     sns.heatmap(pd.DataFrame(share, names, names), ax=axis, cmap="Greens", vmin=0, vmax=100, cbar=False, square=True,

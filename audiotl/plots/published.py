@@ -28,7 +28,7 @@ def agreement(table: pd.DataFrame, names: dict[str, str]) -> plt.Figure:
             heights = rows["task"].map({task: i for i, task in enumerate(tasks)}) + rng.uniform(-0.22, 0.22, len(rows))
             axis.plot(100 * rows["difference"], heights, mark, color=colour, ms=5, alpha=0.75, mec="white", mew=0.4,
                       label=f"{inputs} ({len(rows)} rows)")
-    axis.axvline(0, color=GREY, lw=0.8, zorder=0)
+    axis.axvline(0, color=GREY, lw=0.8, zorder=1)
     _tasks(axis, [names[task] for task in tasks])
     reach = max(0.06, 1.15 * np.nanmax(np.abs(100 * table["difference"])))
     axis.set(xlabel="reproduced minus published, in points of 100", xlim=(-reach, reach))
@@ -87,10 +87,10 @@ def forest(rows: pd.DataFrame, colour: str, value: str, names: dict[str, str], x
         axis.hlines(heights, 100 * part["ci_low"], 100 * part["ci_high"], color=palette[k], lw=2)
         axis.plot(100 * part[value], heights, mark, color=palette[k], ms=6, mec="white", mew=0.6, label=name)
     if zero:
-        axis.axvline(0, color=INK, lw=0.8, zorder=0)
+        axis.axvline(0, color=INK, lw=0.8, zorder=1)
     _tasks(axis, [names[task] for task in tasks])
     axis.set_xlabel(xlabel)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.4, 1.0 + 0.55 / figure.get_figheight() + 0.06), ncols=len(series))
+    figure.legend(loc="outside upper center", ncols=len(series))
     return figure
 
 

@@ -63,7 +63,7 @@ def test_manifest(tmp_path):
     corpus = datasets.load("manifest", tmp_path)
     assert corpus.multilabel and corpus.classes == ("cat", "dog", "loud")
     assert corpus.targets().tolist() == [[0, 1, 1], [0, 1, 0], [1, 0, 0]]
-    assert (len(corpus), corpus.listed) == (3, 4) and "1 of 4 listed clips have no audio" in corpus.describe()
+    assert (len(corpus), corpus.listed) == (3, 4) and "1 of 4 listed clips have no usable audio" in corpus.describe()
     table.write_text("path,name\nclips/a.wav,dog\n")
     with pytest.raises(AudiotlError, match="no column 'label'"):
         datasets.load("manifest", tmp_path)

@@ -79,7 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     weights = {}
 
     def keep(name: str, item) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape and "optimizer_weights" not in name:
+        if isinstance(item, h5py.Dataset) and item.shape and "/" in name and "optimizer_weights" not in name:
             layer, weight = name.split("/")[-2:]
             weights[f"{layer}/{re.sub(r'(_[0-9]+)?:0$', '', weight)}"] = torch.from_numpy(item[()]).float()
 

@@ -45,10 +45,9 @@ def load(name: str, root: str | Path | None = None) -> PublishedNetwork:
         raise AudiotlError(f"The network {name} needs its weights {path}, which are not there; put the folder "
                            f"{relative.split('/')[0]} under the data root.")
     try:
-        weights = read_weights(path)
-        network = make(weights)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        cause = " ".join(str(error).split()) or type(error).__name__
+        network = make(read_weights(path))
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        cause = f"no layer {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise AudiotlError(f"{path} does not hold the weights of {name} ({cause[:160].rstrip('.')}); "
                            "copy the file anew.") from None
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):

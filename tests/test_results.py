@@ -1,0 +1,42 @@
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from audiotl import benchmarks
+from audiotl.results import Results
+
+
+def test_everything_is_on_disk_as_soon_as_it_is_added(tmp_path):
+    results = Results(tmp_path, profile="smoke")
+    shown = results.table("scores", pd.DataFrame({"a|b": ["x|y", "z"], "n": [0.123456789, np.nan]}), show=1)
+    assert (tmp_path / "scores.csv").read_text().splitlines() == ["a|b,n", "x|y,0.123457", "z,"]
+    text = shown._repr_markdown_()
+    assert text.splitlines()[-1] == "... and 1 more rows in scores.csv." and "x\\|y" in text
+    assert "<td>0.1235</td>" in shown._repr_html_()
+    figure, _ = plt.subplots()
+    picture = results.figure("cover", figure, "Nothing.")
+    data, about = picture._repr_mimebundle_()
+    assert data["text/plain"] == "Nothing." and about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
+    results.number("best", np.float32(0.5))
+    results.skipped("toy", [("/some/where/clip.wav", "it is empty")])
+    results.finding("Done.")
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert record["finding"] == "Done." and record["numbers"] == {"best": 0.5}
+    assert record["skipped"]["toy"] == [{"path": "clip.wav", "cause": "it is empty"}]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = Results("")
+    results.table("scores", pd.DataFrame({"a": [1]}))
+    results.figure("cover", plt.figure(), "Nothing.")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bench_rows_become_a_table():
+    row = {"name": "work", "ours_s": 0.5, "peer": "the loop", "peer_s": 5.0, "ratio": 10.0, "threads": 1,
+           "check": "equal"}
+    assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal |" in benchmarks.markdown([row])
+    assert 0 <= benchmarks.median_seconds(lambda: None) < 1
