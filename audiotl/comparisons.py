@@ -133,10 +133,10 @@ def finding(table: pd.DataFrame, scores: pd.DataFrame, probe: str) -> str:
     gain = table[table["comparison"] == "all - last"]["difference"].mean()
     text = (f"All five layers beat the last one in {last[0]} of {last[2]} pairs of source and target (mean gain "
             f"{100 * gain:.1f} points, {probe} probe, nested), and the combination picked on other folds beats all "
-            f"five in {best[1]} of {best[2]} and loses to them in {best[0]}.")
+            f"five in {best[1] or 'none'} of {best[2]} and loses to them in {best[0] or 'none'}.")
     if random[2]:
         text += (f" Trained layers beat the same network with random weights in {random[0]} of {random[2]} pairs and "
-                 f"lose in {random[1]}.")
+                 f"lose in {random[1] or 'none'}.")
     return text
 
 

@@ -120,7 +120,9 @@ def _one(source: Path, study: Run, data: Path | None) -> bool:
         if stale.suffix in (".png", ".csv", ".json", ".gz", ".md", ".html", ".ipynb"):
             stale.unlink()
     notebook = folder / f"{source.stem}.ipynb"
-    nbformat.write(jupytext.read(source), notebook)
+    nb = jupytext.read(source)
+    nb.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    nbformat.write(nb, notebook)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     started, error = time.time(), ""
     try:

@@ -42,7 +42,8 @@ def subsets(table: pd.DataFrame, names: dict[str, str]) -> plt.Figure:
     tasks = [task for task in names if task in set(table["task"])]
     columns = min(4, len(tasks))
     lines = -(-len(tasks) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns + 0.6, 2.5 * lines), squeeze=False)
+    size = (max(6.4, 2.5 * columns + 0.6), 2.5 * lines + 0.5 * (lines == 1))
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
     for axis, task in zip(axes.flat, tasks, strict=False):
         rows = table[table["task"] == task].set_index("features")["reproduced"].dropna()
         layers = rows[[feature for feature in rows.index if "mfcc" not in feature]]
