@@ -100,14 +100,20 @@ class Table:
 
     def _rest(self) -> str:
         left = len(self.frame) - self.show
+        if not self.show:
+            return f"{left} rows in {self.file or 'the table'}."
         return f"... and {left} more rows{f' in {self.file}' if self.file else ''}." if left > 0 else ""
 
     def _repr_markdown_(self) -> str:
+        if not self.show:
+            return self._rest()
         head, rows = self._cells()
         lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
         return "\n".join(lines) + (f"\n\n{self._rest()}" if self._rest() else "")
 
     def _repr_html_(self) -> str:
+        if not self.show:
+            return f"<p><small>{self._rest()}</small></p>"
         head, rows = self._cells()
         mark = lambda tag, row: "<tr>" + "".join(f"<{tag}>{html.escape(v)}</{tag}>" for v in row) + "</tr>"  # noqa: E731
         body = "".join(mark("td", row) for row in rows)

@@ -127,7 +127,7 @@ else:
     display(Markdown("There is no published score to compare with here."))
 
 # %% [markdown]
-# Agreement to the last digit, over accuracies and R², is a strong statement about *how* the scores were made. It
+# Where published scores stand beside, agreement to the last digit, over accuracies and R², is a strong statement about *how* the scores were made. It
 # leaves room for no scaler, no shuffling and no unweighted average: each of those moves the digits.
 #
 # ## What the table looks like

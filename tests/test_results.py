@@ -15,6 +15,7 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(tmp_path):
     text = shown._repr_markdown_()
     assert text.splitlines()[-1] == "... and 1 more rows in scores.csv." and "x\\|y" in text
     assert "<td>0.1235</td>" in shown._repr_html_()
+    assert results.table("scores", pd.DataFrame({"a": [1, 2]}), show=0)._repr_markdown_() == "2 rows in scores.csv."
     figure, _ = plt.subplots()
     picture = results.figure("cover", figure, "Nothing.")
     data, about = picture._repr_mimebundle_()

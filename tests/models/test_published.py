@@ -1,13 +1,12 @@
-"""Published networks. Weights and recordings are read from AUDIOTL_DATA, else from ../shared/data; what needs them
-is skipped where they are absent."""
+"""Published networks; what needs their weights or recordings is skipped where the data folder lacks them."""
 
-import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from conftest import DATA as ROOT
 from torch import nn
 from torch.nn import functional
 
@@ -17,8 +16,6 @@ from audiotl.models import published
 from audiotl.models.published.choi2017 import MelSpectrogram, batch_norm_block
 from audiotl.models.published.network import read_weights, repeat_to
 from audiotl.models.published.reproduction import clips_at_hand, map_correlations
-
-ROOT = Path(os.environ.get("AUDIOTL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def there(*parts: str):
