@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from audiotl import probes, stats, study
+from audiotl import stats, study
 from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.subsets import Search, search
@@ -20,7 +20,7 @@ def search_all(plan: study.Plan, aims: dict[str, Features], probe_names: list[st
 
     Args:
         aims: features of each target.
-        probe_names: see `probes.named`.
+        probe_names: see `study.probe`.
     """
     models = {source: study.source_model(plan, source) for source in dict.fromkeys(s for s, _ in study.pairs(plan))}
     out: Searches = {}
@@ -29,7 +29,7 @@ def search_all(plan: study.Plan, aims: dict[str, Features], probe_names: list[st
         blocks = {MFCC: aim.mfcc} if source == MFCC else embed(models[source], aim)
         for name in probe_names:
             out[source, target, name] = search(blocks, aim.corpus.targets(), aim.corpus.splits(seed=plan.seed),
-                                               aim.corpus.groups, probes.named(name), title=f"{source} -> {target}")
+                                               aim.corpus.groups, study.probe(name), title=f"{source} -> {target}")
     return out
 
 

@@ -127,24 +127,3 @@ def nearest(k: Sequence[int] = (1, 5)) -> Sklearn:
     from sklearn.neighbors import KNeighborsClassifier
 
     return Sklearn("k-NN", KNeighborsClassifier(), [{"n_neighbors": value} for value in k])
-
-
-def named(name: str) -> Probe:
-    """The probe called `name`: ``ridge``, ``svm``, ``logistic`` or ``knn``.
-
-    The SVM gets two cells of the 32 that the 2017 paper tried: C of 8 with gamma 1/d and 2^-9, which win or come
-    close on standardised columns; the whole grid is ``svm.SVM()``.
-
-    Raises:
-        AudiotlError: no such probe.
-    """
-    from audiotl import AudiotlError
-
-    if name == "svm":
-        from audiotl.svm import SVM, grid
-
-        return SVM(grid(costs=(8.0,), gammas=(2.0**-9, "1/d"), linear=False))
-    makers = {"ridge": Ridge, "logistic": logistic, "knn": nearest}
-    if name not in makers:
-        raise AudiotlError(f"There is no probe {name!r}; choose among ridge, svm, logistic, knn.")
-    return makers[name]()

@@ -25,6 +25,12 @@ def test_each_profile_has_its_sounds_and_refuses_what_it_does_not_know():
         study.plan("quick", sources="radio")
 
 
+def test_probes_by_name():
+    assert study.probe("knn").name == "k-NN" and len(study.probe("svm").cells) == 2
+    with pytest.raises(AudiotlError, match="no probe 'forest'"):
+        study.probe("forest")
+
+
 def test_a_target_loses_the_recordings_that_its_sources_hold(monkeypatch):
     corpora = {"urbansound8k": toy("urbansound8k", list("abcdef")), "esc50": toy("esc50", list("efghij"))}
     monkeypatch.setattr(datasets, "load", lambda name, *_: corpora[name])

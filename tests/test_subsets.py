@@ -111,9 +111,6 @@ def test_generic_probes_and_their_refusals(problem):
     model = LogisticRegression(max_iter=500).fit(scaler.transform(x[train]), y[train])
     guess = model.predict(scaler.transform(x[test]))
     assert (found.outer[0, 0, test] == (guess == y[test])).all()
-    assert probes.named("knn").name == "k-NN"
-    with pytest.raises(AudiotlError, match="no probe 'forest'"):
-        probes.named("forest")
     with pytest.raises(AudiotlError, match="nested=True"):
         found.nested()
     with pytest.raises(AudiotlError, match="tags"):
