@@ -113,8 +113,8 @@ display(Markdown("; ".join(said) + ". The interval draws whole groups, because c
 if profile == "full":
     display(Markdown("One caution. The recipe and the window of the front end were settled while looking at fold 10 of "
                      "UrbanSound8K: the six settings tried scored between 63 and 71 %, and the step that helped most was "
-                     "a window of 64 ms in place of 32 ms. The environment score is the best of six and so a little "
-                     "flattered. Speech and music were trained with what came out, once."))
+                     "a window of 64 ms in place of 32 ms (one seed each, and intervals wider than the steps). The environment "
+                     "score is the best of six and so a little flattered. Speech and music were trained with what came out, once."))
 
 # %% [markdown]
 # ## Which sounds are confused?
