@@ -10,6 +10,8 @@ tags are means over the patches.
 
 from __future__ import annotations
 
+import abc
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
@@ -63,9 +65,9 @@ class PatchNetwork(PublishedNetwork):
         self.tags = TAGS[corpus]
         self.log_mel = LogMel()
 
+    @abc.abstractmethod
     def patch_taps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Taps and tag logits of patches ``(n, 1, 96, 187)``."""
-        raise NotImplementedError
 
     def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         spectrogram = self.log_mel(waveform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ KERAS_EPSILON = 1e-3
 """Keras adds this to the variance in batch normalisation; PyTorch's own default is 1e-5."""
 
 
-class PublishedNetwork(nn.Module):
+class PublishedNetwork(nn.Module, abc.ABC):
     """A trained network as its authors published it, front end included.
 
     A subclass computes taps and tags in one `forward` pass. `taps` and `tag` check the waveform and keep no
@@ -29,9 +30,9 @@ class PublishedNetwork(nn.Module):
     tags: tuple[str, ...]
     tap_names: tuple[str, ...]
 
+    @abc.abstractmethod
     def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Taps ``{name: (batch, d)}`` and tag probabilities ``(batch, n_tags)``."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def taps(self, waveform: Tensor) -> dict[str, Tensor]:
