@@ -106,6 +106,45 @@ def claims(tasks: Iterable[Task], kept: dict) -> pd.DataFrame:
     return out
 
 
+def scaling(tasks: Iterable[Task], kept: dict) -> pd.DataFrame:
+    """What standardising columns changes, nested: ``task, features, difference, ci_low, ci_high``."""
+    rows = [(task.name, feature, *stats.paired_bootstrap(kept[task.name, feature, SCALED, NESTED],
+                                                         kept[task.name, feature, RAW, NESTED],
+                                                         task.groups[task.tested]))
+            for task in tasks for feature in BASICS if (task.name, feature, SCALED, NESTED) in kept]
+    return pd.DataFrame(rows, columns=["task", "features", "difference", "ci_low", "ci_high"])
+
+
+def optimism(tasks: Iterable[Task], kept: dict) -> pd.DataFrame:
+    """Tuned minus nested score of the same raw features: ``task, what, optimism, ci_low, ci_high``.
+
+    ``what`` tells whether the cell alone was chosen, for all five layers, or the subset with it.
+    """
+    rows = []
+    for task in tasks:
+        for feature, what in (("01234", "cell chosen, all five layers"), (ANY, "cell and subset chosen")):
+            tuned, nested = (kept.get((task.name, feature, RAW, protocol)) for protocol in (TUNED, NESTED))
+            if nested is not None:
+                rows.append((task.name, what, *stats.paired_bootstrap(tuned, nested, task.groups[task.tested])))
+    return pd.DataFrame(rows, columns=["task", "what", "optimism", "ci_low", "ci_high"])
+
+
+def reading(rows: pd.DataFrame, names: dict[str, str]) -> str:
+    """Rows of `claims` or `scaling` in words, sorted by what their intervals say: loss, gain, or neither.
+
+    >>> reading(pd.DataFrame({"task": ["a"], "difference": [.02], "ci_low": [.01], "ci_high": [.03]}), {"a": "Dances"})
+    'a gain for Dances +2.0 [+1.0, +3.0]'
+    """
+    up, down = rows[rows["ci_low"] > 0], rows[rows["ci_high"] < 0]
+    words = []
+    for part, text in ((down, "a loss"), (up, "a gain"), (rows.drop([*up.index, *down.index]), "no clear difference")):
+        if len(part):
+            items = "; ".join(f"{names[row.task]} {100 * row.difference:+.1f} [{100 * row.ci_low:+.1f}, "
+                              f"{100 * row.ci_high:+.1f}]" for row in part.itertuples())
+            words.append(f"{text} for {items}")
+    return ", and ".join(words) or "nothing to compare"
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's step-down correction of a family of p-values.
 

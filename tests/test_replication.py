@@ -108,6 +108,15 @@ def test_audit_of_a_small_task(fresh_cache, monkeypatch):
     claims = audit.claims([task], kept)
     assert set(claims["claim"]) == set(audit.CLAIMS)
     assert ((claims["p_holm"] >= 0) & (claims["p_holm"] <= 1)).all()
+    score = table.set_index(["features", "scaling", "protocol"])["score"]
+    scaling = audit.scaling([task], kept).set_index("features")["difference"]
+    assert list(scaling.index) == list(audit.BASICS)
+    assert scaling["mfcc"] == pytest.approx(score["mfcc", audit.SCALED, audit.NESTED] -
+                                            score["mfcc", audit.RAW, audit.NESTED])
+    optimism = audit.optimism([task], kept).set_index("what")["optimism"]
+    assert optimism["cell and subset chosen"] == pytest.approx(score[audit.ANY, audit.RAW, audit.TUNED] -
+                                                               score[audit.ANY, audit.RAW, audit.NESTED])
+    assert len(optimism) == 2
 
 
 def test_holm():

@@ -70,13 +70,11 @@ def subsets(table: pd.DataFrame, names: dict[str, str]) -> plt.Figure:
 
 
 @styled
-def forest(rows: pd.DataFrame, colour: str, value: str, names: dict[str, str], xlabel: str,
-           zero: bool = True) -> plt.Figure:
+def forest(rows: pd.DataFrame, colour: str, value: str, names: dict[str, str], xlabel: str) -> plt.Figure:
     """Intervals by task, one colour and mark a series.
 
     Args:
         rows: ``task, ci_low, ci_high`` and the columns named by `colour` (series) and `value`.
-        zero: draw the line of no difference.
     """
     tasks = [task for task in names if task in set(rows["task"])]
     series = list(dict.fromkeys(rows[colour]))
@@ -87,8 +85,7 @@ def forest(rows: pd.DataFrame, colour: str, value: str, names: dict[str, str], x
         heights = np.arange(len(tasks)) + (k - (len(series) - 1) / 2) * 0.22
         axis.hlines(heights, 100 * part["ci_low"], 100 * part["ci_high"], color=palette[k], lw=2)
         axis.plot(100 * part[value], heights, mark, color=palette[k], ms=6, mec="white", mew=0.6, label=name)
-    if zero:
-        axis.axvline(0, color=INK, lw=0.8, zorder=1)
+    axis.axvline(0, color=INK, lw=0.8, zorder=1)
     _tasks(axis, [names[task] for task in tasks])
     axis.set_xlabel(xlabel)
     figure.legend(loc="outside upper center", ncols=len(series))

@@ -161,11 +161,14 @@ def test_repeating():
 
 @ORIGINAL
 @there("UrbanSound8K", "audio")
-def test_features_correlate_with_the_published_ones():
+def test_features_correlate_with_the_published_ones(fresh_cache):
     table = published.correlate_with_published(ROOT, limit=64, progress=False)
     assert table["layer"].tolist() == [0, 1, 2, 3, 4] and (table["n_clips"] == 64).all()
     assert (table["median_r"] >= [0.98, 0.98, 0.97, 0.95, 0.90]).all()
     assert (table["min_r"] <= table["median_r"]).all()
+    kept = published.correlate_with_published(ROOT, limit=64, progress=False)
+    np.testing.assert_allclose(kept, table, rtol=1e-12)
+    assert len(list((fresh_cache / "correlations").iterdir())) == 1
 
 
 @there("choi2017", "data_csv")

@@ -14,13 +14,14 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, cache
 from audiotl.audio import load
 from audiotl.datasets import data_root
 from audiotl.datasets.corpus import find_audio, need_folder
 from audiotl.models.published import registry
 from audiotl.models.published.choi2017 import SAMPLES, OriginalRelease
 
+VERSION = 1
 BATCH = 256
 
 
@@ -37,8 +38,9 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
         progress: whether to show a bar.
 
     Returns:
-        One row a layer (counted from 0, as the authors' files are) with ``layer``, ``median_r`` and ``min_r``
-        (Pearson correlation over clips, median and least of the 32 maps) and ``n_clips``.
+        One row a layer (counted from 0, as the authors' files are), read from the cache where it was computed
+        before: ``layer``, ``median_r`` and ``min_r`` (Pearson correlation over clips, median and least of the 32
+        maps) and ``n_clips``.
 
     Raises:
         AudiotlError: the weights, the features, the table or the audio are missing.
@@ -51,6 +53,13 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
     if len(kept) < 3:
         raise AudiotlError(f"A correlation needs three clips or more, and {len(kept)} have audio under "
                            f"{where / 'UrbanSound8K'}; point the data root at UrbanSound8K.")
+    files = [where / registry.NETWORKS["choi2017"][0]]
+    files += [where / "choi2017" / "data_feats" / f"urbansound_layer_{layer}.npy" for layer in range(5)]
+    key = cache.key_of("correlation", VERSION, cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
+                       kept.index.tolist(), kept["duration"].tolist(), fill, seed)
+    folder = cache.find("correlations", key)
+    if folder is not None:
+        return pd.read_csv(folder / "layers.csv")
     rng = np.random.default_rng(seed)
     ours = []
     for number, batch in tqdm(kept.groupby(kept.index // BATCH), desc="published features", disable=not progress):
@@ -64,6 +73,8 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
     for layer in range(5):
         r = map_correlations(np.concatenate([taps[layer] for taps in ours]), published[layer][kept.index])
         rows.append({"layer": layer, "median_r": float(np.median(r)), "min_r": float(r.min()), "n_clips": len(kept)})
+    with cache.making("correlations", key) as folder:
+        pd.DataFrame(rows).to_csv(folder / "layers.csv", index=False)
     return pd.DataFrame(rows)
 
 
