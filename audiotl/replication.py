@@ -24,7 +24,7 @@ from audiotl.svm import SVM, gram
 
 VERSION = 1
 MFCC_STEPS = 1_000_000
-"""Where a solve on raw MFCCs stops: with values in the hundreds and a large C, libsvm needs hours for one cell."""
+"""Where a solve on raw MFCCs turns to Newton steps: with values in the hundreds, libsvm can need hours a cell."""
 
 PROTOCOLS = ("tuned on the reported folds", "nested")
 

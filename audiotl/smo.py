@@ -220,7 +220,7 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
         members: ``(n,)`` rows of `kernel` that take part.
         target, positive: ``(n,)`` targets, and whether ``0 <= beta <= cost`` (else ``-cost <= beta <= 0``).
         cost, tolerance: C, and the largest violation left.
-        limit: pair steps after which to stop wherever the solution is.
+        limit: pair steps after which to give up, wherever the solution is.
         home, whole: room for ``(n, padded(n))`` float32, and ``(n,)`` zeros: kernel rows, which stay for the
             next call with the same members.
         rows, curvature: room for ``(n, padded(n))`` float32 and float64, free again afterwards.
@@ -350,7 +350,10 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
 
 @njit(nogil=True, cache=True)
 def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limit):
-    """Class positions ``(n_costs, n_test)`` predicted by votes of all pairs of classes.
+    """Votes of all pairs of classes, ``(n_costs, n_test, n_classes)``, and the problems that were left unsolved.
+
+    A problem that met `limit` casts no vote, and neither do those of the same pair with a larger C, which are
+    harder: they are marked in the second result, ``(n_costs, n_classes, n_classes)`` bool, first class first.
 
     Args:
         kernel, diagonal: as `solve` takes them.
@@ -362,6 +365,7 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
     """
     n_classes, n_test = len(starts) - 1, across.shape[1]
     votes = np.zeros((len(costs), n_test, n_classes), dtype=np.int32)
+    stuck = np.zeros((len(costs), n_classes, n_classes), dtype=np.bool_)
     largest = 2 * np.max(starts[1:] - starts[:-1])
     size = largest * padded(largest)
     homes, rows, curvatures = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size)
@@ -382,23 +386,23 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
             chosen, bounded = members[place], True
             for c in range(len(costs)):
                 if bounded:
-                    rho, bounded, _ = solve(kernel, diagonal, chosen, target, positive, costs[c], tolerance, limit,
-                                            home, whole, row, curvature, beta)
+                    rho, bounded, steps = solve(kernel, diagonal, chosen, target, positive, costs[c], tolerance,
+                                                limit, home, whole, row, curvature, beta)
+                    if steps >= limit:
+                        stuck[c:, first, second] = True
+                        break
                     decide(across, place, beta, rho, decision)
                 for t in range(n_test):
                     votes[c, t, first if decision[t] > 0 else second] += 1
-    winners = np.zeros((len(costs), n_test), dtype=np.int64)
-    for c in range(len(costs)):
-        for t in range(n_test):
-            for k in range(1, n_classes):
-                if votes[c, t, k] > votes[c, t, winners[c, t]]:
-                    winners[c, t] = k
-    return winners
+    return votes, stuck
 
 
 @njit(nogil=True, cache=True)
 def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limit):
-    """Values ``(n_costs, n_test)`` predicted by epsilon regression; arguments as for `one_vs_one`."""
+    """Values ``(n_costs, n_test)`` predicted by epsilon regression, and which C were left unsolved.
+
+    Arguments, and what is unsolved, as for `one_vs_one`.
+    """
     n, n_test = len(members), across.shape[1]
     twice, target, positive = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
     for k in range(n):
@@ -409,15 +413,19 @@ def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limit)
     home, rows = np.empty((2 * n, width), np.float32), np.empty((2 * n, width), np.float32)
     curvature = np.empty((2 * n, width))
     beta, place, values = np.empty(2 * n), np.arange(n), np.empty((len(costs), n_test))
+    stuck = np.zeros(len(costs), dtype=np.bool_)
     bounded = True
     for c in range(len(costs)):
         if bounded:
-            rho, bounded, _ = solve(kernel, diagonal, twice, target, positive, costs[c], tolerance, limit,
-                                    home, whole, rows, curvature, beta)
+            rho, bounded, steps = solve(kernel, diagonal, twice, target, positive, costs[c], tolerance, limit,
+                                        home, whole, rows, curvature, beta)
+            if steps >= limit:
+                stuck[c:] = True
+                break
             decide(across, place, beta[:n] + beta[n:], rho, values[c])
         else:
             values[c] = values[c - 1]
-    return values
+    return values, stuck
 
 
 @njit(nogil=True, cache=True)

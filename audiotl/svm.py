@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from audiotl import AudiotlError, smo
+from audiotl import AudiotlError, interior, smo
 from audiotl.probes import Blocks, Subset
 
 COSTS = (0.1, 2.0, 8.0, 32.0)
@@ -44,8 +45,9 @@ class SVM:
         task: ``"classification"`` or ``"regression"``.
         tube: half width of the tube without loss, for regression.
         threads: folds and kernels solved at a time; all cores if 0.
-        limit: pair steps after which a solve stops where it is: by default ten million, as libsvm itself has
-            it (scikit-learn goes on for ever). Only large C on raw, unscaled features comes near.
+        limit: pair steps after which `audiotl.interior` solves the problem anew: by default ten million, where
+            libsvm gives up (scikit-learn goes on for ever). Only linear kernels of raw, unscaled features come
+            near. A solution from there is the optimum, not the point on the way to it where libsvm stops.
     """
 
     def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification", tube: float = 0.1,
@@ -97,15 +99,16 @@ class SVM:
         kind = y.dtype if self.task == "classification" else np.float64
         out = [np.empty((len(self.cells), len(test)), kind) for _, test in splits]
         sides = [self._side(y, train) for train, _ in splits]
-        with ThreadPoolExecutor(self.threads) as pool:
+        with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
             pending = set()
             for cells, values in kernels(gram, left, right, width, self.cells):
                 order = sorted(cells, key=lambda cell: self.cells[cell]["C"])
                 costs = np.array([self.cells[cell]["C"] for cell in order])
                 kernel, diagonal = smo.single(values, len(y)), values.diagonal().copy()
+                exact = values[:, :len(y)].copy() if self.cells[cells[0]]["kernel"] == "linear" else kernel
                 for found, (members, classes, starts), (_, test) in zip(out, sides, splits, strict=True):
                     across = values[np.ix_(members, test)]
-                    job = (kernel, diagonal, members, classes, starts, y, across, costs, found, order)
+                    job = (kernel, diagonal, exact, members, classes, starts, y, across, costs, found, order)
                     if self.threads == 1:
                         self._solve(*job)
                         continue
@@ -127,13 +130,26 @@ class SVM:
             raise AudiotlError("An SVM needs training clips of two classes or more; this fold has one.")
         return train[np.argsort(y[train], kind="stable")], classes, np.cumsum([0, *counts])
 
-    def _solve(self, kernel, diagonal, members, classes, starts, y, across, costs, out, order) -> None:
+    def _solve(self, kernel, diagonal, exact, members, classes, starts, y, across, costs, out, order) -> None:
         if self.task == "classification":
-            out[order] = classes[smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE,
-                                                    self.limit)]
-        else:
-            out[order] = smo.regress(kernel, diagonal, members, y[members].astype(np.float64), across, costs,
-                                     self.tube, TOLERANCE, self.limit)
+            votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, self.limit)
+            for c, first, second in np.argwhere(stuck):
+                rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
+                here, positive = members[rows], rows < starts[first + 1]
+                beta, rho = interior.solve(exact[np.ix_(here, here)].astype(np.float64),
+                                           np.where(positive, 1.0, -1.0), positive, costs[c])
+                won = np.where(beta @ across[rows] > rho, first, second)
+                votes[c, np.arange(len(won)), won] += 1
+            out[order] = classes[votes.argmax(2)]
+            return
+        values = y[members].astype(np.float64)
+        found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, self.limit)
+        for c in np.flatnonzero(stuck):
+            twice = np.tile(exact[np.ix_(members, members)].astype(np.float64), (2, 2))
+            beta, rho = interior.solve(twice, np.r_[values - self.tube, values + self.tube],
+                                       np.arange(len(twice)) < len(members), costs[c])
+            found[c] = (beta[:len(members)] + beta[len(members):]) @ across - rho
+        out[order] = found
 
 
 def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,

@@ -131,8 +131,9 @@ else:
 # Agreement to the last digit, over accuracies and R², says much about *how* the published scores were made. It leaves
 # no room for a scaler, for shuffled folds or for an unweighted average: each of those moves the digits.
 #
-# One caution. With raw MFCCs, values in the hundreds, libsvm can need hours for a single cell. Here a solve on raw
-# MFCCs stops after a million steps; it has no such limit in scikit-learn. The MFCC rows match all the same.
+# One caution. With raw MFCCs, values in the hundreds, libsvm's pair steps can need hours for a single cell of the grid.
+# After a million steps such a problem is handed to a solver of another kind (Newton steps, `audiotl.interior`), which
+# finds the same optimum; on the way there libsvm would stop a little earlier.
 #
 # ## What the table looks like
 #

@@ -16,7 +16,7 @@ import audiotl
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 ORDER = ["", "cache", "audio", "_torchaudio", "frontend", "datasets", "models", "features", "training", "embedding",
-         "stats", "probes", "smo", "svm", "subsets", "study", "comparisons", "replication", "audit",
+         "stats", "probes", "smo", "interior", "svm", "subsets", "study", "comparisons", "replication", "audit",
          "plots", "results", "pages", "report", "benchmarks", "__main__"]
 
 
