@@ -78,13 +78,13 @@ class SVM:
         for s, subset in enumerate(subsets):
             gram, left, right = (sum(parts[1:], parts[0].copy())
                                  for parts in zip(*(grams[name] for name in subset), strict=True))
-            width = sum(train[name].shape[1] for name in subset)
-            (found,) = self.over_splits(gram, left, right, width, y, split)
+            columns = np.concatenate([train[name] for name in subset], 1, dtype=np.float64)
+            (found,) = self.over_splits(gram, left, right, columns, y, split)
             out = np.empty((len(subsets), *found.shape), found.dtype) if out is None else out
             out[s] = found
         return out
 
-    def over_splits(self, gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int, y: np.ndarray,
+    def over_splits(self, gram: np.ndarray, left: np.ndarray, right: np.ndarray, columns: np.ndarray, y: np.ndarray,
                     splits: Sequence[Split]) -> list[np.ndarray]:
         """Predictions ``(n_cells, n_test)`` of every split, from inner products that all of them share.
 
@@ -92,7 +92,7 @@ class SVM:
             gram: ``(m, p)`` float64, inner products of `m` clips with the same `m` clips and, from column `m`
                 on, further ones; **it is overwritten**.
             left, right: squared lengths of the `m` clips of the rows and the `p` clips of the columns.
-            width: number of feature columns (for gamma ``"1/d"``).
+            columns: the features of the `m` clips, ``(m, d)``.
             y: labels or values of the `m` clips.
             splits: rows of each split's training clips, and columns of its test clips.
         """
@@ -101,14 +101,14 @@ class SVM:
         sides = [self._side(y, train) for train, _ in splits]
         with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
             pending = set()
-            for cells, values in kernels(gram, left, right, width, self.cells):
+            for cells, values in kernels(gram, left, right, columns.shape[1], self.cells):
                 order = sorted(cells, key=lambda cell: self.cells[cell]["C"])
                 costs = np.array([self.cells[cell]["C"] for cell in order])
                 kernel, diagonal = smo.single(values, len(y)), values.diagonal().copy()
-                exact = values[:, :len(y)].copy() if self.cells[cells[0]]["kernel"] == "linear" else kernel
+                spanning = columns if self.cells[cells[0]]["kernel"] == "linear" else None
                 for found, (members, classes, starts), (_, test) in zip(out, sides, splits, strict=True):
                     across = values[np.ix_(members, test)]
-                    job = (kernel, diagonal, exact, members, classes, starts, y, across, costs, found, order)
+                    job = (kernel, diagonal, spanning, members, classes, starts, y, across, costs, found, order)
                     if self.threads == 1:
                         self._solve(*job)
                         continue
@@ -130,14 +130,16 @@ class SVM:
             raise AudiotlError("An SVM needs training clips of two classes or more; this fold has one.")
         return train[np.argsort(y[train], kind="stable")], classes, np.cumsum([0, *counts])
 
-    def _solve(self, kernel, diagonal, exact, members, classes, starts, y, across, costs, out, order) -> None:
+    def _solve(self, kernel, diagonal, spanning, members, classes, starts, y, across, costs, out, order) -> None:
+        def columns(rows):
+            return interior.root(kernel[np.ix_(rows, rows)]) if spanning is None else spanning[rows]
+
         if self.task == "classification":
             votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, self.limit)
             for c, first, second in np.argwhere(stuck):
                 rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
-                here, positive = members[rows], rows < starts[first + 1]
-                beta, rho = interior.solve(exact[np.ix_(here, here)].astype(np.float64),
-                                           np.where(positive, 1.0, -1.0), positive, costs[c])
+                positive = rows < starts[first + 1]
+                beta, rho = interior.solve(columns(members[rows]), np.where(positive, 1.0, -1.0), positive, costs[c])
                 won = np.where(beta @ across[rows] > rho, first, second)
                 votes[c, np.arange(len(won)), won] += 1
             out[order] = classes[votes.argmax(2)]
@@ -145,9 +147,9 @@ class SVM:
         values = y[members].astype(np.float64)
         found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, self.limit)
         for c in np.flatnonzero(stuck):
-            twice = np.tile(exact[np.ix_(members, members)].astype(np.float64), (2, 2))
-            beta, rho = interior.solve(twice, np.r_[values - self.tube, values + self.tube],
-                                       np.arange(len(twice)) < len(members), costs[c])
+            beta, rho = interior.solve(np.tile(columns(members), (2, 1)),
+                                       np.r_[values - self.tube, values + self.tube],
+                                       np.arange(2 * len(members)) < len(members), costs[c])
             found[c] = (beta[:len(members)] + beta[len(members):]) @ across - rho
         out[order] = found
 
@@ -191,10 +193,9 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
             yield by_gamma[gamma], values
 
 
-def gram(blocks: Blocks, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Inner products ``(n, n)`` of all clips over some blocks, and their squared lengths."""
-    x = np.concatenate([blocks[name] for name in names], 1, dtype=np.float64)
-    return x @ x.T, _squares(x)
+def gram(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inner products ``(n, n)`` of all clips, and their squared lengths, from float64 features ``(n, d)``."""
+    return columns @ columns.T, _squares(columns)
 
 
 def _squares(x: np.ndarray) -> np.ndarray:

@@ -14,12 +14,13 @@ def test_multipliers_and_offset_are_those_of_libsvm(scale, cost):
     x = rng.normal(size=(80, 5)) * scale
     y = np.sign(x[:, 0] / scale + rng.normal(size=80))
     kernel = np.exp(-0.1 * ((x[:, None] - x) ** 2).sum(2))
-    beta, rho = interior.solve(kernel, y, y > 0, cost)
+    beta, rho = interior.solve(interior.root(kernel), y, y > 0, cost)
     svm = SVC(kernel="precomputed", C=cost, tol=1e-10).fit(kernel, y)
     expected = np.zeros(80)
     expected[svm.support_] = svm.dual_coef_[0]
     np.testing.assert_allclose(beta, expected, atol=1e-4 * cost)
-    np.testing.assert_allclose(kernel @ beta - rho, svm.decision_function(kernel), atol=1e-5)
+    # libsvm keeps kernel rows in single precision.
+    np.testing.assert_allclose(kernel @ beta - rho, svm.decision_function(kernel), atol=1e-3)
 
 
 def test_a_badly_conditioned_kernel_meets_its_conditions():
@@ -28,7 +29,7 @@ def test_a_badly_conditioned_kernel_meets_its_conditions():
     x = rng.normal(size=(120, 20)) * np.logspace(0, 2.5, 20)
     y = np.where(np.arange(120) < 50, 1.0, -1.0)
     kernel, positive, cost = x @ x.T, y > 0, 8.0
-    beta, rho = interior.solve(kernel, y, positive, cost)
+    beta, rho = interior.solve(x, y, positive, cost)
     assert abs(beta.sum()) < 1e-6 * cost
     alpha = beta * y
     assert (alpha >= 0).all() and (alpha <= cost).all()

@@ -76,9 +76,10 @@ def test_the_path_is_that_of_libsvm_step_by_step(seed):
 def test_threads_and_over_splits_change_nothing():
     blocks, y = problem(2)
     splits = [(np.arange(50, 150), np.arange(50)), (np.arange(100), np.arange(100, 150))]
-    inner, squares = gram(blocks, ["a", "b"])
-    one = SVM().over_splits(inner.copy(), squares, squares, 6, y, splits)
-    two = SVM(threads=2).over_splits(inner, squares, squares, 6, y, splits)
+    columns = np.concatenate([blocks["a"], blocks["b"]], 1)
+    inner, squares = gram(columns)
+    one = SVM().over_splits(inner.copy(), squares, squares, columns, y, splits)
+    two = SVM(threads=2).over_splits(inner, squares, squares, columns, y, splits)
     for (train, test), first, second in zip(splits, one, two, strict=True):
         alone = SVM().fold({k: v[train] for k, v in blocks.items()}, y[train],
                            {k: v[test] for k, v in blocks.items()}, [("a", "b")])[0]
