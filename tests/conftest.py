@@ -46,3 +46,15 @@ def class_folders(tmp_path) -> Path:
             write_clip(home / name / f"{name}{i}.wav", 0.6, 150 * 4**c * (1 + 0.02 * i), seed=100 * c + i)
     (home / "low" / "broken.wav").write_bytes(b"this is no sound")
     return home
+
+
+def small_wav2vec2():
+    """torchaudio's wav2vec 2.0 in small, random weights: three convolutions and three layers of width 24."""
+    import torch
+
+    from audiotl._torchaudio import torchaudio
+
+    torch.manual_seed(0)
+    return torchaudio.models.wav2vec2_model(
+        "group_norm", [(16, 10, 5), (16, 8, 4), (16, 4, 4)], False, 24, 0.1, 8, 2, 3, 4, 0.1, 48, 0.1, 0.1,
+        False, 0.1, None).eval()

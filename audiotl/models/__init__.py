@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 from audiotl import AudiotlError
 from audiotl.models.convnet5 import ConvNet5
+from audiotl.models.densenet import DenseNet121
+from audiotl.models.resnet import ResNet
+from audiotl.models.taps import taps_of
 
-__all__ = ["ConvNet5", "build"]
+__all__ = ["ConvNet5", "DenseNet121", "NETWORKS", "ResNet", "build", "taps_of"]
 
-NETWORKS = {"convnet5": ConvNet5}
+NETWORKS = {
+    "convnet5": ConvNet5,
+    "resnet18": functools.partial(ResNet, depth=18),
+    "resnet34": functools.partial(ResNet, depth=34),
+    "resnet50": functools.partial(ResNet, depth=50),
+    "densenet121": DenseNet121,
+}
+"""What makes a network of each name; every one hears spectrograms in decibels and takes `in_channels`."""
 
 
 def build(network: str, n_classes: int, **settings):

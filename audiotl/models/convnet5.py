@@ -7,6 +7,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from audiotl.models.scale import scale_decibel
+
 PAPER_POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
 """Pools (frequency, time) of the paper, which bring its 96 x 1360 input down to 1 x 1."""
 
@@ -67,11 +69,6 @@ class ConvNet5(nn.Module):
     def first_filters(self) -> Tensor:
         """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""
         return self.blocks[0][0].weight.detach().cpu()
-
-
-def scale_decibel(x: Tensor) -> Tensor:
-    """Decibels from -80 to 0 to about unit range."""
-    return (x + 40) / 20
 
 
 def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:

@@ -1,0 +1,105 @@
+"""DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017, table 1) for spectrograms, with twelve taps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audiotl import AudiotlError
+from audiotl.models.scale import scale_decibel
+
+GROWTH = 32
+PARTS = ((6,), (6, 6), (12, 12), (8, 8))
+"""Layers of each part of the four dense blocks; each part is a tap."""
+SMALLEST = 29
+"""Bands and frames below which nothing is left to pool between the blocks."""
+
+
+class DenseLayer(nn.Module):
+    """[batch norm, ReLU, 1x1 convolution to 128 maps, batch norm, ReLU, 3x3 convolution] to 32 new maps."""
+
+    def __init__(self, inputs: int):
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, 4 * GROWTH, 1, bias=False)
+        self.norm2, self.conv2 = nn.BatchNorm2d(4 * GROWTH), nn.Conv2d(4 * GROWTH, GROWTH, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(torch.relu_(self.norm1(x)))
+        return self.conv2(torch.relu_(self.norm2(x)))
+
+
+class DensePart(nn.ModuleList):
+    """Some layers in a row, each of which reads all maps before it; gives the maps that came in and the new ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
+class DenseNet121(nn.Module):
+    """Four dense blocks of 6, 12, 24 and 16 layers, with transitions that halve maps, frequency and time between.
+
+    Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the dense blocks in
+    one part (the first) or two halves, and ``final``, the 1,024 maps that the head reads. The tap of a part is of
+    the maps that its own layers **add**. Everything that a dense block holds at some depth is still there, unchanged,
+    at its end, so taps of all maps so far would contain each other, and a subset search would compare
+    layers with copies of themselves. ``final`` alone repeats others: after batch norm and ReLU, it is what one means
+    by the last layer.
+
+    Args:
+        n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
+        in_channels: channels of the input.
+
+    Shape:
+        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, at least 29 of either, to
+        ``(batch, n_classes)`` logits.
+
+    >>> sum(p.numel() for p in DenseNet121(1000, 3).parameters())
+    7978856
+    """
+
+    def __init__(self, n_classes: int, in_channels: int = 1):
+        super().__init__()
+        self.settings = {"n_classes": n_classes, "in_channels": in_channels}
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64),
+                                  nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.body, maps = nn.ModuleDict(), 64
+        for number, parts in enumerate(PARTS, 1):
+            for half, layers in zip("ab" if len(parts) > 1 else ("",), parts, strict=True):
+                self.body[f"dense{number}{half}"] = DensePart(DenseLayer(maps + GROWTH * i) for i in range(layers))
+                maps += GROWTH * layers
+            if number < len(PARTS):
+                self.body[f"transition{number}"] = nn.Sequential(
+                    nn.BatchNorm2d(maps), nn.ReLU(inplace=True), nn.Conv2d(maps, maps // 2, 1, bias=False),
+                    nn.AvgPool2d(2))
+                maps //= 2
+        self.final = nn.Sequential(nn.BatchNorm2d(maps), nn.ReLU(inplace=True))
+        self.head = nn.Linear(maps, n_classes)
+        self.tap_names = ("stem", *self.body, "final")
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self._start(x)
+        for module in self.body.values():
+            x = module(x)
+        return self.head(self.final(x).mean((-2, -1)))
+
+    def taps(self, x: Tensor) -> dict[str, Tensor]:
+        """Mean over frequency and time of the maps of each tap, first layer first: 64 to 1,024 wide."""
+        x = self._start(x)
+        out = {"stem": x.mean((-2, -1))}
+        for name, module in self.body.items():
+            before = x.shape[1]
+            x = module(x)
+            out[name] = (x[:, before:] if isinstance(module, DensePart) else x).mean((-2, -1))
+        return out | {"final": self.final(x).mean((-2, -1))}
+
+    def _start(self, x: Tensor) -> Tensor:
+        if min(x.shape[-2:]) < SMALLEST:
+            raise AudiotlError(f"DenseNet-121 needs spectrograms of at least {SMALLEST} bands and frames, not "
+                               f"{x.shape[-2]} x {x.shape[-1]}; take longer clips or a smaller hop.")
+        return self.stem(scale_decibel(x))

@@ -1,0 +1,93 @@
+"""ResNet-18, -34 and -50 (He, Zhang, Ren, Sun, CVPR 2016, table 1) for spectrograms: a tap per residual block.
+
+Strides are those of the paper, with the stride of a bottleneck on its 3x3 convolution, as most libraries have it:
+the stem halves frequency and time twice, and the second, third and fourth stage halve them once more each.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audiotl.models.scale import scale_decibel
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+"""Residual blocks of each of the four stages, by depth."""
+
+
+def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
+    """Convolution and batch norm; ``size // 2`` zeros on each side."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs))
+
+
+class Residual(nn.Module):
+    """``relu(body(x) + shortcut(x))``: two 3x3 convolutions, or a bottleneck of 1x1, 3x3 and 1x1.
+
+    Args:
+        inputs: maps that come in.
+        width: maps inside; they are the maps that go out, or a quarter of them in a bottleneck.
+        stride: of the first 3x3 convolution; where the shape changes, the shortcut is a strided 1x1 convolution.
+    """
+
+    def __init__(self, inputs: int, width: int, stride: int, bottleneck: bool):
+        super().__init__()
+        self.outputs = 4 * width if bottleneck else width
+        relu = nn.ReLU(inplace=True)
+        if bottleneck:
+            parts = [convolution(inputs, width, 1), relu, convolution(width, width, 3, stride), relu,
+                     convolution(width, self.outputs, 1)]
+        else:
+            parts = [convolution(inputs, width, 3, stride), relu, convolution(width, width, 3)]
+        self.body = nn.Sequential(*parts)
+        same = stride == 1 and inputs == self.outputs
+        self.shortcut = nn.Identity() if same else convolution(inputs, self.outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu_(self.body(x) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """A residual network with a tap after the stem and after each residual block.
+
+    Args:
+        n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
+        depth: 18, 34 or 50.
+        in_channels: channels of the input.
+
+    Shape:
+        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)`` logits.
+
+    >>> [sum(p.numel() for p in ResNet(1000, depth, 3).parameters()) for depth in (18, 34, 50)]
+    [11689512, 21797672, 25557032]
+    """
+
+    def __init__(self, n_classes: int, depth: int = 18, in_channels: int = 1):
+        super().__init__()
+        self.settings = {"n_classes": n_classes, "depth": depth, "in_channels": in_channels}
+        self.stem = nn.Sequential(*convolution(in_channels, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.blocks, maps = nn.ModuleList(), 64
+        for stage, count in enumerate(BLOCKS[depth]):
+            for i in range(count):
+                stride = 2 if stage > 0 and i == 0 else 1
+                self.blocks.append(Residual(maps, 64 * 2**stage, stride, bottleneck=depth == 50))
+                maps = self.blocks[-1].outputs
+        self.head = nn.Linear(maps, n_classes)
+        self.tap_names = ("stem", *(f"block{i + 1}" for i in range(len(self.blocks))))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(scale_decibel(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean((-2, -1)))
+
+    def taps(self, x: Tensor) -> dict[str, Tensor]:
+        """Mean over frequency and time after the stem and each residual block, first layer first."""
+        x = scale_decibel(x)
+        out = {}
+        for name, layer in zip(self.tap_names, (self.stem, *self.blocks), strict=True):
+            x = layer(x)
+            out[name] = x.mean((-2, -1))
+        return out

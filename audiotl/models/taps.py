@@ -1,0 +1,121 @@
+"""Taps of any torch module by the names of its layers, so that one's own network goes through the same search."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from audiotl import AudiotlError
+
+LAYOUTS = ("auto", "channels_first", "channels_last")
+
+
+class Tapped(nn.Module):
+    """Any module with taps at some of its layers; made by `taps_of`.
+
+    Attributes:
+        tap_names: the layers, in the order given.
+        sample_rate: in Hz where the module hears raw sound ``(batch, samples)``; None where it hears spectrograms
+            ``(batch, 1, bands, frames)`` in decibels.
+    """
+
+    def __init__(self, module: nn.Module, names: Sequence[str], layout: str, sample_rate: int | None):
+        super().__init__()
+        self.module, self.tap_names, self.layout, self.sample_rate = module, tuple(names), layout, sample_rate
+
+    @property
+    def settings(self) -> dict:
+        """What the taps depend on beside the weights: layers, layout, and everything of the module that shows."""
+        return {"taps": self.tap_names, "layout": self.layout, "sample_rate": self.sample_rate,
+                "module": _fingerprint(self.module)}
+
+    def forward(self, x: Tensor):
+        return self.module(x)
+
+    @torch.no_grad()
+    def taps(self, x: Tensor) -> dict[str, Tensor]:
+        """Means ``{layer: (batch, d)}`` of one forward pass. A layer that runs several times gives its last output.
+
+        Raises:
+            AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or maps.
+        """
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str):
+            return lambda _module, _inputs, out: found.update({name: pooled(out, self.layout, name, len(x))})
+
+        layers = dict(self.module.named_modules())
+        with contextlib.ExitStack() as hooks:
+            for name in self.tap_names:
+                hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
+            self.module(x)
+        for name in self.tap_names:
+            if name not in found:
+                raise AudiotlError(f"The layer {name!r} did not run in the forward pass; choose layers that do.")
+        return {name: found[name] for name in self.tap_names}
+
+
+def taps_of(module: nn.Module, names: Sequence[str], layout: str = "auto", sample_rate: int | None = None) -> Tapped:
+    """Any torch module with taps at the named layers, for ``embedding.embed``.
+
+    Args:
+        module: a network; nothing in it is changed, and its hooks are removed after each pass.
+        names: dotted names as ``module.named_modules()`` has them, e.g. ``"encoder.layers.3"``.
+        layout: how an output becomes one vector a clip. ``"auto"``: vectors ``(batch, d)`` stay, sequences
+            ``(batch, time, d)`` are averaged over time, maps ``(batch, d, frequency, time)`` over both.
+            ``"channels_first"``: means over all axes after the second, as 1-d convolutions ``(batch, d, time)`` want
+            it. ``"channels_last"``: means over all axes between the first and the last. Of a tuple the first
+            tensor counts.
+        sample_rate: in Hz, for a module that hears raw sound; None for one that hears spectrograms.
+
+    Raises:
+        AudiotlError: a layer that is not there (with the nearest names), or an unknown layout.
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3))
+    >>> {name: tuple(tap.shape) for name, tap in taps_of(net, ["0", "2"]).taps(torch.zeros(5, 1, 64, 63)).items()}
+    {'0': (5, 4), '2': (5, 8)}
+    """
+    there = [name for name, _ in module.named_modules() if name]
+    for name in names:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 4, 0.3) or there[:4]
+            raise AudiotlError(f"{type(module).__name__} has no layer {name!r}; near it are {', '.join(near)}.")
+    if layout not in LAYOUTS:
+        raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
+    return Tapped(module, names, layout, sample_rate)
+
+
+def pooled(out, layout: str, name: str, batch: int) -> Tensor:
+    """One vector a clip, ``(batch, d)``, of what a layer gave; see `taps_of`.
+
+    >>> pooled((torch.ones(2, 50, 8), None), "auto", "encoder", 2).shape
+    torch.Size([2, 8])
+    """
+    while isinstance(out, (tuple, list)) and out:
+        out = out[0]
+    if not isinstance(out, Tensor) or out.ndim < 2 or (layout == "auto" and out.ndim > 4) or len(out) != batch:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise AudiotlError(f"The layer {name!r} gives {shape}, not (batch, d), (batch, time, d) or "
+                           f"(batch, d, frequency, time) of {batch} clips; choose another layer or a layout.")
+    if out.ndim == 2:
+        return out.float()
+    first = layout == "channels_first" or (layout == "auto" and out.ndim == 4)
+    return out.float().mean(tuple(range(2, out.ndim) if first else range(1, out.ndim - 1)))
+
+
+def _fingerprint(module: nn.Module) -> str:
+    # Equal weights do not make equal networks: strides, activations and constants count, and buffers that
+    # are not saved with the weights.
+    digest = hashlib.sha256(repr(module).encode())
+    for name, part in module.named_modules():
+        plain = {key: value for key, value in vars(part).items()
+                 if key != "training" and isinstance(value, (bool, int, float, str, tuple, type(None)))}
+        digest.update(f"{name} {type(part).__module__}.{type(part).__qualname__} {sorted(plain.items())}".encode())
+    for name, value in module.named_buffers():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]
