@@ -1,58 +1,90 @@
-"""Corpus + front end + network -> one block of features per tap, all taps in one forward pass, kept on disk."""
+"""Corpus + network -> one block of features per tap, all taps in one forward pass, kept on disk.
+
+A network of spectrograms reads those of the front end; a network with a `sample_rate` (a published one, or
+``taps_of`` a module that hears raw sound) gets the clips decoded at its own rate. Clips go by in batches, so that
+beside the blocks themselves memory does not grow with their number.
+"""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import cache
-from audiotl.features import Features
+from audiotl import AudiotlError, cache
+from audiotl.features import Features, decoded
+from audiotl.models.weights import weights_key
 
 VERSION = 1
 
 
-def embed(model: nn.Module, features: Features, *, batch: int = 64, progress: bool = True) -> dict[str, np.ndarray]:
+def embed(model: nn.Module, features: Features, *, batch: int = 64, workers: int = 2,
+          progress: bool = True) -> dict[str, np.ndarray]:
     """Every tap of `model` for every clip.
 
     Args:
-        model: a network with ``taps(x) -> {name: (batch, d)}``; it is put into evaluation mode.
-        features: spectrograms of the corpus.
+        model: a network with ``taps(x) -> {name: (batch, d)}``; it is put into evaluation mode. With a
+            `sample_rate` in Hz it hears waveforms ``(batch, samples)``, fitted to the corpus's duration by
+            repeating, else spectrograms ``(batch, 1, bands, frames)`` in decibels.
+        features: of the corpus; the clips that could not be decoded are left out of it already.
+        batch: clips a pass; a transformer on raw sound wants few (wav2vec 2.0 takes 0.1 GB a clip of 4 s).
+        workers: threads that decode raw sound, one batch ahead.
 
     Returns:
-        ``{tap: (n_clips, d)}`` float32, in the order of the taps. A second call reads the cache.
+        ``{tap: (n_clips, d)}`` float32, in the order of the taps; rows are those of ``features.corpus``. A second
+        call reads the cache.
+
+    Raises:
+        AudiotlError: a clip that could be decoded for the features no longer can.
     """
-    key = cache.key_of("embedding", VERSION, features.key, weights_key(model))
+    rate = getattr(model, "sample_rate", None)
+    if rate is None:
+        key = cache.key_of("embedding", VERSION, features.key, weights_key(model))
+        model.to(memory_format=torch.channels_last)
+        batches = _spectrograms(features, batch)
+    else:
+        corpus = features.corpus
+        # A published network may depend on its batch, so the size of the batch counts.
+        key = cache.key_of("embedding of waveforms", VERSION, cache.fingerprint(corpus.clips["path"]),
+                           corpus.duration, rate, batch, weights_key(model))
+        batches = _waveforms(features, rate, batch, workers)
     folder = cache.find("embeddings", key)
     if folder is None:
         with cache.making("embeddings", key) as temporary:
-            np.savez(temporary / "taps.npz", **_forward(model, features, batch, progress))
+            bar = tqdm(batches, total=-(-len(features.corpus) // batch), desc=f"embedding {features.corpus.name}",
+                       unit="batch", disable=not progress, mininterval=1)
+            np.savez(temporary / "taps.npz", **_forward(model, bar, len(features.corpus)))
         folder = cache.find("embeddings", key)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
 
 
-def _forward(model: nn.Module, features: Features, batch: int, progress: bool) -> dict[str, np.ndarray]:
-    model = model.eval().to(memory_format=torch.channels_last)
-    n, out = len(features.corpus), {}
+def _forward(model: nn.Module, batches: Iterator[Tensor], n: int) -> dict[str, np.ndarray]:
+    model.eval()
+    start, out = 0, {}
     with torch.inference_mode():
-        for start in tqdm(range(0, n, batch), desc=f"embedding {features.corpus.name}", unit="batch",
-                          disable=not progress, mininterval=1):
-            x = torch.from_numpy(features.spectrograms[start:start + batch].astype(np.float32))[:, None]
-            for name, value in model.taps(x.contiguous(memory_format=torch.channels_last)).items():
+        for x in batches:
+            for name, value in model.taps(x).items():
                 if name not in out:
                     out[name] = np.empty((n, value.shape[1]), np.float32)
                 out[name][start:start + len(x)] = value.numpy()
+            start += len(x)
     return out
 
 
-def weights_key(model: nn.Module) -> str:
-    """A digest of the network's class, settings and weights: equal networks give equal keys."""
-    digest = hashlib.sha256(repr((type(model).__name__, getattr(model, "settings", ""))).encode())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:20]
+def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:
+    for start in range(0, len(features.corpus), batch):
+        x = torch.from_numpy(features.spectrograms[start:start + batch].astype(np.float32))[:, None]
+        yield x.contiguous(memory_format=torch.channels_last)
+
+
+def _waveforms(features: Features, sample_rate: int, batch: int, workers: int) -> Iterator[Tensor]:
+    corpus = features.corpus
+    samples = round(corpus.duration * sample_rate)
+    for _, waveforms, bad in decoded(corpus, sample_rate, samples, workers, batch):
+        if bad:
+            raise AudiotlError(f"The features hold a clip that cannot be decoded for this network: {bad[0][1]}")
+        yield torch.from_numpy(np.stack(waveforms))

@@ -76,7 +76,7 @@ def _extract(corpus: Corpus, settings: Settings, folder, workers: int, batch: in
                                     (len(corpus), settings.n_bands, settings.frames(samples)))
     mfcc, kept, skipped = [], [], []
     bar = tqdm(total=len(corpus), desc=f"features of {corpus.name}", unit="clip", disable=not progress, mininterval=1)
-    for rows, waveforms, bad in _batches(corpus, settings.sample_rate, samples, workers, batch):
+    for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch):
         skipped += bad
         if rows:
             with torch.inference_mode():
@@ -95,9 +95,13 @@ def _mfcc_settings(settings: Settings) -> Settings:
     return Settings(sample_rate=settings.sample_rate, n_fft=2048, hop=512, n_bands=128)
 
 
-def _batches(corpus: Corpus, sample_rate: int, samples: int, workers: int,
-             batch: int) -> Iterator[tuple[list[int], list[np.ndarray], list[tuple[int, str]]]]:
-    # Decoding runs one batch ahead of the front ends; soundfile and soxr release the interpreter lock.
+def decoded(corpus: Corpus, sample_rate: int, samples: int, workers: int,
+            batch: int) -> Iterator[tuple[list[int], list[np.ndarray], list[tuple[int, str]]]]:
+    """The corpus batch by batch: rows, their waveforms ``(samples,)``, and ``(row, cause)`` of what is unreadable.
+
+    Clips are fitted to length by repeating. Decoding runs one batch ahead of whoever reads, in `workers` threads.
+    """
+    # soundfile and soxr release the interpreter lock.
     def one(path: str):
         try:
             return audio.fit(audio.load(path, sample_rate, corpus.duration), samples)
