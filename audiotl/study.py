@@ -17,6 +17,8 @@ from audiotl.training import Recipe, Trained, train, untrained
 
 ROLES = ("environment", "speech", "music")
 RANDOM = "random"
+DEEP = {"learning_rate": 1e-3, "weight_decay": 1e-2}
+"""What suits networks of millions of weights: usual values of AdamW, fixed before the first run, not tuned."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Plan:
     Args:
         sources: corpus of each role.
         targets: corpora on which the embeddings are probed.
-        recipe: how source networks are trained.
+        recipe: how ConvNet5 is trained on a source.
+        deep: how the deeper networks are.
         probes: probes of the subset search.
         size: of the built-in corpora.
         data: folder of recordings, or None.
@@ -36,6 +39,7 @@ class Plan:
     sources: dict[str, str]
     targets: tuple[str, ...]
     recipe: Recipe
+    deep: Recipe
     probes: tuple[str, ...]
     size: str
     data: Path | None
@@ -73,8 +77,11 @@ def plan(profile: str, data: str = "", targets: str = "", sources: str = "", see
              "full": Recipe(epochs=32, crop=0, mixup=0.3, mask=0.2, tilt=8.0)}
     if profile not in usual:
         raise AudiotlError(f"There is no profile {profile!r}; choose among {', '.join(usual)}.")
-    recipe = dataclasses.replace(usual[profile], seed=seed, **({"epochs": epochs} if epochs else {}))
-    return Plan({role: where[role] for role in wanted}, aims, recipe, ("ridge",) if profile == "smoke" else
+    deeper = {"smoke": {}, "quick": {"epochs": 6}, "full": {"epochs": 15, "crop": 128}}
+    own = {"seed": seed} | ({"epochs": epochs} if epochs else {})
+    recipe = dataclasses.replace(usual[profile], **own)
+    deep = dataclasses.replace(usual[profile], **{**DEEP, **deeper[profile], **own})
+    return Plan({role: where[role] for role in wanted}, aims, recipe, deep, ("ridge",) if profile == "smoke" else
                 ("ridge", "svm"), "smoke" if profile == "smoke" else "quick", datasets.data_root(data), seed)
 
 
@@ -102,7 +109,8 @@ def source_features(chosen: Plan, role: str) -> Features:
 def pretrained(chosen: Plan, role: str, network: str = "convnet5") -> Trained:
     """The network trained on the corpus of `role`, from the cache or trained on the spot."""
     sound = source_features(chosen, role)
-    return train(sound, source_split(chosen, sound.corpus), chosen.recipe, network)
+    recipe = chosen.recipe if network == "convnet5" else chosen.deep
+    return train(sound, source_split(chosen, sound.corpus), recipe, network)
 
 
 def source_model(chosen: Plan, role: str, network: str = "convnet5") -> nn.Module:

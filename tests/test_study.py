@@ -18,7 +18,8 @@ def test_each_profile_has_its_sounds_and_refuses_what_it_does_not_know():
     full = study.plan("full")
     assert not full.synthetic and full.sources["environment"] == "urbansound8k"
     assert study.plan("quick", targets="folder", sources="music").sources == {"music": "music"}
-    assert study.plan("quick", epochs=3).recipe.epochs == 3
+    assert study.plan("quick", epochs=3).recipe.epochs == study.plan("quick", epochs=3).deep.epochs == 3
+    assert full.deep.learning_rate < full.recipe.learning_rate and full.deep.mixup == full.recipe.mixup
     with pytest.raises(AudiotlError, match="no profile 'huge'"):
         study.plan("huge")
     with pytest.raises(AudiotlError, match="no source 'radio'"):

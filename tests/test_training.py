@@ -42,9 +42,10 @@ def test_a_run_cut_off_between_epochs_ends_as_an_unbroken_one(sound, tmp_path, m
             raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "_checkpoint", cut)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         train(sound, split, RECIPE, progress=False)
-    assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) > 0
+    assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) == 2
     monkeypatch.setattr(training, "_checkpoint", real)
     resumed = train(sound, split, RECIPE, progress=False)
     assert torch.equal(weights(whole.model), weights(resumed.model))
@@ -93,3 +94,21 @@ def test_random_weights_differ_by_seed_only(sound):
     one, two, three = (untrained(sound, seed=s) for s in (0, 0, 1))
     assert torch.equal(weights(one), weights(two)) and not torch.equal(weights(one), weights(three))
     assert one.blocks[4][1].running_var.std() > 0  # batch-norm statistics were measured
+
+
+def test_short_epochs_are_not_each_written_to_disk(sound, monkeypatch):
+    written = []
+    monkeypatch.setattr(training, "_checkpoint", lambda key, epoch, state: written.append(epoch))
+    train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False)
+    assert not written
+
+
+def test_half_precision_learns_the_same_problem(sound, monkeypatch):
+    monkeypatch.setattr(training, "LARGE", 1000)
+    monkeypatch.setattr(training, "has_bfloat16", lambda: True)
+    cast = []
+    real = torch.autocast
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kw: cast.append((args, kw)) or real(*args, **kw))
+    made = train(sound, sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=12), progress=False)
+    assert made.score > 0.9 and {p.dtype for p in made.model.parameters()} == {torch.float32}
+    assert all(args == ("cpu", torch.bfloat16) and kw == {"enabled": True} for args, kw in cast) and cast
