@@ -349,10 +349,10 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
 
 
 @njit(nogil=True, cache=True)
-def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limit):
+def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limits):
     """Votes of all pairs of classes, ``(n_costs, n_test, n_classes)``, and the problems that were left unsolved.
 
-    A problem that met `limit` casts no vote, and neither do those of the same pair with a larger C, which are
+    A problem that met its limit casts no vote, and neither do those of the same pair with a larger C, which are
     harder: they are marked in the second result, ``(n_costs, n_classes, n_classes)`` bool, first class first.
 
     Args:
@@ -361,7 +361,8 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
             ``members[starts[c]:starts[c + 1]]``.
         across: ``(len(members), n_test)`` float64, the kernel of members and test clips.
         costs: values of C in rising order.
-        tolerance, limit: as `solve` takes them.
+        tolerance: as `solve` takes it.
+        limits: of each C, as `solve` takes it.
     """
     n_classes, n_test = len(starts) - 1, across.shape[1]
     votes = np.zeros((len(costs), n_test, n_classes), dtype=np.int32)
@@ -387,8 +388,8 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
             for c in range(len(costs)):
                 if bounded:
                     rho, bounded, steps = solve(kernel, diagonal, chosen, target, positive, costs[c], tolerance,
-                                                limit, home, whole, row, curvature, beta)
-                    if steps >= limit:
+                                                limits[c], home, whole, row, curvature, beta)
+                    if steps >= limits[c]:
                         stuck[c:, first, second] = True
                         break
                     decide(across, place, beta, rho, decision)
@@ -398,7 +399,7 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
 
 
 @njit(nogil=True, cache=True)
-def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limit):
+def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limits):
     """Values ``(n_costs, n_test)`` predicted by epsilon regression, and which C were left unsolved.
 
     Arguments, and what is unsolved, as for `one_vs_one`.
@@ -417,9 +418,9 @@ def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limit)
     bounded = True
     for c in range(len(costs)):
         if bounded:
-            rho, bounded, steps = solve(kernel, diagonal, twice, target, positive, costs[c], tolerance, limit,
+            rho, bounded, steps = solve(kernel, diagonal, twice, target, positive, costs[c], tolerance, limits[c],
                                         home, whole, rows, curvature, beta)
-            if steps >= limit:
+            if steps >= limits[c]:
                 stuck[c:] = True
                 break
             decide(across, place, beta[:n] + beta[n:], rho, values[c])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -45,13 +45,14 @@ class SVM:
         task: ``"classification"`` or ``"regression"``.
         tube: half width of the tube without loss, for regression.
         threads: folds and kernels solved at a time; all cores if 0.
-        limit: pair steps after which `audiotl.interior` solves the problem anew: by default ten million, where
-            libsvm gives up (scikit-learn goes on for ever). Only linear kernels of raw, unscaled features come
-            near. A solution from there is the optimum, not the point on the way to it where libsvm stops.
+        limit: pair steps after which `audiotl.interior` solves the problem anew, one for all C or as a function of
+            C: by default ten million, where libsvm gives up (scikit-learn goes on for ever). Only linear kernels of
+            raw, unscaled features come near. A solution from there is the optimum, not the point on the way to it
+            where libsvm stops.
     """
 
     def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification", tube: float = 0.1,
-                 threads: int = 1, limit: int = 10_000_000):
+                 threads: int = 1, limit: float | Callable[[float], float] = 10_000_000):
         if task not in ("classification", "regression"):
             raise AudiotlError(f"An SVM's task is 'classification' or 'regression', not {task!r}.")
         self.name = "svm"
@@ -134,8 +135,9 @@ class SVM:
         def columns(rows):
             return interior.root(kernel[np.ix_(rows, rows)]) if spanning is None else spanning[rows]
 
+        limits = np.array([self.limit(c) if callable(self.limit) else self.limit for c in costs], np.int64)
         if self.task == "classification":
-            votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, self.limit)
+            votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, limits)
             for c, first, second in np.argwhere(stuck):
                 rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
                 positive = rows < starts[first + 1]
@@ -145,7 +147,7 @@ class SVM:
             out[order] = classes[votes.argmax(2)]
             return
         values = y[members].astype(np.float64)
-        found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, self.limit)
+        found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits)
         for c in np.flatnonzero(stuck):
             beta, rho = interior.solve(np.tile(columns(members), (2, 1)),
                                        np.r_[values - self.tube, values + self.tube],
