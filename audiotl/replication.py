@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from audiotl.svm import SVM, gram
 VERSION = 1
 FEW_STEPS = 100_000
 """Where a solve on raw MFCCs turns to Newton steps if only its optimum counts: see `predict`."""
+
+LARGE = 5000
+"""Clips from which only one fold at a time has its kernels in memory."""
 
 PROTOCOLS = ("tuned on the reported folds", "nested")
 
@@ -72,11 +76,15 @@ def predict(task: Task, names: Sequence[str], splits: Sequence, scaled: bool, th
             svm.limit = lambda cost: 1e6 / cost
     blocks = {name: task.blocks[name] for name in names}
     if scaled:
-        out = []
-        for train, test in splits:
-            sides = standardise({k: v[train] for k, v in blocks.items()}, {k: v[test] for k, v in blocks.items()})
-            out.append(svm.fold(sides[0], task.y[train], sides[1], [tuple(names)])[0])
-        return np.concatenate(out, 1)
+        def one(split):
+            sides = standardise(*({k: v[rows] for k, v in blocks.items()} for rows in split))
+            return svm.fold(sides[0], task.y[split[0]], sides[1], [tuple(names)])[0]
+
+        # Folds side by side keep all threads busy to the end; of a large task, the kernels of one fold fill memory.
+        beside = threads if len(task) <= LARGE else 1
+        svm.threads = threads // beside
+        with ThreadPoolExecutor(beside) as pool:
+            return np.concatenate(list(pool.map(one, splits)), 1)
     # Raw features have one Gram matrix for all folds; sorted by class, the rows of a pair lie together.
     order = np.arange(len(task)) if task.regression else np.argsort(task.y, kind="stable")
     place = np.argsort(order)
