@@ -18,10 +18,10 @@ TOLERANCE = 1e-5
 
 
 def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
-    """The same problem as `smo.solve`: ``min 1/2 b'Kb - t'b`` with ``sum b = 0`` and each b in its box.
+    """The same problem as `smo.solve` for a linear kernel: ``min 1/2 b'Kb - t'b``, ``sum b = 0``, each b in its box.
 
     Args:
-        columns: ``(n, d)`` with ``K = columns @ columns.T``: the features for a linear kernel, else `root`.
+        columns: the features ``(n, d)``; ``K = columns @ columns.T``.
         target, positive: ``(n,)`` targets, and whether ``0 <= b <= cost`` (else ``-cost <= b <= 0``).
         cost: C.
 
@@ -61,12 +61,6 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
         below, above = below + reach * move, above - reach * move
         low, high = low + reach * d_low, high + reach * d_high
     return b, float(rho)
-
-
-def root(kernel: np.ndarray) -> np.ndarray:
-    """Columns ``(n, n)`` whose inner products are a given kernel ``(n, n)``."""
-    values, vectors = linalg.eigh(kernel.astype(np.float64), check_finite=False)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _direction(total, below, above, low, high, residual, columns, loose, factor, left, right):

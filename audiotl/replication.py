@@ -24,8 +24,8 @@ from audiotl.probes import standardise
 from audiotl.svm import SVM, gram
 
 VERSION = 1
-FEW_STEPS = 100_000
-"""Where a solve on raw MFCCs turns to Newton steps if only its optimum counts: see `predict`."""
+FEW_STEPS = 50_000
+"""Where a linear kernel is left to Newton steps, if only the optimum counts and not libsvm's path to it."""
 
 LARGE = 5000
 """Clips from which only one fold at a time has its kernels in memory."""
@@ -52,7 +52,7 @@ def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = Fa
     entry = cache.find("replication", key)
     if entry is None:
         started = time.time()
-        found = predict(task, names, splits, scaled, threads, follow=not inner)
+        found = predict(task, names, splits, scaled, threads, follow=not (scaled or inner))
         with cache.making("replication", key) as folder:
             np.save(folder / "predictions.npy", found if task.regression else found.astype(np.int8))
             (folder / "seconds.json").write_text(json.dumps(time.time() - started))
@@ -64,16 +64,15 @@ def predict(task: Task, names: Sequence[str], splits: Sequence, scaled: bool, th
             follow: bool = True) -> np.ndarray:
     """Predictions ``(n_cells, n)`` for the test clips of all splits, one split after the other; never cached.
 
-    On raw MFCCs, with values in the hundreds, libsvm's pair steps can need hours for one cell, and it stops some way
-    from the optimum. To give the same scores, its path is followed (with `follow`) for ten million steps a problem,
-    in regression for a million over C; the rest is left to Newton steps.
+    Scores as published need libsvm's path (`follow`): it stops some way from the optimum. On raw MFCCs, with values
+    in the hundreds, that can take hours for one cell of the grid; there it is followed for ten million steps a
+    problem, in regression for a million over C, and the rest is left to Newton steps.
     """
     svm = SVM(task="regression" if task.regression else "classification", threads=threads)
-    if "mfcc" in names and not scaled:
-        if not follow:
-            svm.limit = FEW_STEPS
-        elif task.regression:
-            svm.limit = lambda cost: 1e6 / cost
+    if not follow:
+        svm.limit = FEW_STEPS
+    elif task.regression and "mfcc" in names:
+        svm.limit = lambda cost: 1e6 / cost
     blocks = {name: task.blocks[name] for name in names}
     if scaled:
         def one(split):

@@ -26,6 +26,9 @@ GAMMAS = (2.0**-3, 2.0**-5, 2.0**-7, 2.0**-9, 2.0**-11, 2.0**-13, "1/d")
 TOLERANCE = 1e-3
 """The violation at which scikit-learn stops by default."""
 
+ENDLESS = 2**62
+"""No limit on pair steps: Gaussian kernels are well enough conditioned."""
+
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -45,10 +48,9 @@ class SVM:
         task: ``"classification"`` or ``"regression"``.
         tube: half width of the tube without loss, for regression.
         threads: folds and kernels solved at a time; all cores if 0.
-        limit: pair steps after which `audiotl.interior` solves the problem anew, one for all C or as a function of
-            C: by default ten million, where libsvm gives up (scikit-learn goes on for ever). Only linear kernels of
-            raw, unscaled features come near. A solution from there is the optimum, not the point on the way to it
-            where libsvm stops.
+        limit: pair steps on a linear kernel after which `audiotl.interior` solves the problem anew, one for all C
+            or as a function of C: by default ten million, where libsvm gives up (scikit-learn goes on for ever).
+            A solution from there is the optimum, not the point on the way to it where libsvm stops.
     """
 
     def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification", tube: float = 0.1,
@@ -131,17 +133,15 @@ class SVM:
             raise AudiotlError("An SVM needs training clips of two classes or more; this fold has one.")
         return train[np.argsort(y[train], kind="stable")], classes, np.cumsum([0, *counts])
 
-    def _solve(self, kernel, diagonal, spanning, members, classes, starts, y, across, costs, out, order) -> None:
-        def columns(rows):
-            return interior.root(kernel[np.ix_(rows, rows)]) if spanning is None else spanning[rows]
-
-        limits = np.array([self.limit(c) if callable(self.limit) else self.limit for c in costs], np.int64)
+    def _solve(self, kernel, diagonal, columns, members, classes, starts, y, across, costs, out, order) -> None:
+        limits = np.array([ENDLESS if columns is None else self.limit(c) if callable(self.limit) else self.limit
+                           for c in costs], np.int64)
         if self.task == "classification":
             votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, limits)
             for c, first, second in np.argwhere(stuck):
                 rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
                 positive = rows < starts[first + 1]
-                beta, rho = interior.solve(columns(members[rows]), np.where(positive, 1.0, -1.0), positive, costs[c])
+                beta, rho = interior.solve(columns[members[rows]], np.where(positive, 1.0, -1.0), positive, costs[c])
                 won = np.where(beta @ across[rows] > rho, first, second)
                 votes[c, np.arange(len(won)), won] += 1
             out[order] = classes[votes.argmax(2)]
@@ -149,7 +149,7 @@ class SVM:
         values = y[members].astype(np.float64)
         found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits)
         for c in np.flatnonzero(stuck):
-            beta, rho = interior.solve(np.tile(columns(members), (2, 1)),
+            beta, rho = interior.solve(np.tile(columns[members], (2, 1)),
                                        np.r_[values - self.tube, values + self.tube],
                                        np.arange(2 * len(members)) < len(members), costs[c])
             found[c] = (beta[:len(members)] + beta[len(members):]) @ across - rho

@@ -7,20 +7,17 @@ from sklearn.svm import SVC
 from audiotl import interior
 
 
-@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("scale", [1.0, 4.0])
 @pytest.mark.parametrize("cost", [0.1, 32.0])
-def test_multipliers_and_offset_are_those_of_libsvm(scale, cost):
+def test_the_solution_is_that_of_libsvm(scale, cost):
     rng = np.random.default_rng(3)
     x = rng.normal(size=(80, 5)) * scale
     y = np.sign(x[:, 0] / scale + rng.normal(size=80))
-    kernel = np.exp(-0.1 * ((x[:, None] - x) ** 2).sum(2))
-    beta, rho = interior.solve(interior.root(kernel), y, y > 0, cost)
-    svm = SVC(kernel="precomputed", C=cost, tol=1e-10).fit(kernel, y)
-    expected = np.zeros(80)
-    expected[svm.support_] = svm.dual_coef_[0]
-    np.testing.assert_allclose(beta, expected, atol=1e-4 * cost)
+    beta, rho = interior.solve(x, y, y > 0, cost)
+    svm = SVC(kernel="linear", C=cost, tol=1e-10).fit(x, y)
     # libsvm keeps kernel rows in single precision.
-    np.testing.assert_allclose(kernel @ beta - rho, svm.decision_function(kernel), atol=1e-3)
+    np.testing.assert_allclose(beta @ x, svm.coef_[0], atol=1e-3)
+    np.testing.assert_allclose(x @ (beta @ x) - rho, svm.decision_function(x), atol=1e-3)
 
 
 def test_a_badly_conditioned_kernel_meets_its_conditions():

@@ -104,10 +104,10 @@ def test_kernels_by_squaring_equal_direct_ones():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_problems_that_pair_steps_leave_unsolved_are_solved_by_newton_steps(seed):
-    """With hardly any pair steps allowed, every cell comes from the other solver, and is the same optimum."""
+    """With hardly any pair steps allowed, every linear cell comes from the other solver, and is the same optimum."""
     blocks, y = problem(seed)
     train, test = halves(blocks, 110)
-    cells = grid((0.1, 8.0), (2.0**-3,))
+    cells = grid((0.1, 8.0), ())
     found = SVM(cells, limit=5).fold(train, y[:110], test, [("a", "b")])[0]
     x = np.concatenate([blocks["a"], blocks["b"]], 1)
     for cell, predicted in zip(cells, found, strict=True):
