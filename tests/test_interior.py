@@ -16,8 +16,8 @@ def test_the_solution_is_that_of_libsvm(scale, cost):
     beta, rho = interior.solve(x, y, y > 0, cost)
     svm = SVC(kernel="linear", C=cost, tol=1e-10).fit(x, y)
     # libsvm keeps kernel rows in single precision.
-    np.testing.assert_allclose(beta @ x, svm.coef_[0], atol=1e-3)
-    np.testing.assert_allclose(x @ (beta @ x) - rho, svm.decision_function(x), atol=1e-3)
+    np.testing.assert_allclose(beta @ x, svm.coef_[0], atol=5e-3)
+    np.testing.assert_allclose(x @ (beta @ x) - rho, svm.decision_function(x), atol=5e-3)
 
 
 def test_a_badly_conditioned_kernel_meets_its_conditions():
