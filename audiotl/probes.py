@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from scipy import linalg
 
+from audiotl import lattice
+
 Blocks = dict[str, np.ndarray]
 """Named feature blocks (taps, MFCC), each ``(n_clips, d)``, rows aligned."""
 
@@ -47,12 +49,30 @@ def standardise(train: Blocks, test: Blocks) -> tuple[Blocks, Blocks]:
     return out
 
 
+def reduce(train: Blocks, test: Blocks, width: int) -> tuple[Blocks, Blocks]:
+    """Blocks wider than `width` as their first principal components, found on the training clips alone.
+
+    Returns:
+        Blocks of at most `width` columns (fewer where there are fewer training clips), largest variance first.
+    """
+    out: tuple[Blocks, Blocks] = ({}, {})
+    for name, block in train.items():
+        d, axes = block.shape[1], None
+        if d > width:
+            centred = block - block.mean(0)
+            kept = min(width, len(block) - 1)
+            axes = linalg.eigh(centred.T @ centred, subset_by_index=(d - kept, d - 1), check_finite=False)[1][:, ::-1]
+        for side, values in zip(out, (block, test[name]), strict=True):
+            side[name] = values if axes is None else (values - block.mean(0)) @ axes
+    return out
+
+
 class Ridge:
     """Ridge regression on one-hot targets, the class with the largest output wins.
 
-    One covariance matrix of all columns serves every subset and every lambda: each takes its sub-matrix and
-    one Cholesky factor. The same solution as ``sklearn.linear_model.Ridge(alpha=lambda)`` with an
-    intercept, on ``(n, n_classes)`` one-hot targets.
+    One covariance matrix of all columns serves every subset and every lambda, and a subset takes one step from
+    the subset without its last block: see `audiotl.lattice`. The same solution as
+    ``sklearn.linear_model.Ridge(alpha=lambda)`` with an intercept, on ``(n, n_classes)`` one-hot targets.
 
     Args:
         lambdas: penalties, for features of unit variance.
@@ -63,25 +83,25 @@ class Ridge:
         self.cells = [{"lambda": float(value)} for value in lambdas]
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks, subsets: Sequence[Subset]) -> np.ndarray:
-        classes, onehot = one_hot(y)
-        names = list(train)
-        edges = np.cumsum([0] + [train[name].shape[1] for name in names])
-        columns = {name: np.arange(edges[i], edges[i + 1]) for i, name in enumerate(names)}
-        x = np.concatenate([train[name] for name in names], 1, dtype=np.float64)
-        mean_x, mean_y = x.mean(0), onehot.mean(0)
-        x -= mean_x
-        tested = np.concatenate([test[name] for name in names], 1, dtype=np.float64) - mean_x
-        covariance, cross = x.T @ x, x.T @ (onehot - mean_y)
-        out = np.empty((len(subsets), len(self.cells), len(tested)), dtype=classes.dtype)
-        for s, subset in enumerate(subsets):
-            at = np.concatenate([columns[name] for name in subset])
-            part, diagonal = covariance[np.ix_(at, at)], np.arange(len(at))
-            for c, cell in enumerate(self.cells):
-                penalised = part.copy()
-                penalised[diagonal, diagonal] += cell["lambda"]
-                weights = linalg.solve(penalised, cross[at], assume_a="pos", overwrite_a=True, check_finite=False)
-                out[s, c] = classes[(tested[:, at] @ weights + mean_y).argmax(1)]
-        return out
+        found, tested, classes, nodes = _prepared(train, y, test, subsets)
+        return classes[lattice.labels(found, tested, nodes, [cell["lambda"] for cell in self.cells])]
+
+    def right(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
+              subsets: Sequence[Subset]) -> np.ndarray:
+        """Which test clips `fold` predicts as in `answers`: ``(n_subsets, n_cells, ceil(n_test / 8))`` packed bits."""
+        found, tested, classes, nodes = _prepared(train, y, test, subsets)
+        truth = np.where(np.isin(answers, classes), np.searchsorted(classes, answers), -1)
+        return lattice.right(found, tested, truth, nodes, [cell["lambda"] for cell in self.cells])
+
+
+def _prepared(train: Blocks, y: np.ndarray, test: Blocks,
+              subsets: Sequence[Subset]) -> tuple[lattice.Fit, np.ndarray, np.ndarray, lattice.Tree]:
+    classes, onehot = one_hot(y)
+    number = {name: i for i, name in enumerate(train)}
+    found = lattice.fit(np.concatenate(list(train.values()), 1, dtype=np.float64), onehot,
+                        [block.shape[1] for block in train.values()])
+    tested = np.concatenate([test[name] for name in train], 1, dtype=np.float64)
+    return found, tested, classes, lattice.tree([[number[name] for name in subset] for subset in subsets])
 
 
 class Sklearn:
