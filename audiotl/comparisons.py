@@ -73,14 +73,26 @@ def paired(searches: Searches, probe: str) -> pd.DataFrame:
             against["all - random"] = searches[study.RANDOM, target, name].nested()[-1]
         against["all - mfcc"] = searches[MFCC, target, name].nested()[0]
         for comparison, other in against.items():
-            difference, low, high = stats.paired_bootstrap(everything, other, found.groups)
-            folds = [float(np.mean(everything[found.fold == k])) - float(np.mean(other[found.fold == k]))
-                     for k in range(found.fold.max() + 1)]
-            test = len(found.fold) / len(folds)
-            rows.append({"comparison": comparison, "source": source, "target": target, "difference": difference,
-                         "ci_low": low, "ci_high": high,
-                         "p": stats.corrected_t(folds, len(found.fold) - test, test)})
+            rows.append({"comparison": comparison, "source": source, "target": target,
+                         **difference(everything, other, found)})
     return pd.DataFrame(rows)
+
+
+def difference(one: np.ndarray, other: np.ndarray, found: Search) -> dict[str, float]:
+    """How much more of the same clips `one` gets right than `other`: ``difference, ci_low, ci_high, p``.
+
+    The interval is a bootstrap over groups, the p-value a corrected resampled t-test over folds.
+
+    Args:
+        one, other: ``(n,)`` bool.
+        found: a search over these clips, for their groups and folds.
+    """
+    mean, low, high = stats.paired_bootstrap(one, other, found.groups)
+    folds = [float(np.mean(one[found.fold == k])) - float(np.mean(other[found.fold == k]))
+             for k in range(found.fold.max() + 1)]
+    test = len(found.fold) / len(folds)
+    return {"difference": mean, "ci_low": low, "ci_high": high,
+            "p": stats.corrected_t(folds, len(found.fold) - test, test)}
 
 
 def optimism(searches: Searches) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy import stats
 
@@ -50,9 +52,16 @@ def _group_means(values: np.ndarray, groups: np.ndarray | None, n: int, seed: in
     sizes = np.bincount(member)
     sums = np.zeros((len(sizes), len(values)))
     np.add.at(sums, member, values.T)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=n).astype(float)
+    weights = _draws(len(sizes), n, seed)
     return ((weights @ sums) / (weights @ sizes)[:, None]).T
+
+
+@functools.lru_cache(maxsize=2)
+def _draws(n_groups: int, n: int, seed: int) -> np.ndarray:
+    # Kept, because many scores of one set of clips are asked for one after the other.
+    drawn = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n).astype(float)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float:

@@ -1,0 +1,154 @@
+"""The live moments in JupyterLab: tick layers and see their score, looked up in searches that are already done."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from audiotl import AudiotlError, stats
+from audiotl.plots import lattice as figures
+from audiotl.subsets import Search
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What a subset of blocks scored.
+
+    Args:
+        score, ci_low, ci_high: accuracy and its 95 % interval, a bootstrap over groups.
+        rank: 1 is the best of all subsets of the search; equals share the better rank.
+        of: subsets in the search.
+    """
+
+    score: float
+    ci_low: float
+    ci_high: float
+    rank: int
+    of: int
+
+    def __str__(self) -> str:
+        return (f"{100 * self.score:.1f} % ({100 * self.ci_low:.1f} to {100 * self.ci_high:.1f}), "
+                f"rank {self.rank:,} of {self.of:,}")
+
+
+def lookup(search: Search, subset: Sequence[str]) -> Score:
+    """Score, interval and rank of one subset, from a search that is done (nested where the search was).
+
+    Raises:
+        AudiotlError: the subset was not searched.
+    """
+    at, bits = search.position(subset), search.paper_bits if search.inner is None else search.nested_bits
+    scores = search.scores("paper" if search.inner is None else "nested")
+    mean, low, high = stats.bootstrap_mean(search.unpack(bits[at]), search.groups)
+    return Score(mean, low, high, int((scores > scores[at]).sum()) + 1, len(scores))
+
+
+class Explorer:
+    """Checkboxes for the blocks, choices of target and probe, and the score of what is ticked.
+
+    In a notebook it is alive; anywhere else it shows its picture.
+
+    Args:
+        searches: by target and probe.
+        ticked: blocks that are ticked at first; all of them if not given.
+
+    Attributes:
+        target, probe: the drop-down lists.
+        boxes: a checkbox a block, of the chosen target and probe.
+        text: what is said about the ticked blocks, HTML.
+    """
+
+    def __init__(self, searches: Mapping[tuple[str, str], Search], ticked: Sequence[str] | None = None):
+        import ipywidgets as w
+
+        if not searches:
+            raise AudiotlError("There is no search to look scores up in; run one first.")
+        self.searches = dict(searches)
+        first = next(iter(self.searches))
+        self.target = w.Dropdown(options=list(dict.fromkeys(t for t, _ in self.searches)), value=first[0],
+                                 description="target")
+        self.probe = w.Dropdown(options=self._probes(first[0]), value=first[1], description="probe")
+        self.boxes: dict[str, w.Checkbox] = {}
+        self.row = w.HBox(layout=w.Layout(flex_flow="row wrap"))
+        self.text, self.image = w.HTML(), w.Image(format="png", width=520)
+        self.box = w.VBox([w.HBox([self.target, self.probe]), self.row, self.text, self.image])
+        self._offer(ticked)
+        self.target.observe(self._retarget, "value")
+        self.probe.observe(self._again, "value")
+
+    @property
+    def search(self) -> Search:
+        """The search of the chosen target and probe."""
+        return self.searches[self.target.value, self.probe.value]
+
+    def ticked(self) -> tuple[str, ...]:
+        """Names of the ticked blocks."""
+        return tuple(name for name, box in self.boxes.items() if box.value)
+
+    def figure(self) -> plt.Figure:
+        """All subsets by size, with the ticked one marked."""
+        found, chosen = self.search, self.ticked()
+        score = lookup(found, chosen)
+        scores = found.scores("paper" if found.inner is None else "nested")
+        return figures.choice(scores, np.array([len(s) for s in found.subsets]), found.position(chosen),
+                              (score.ci_low, score.ci_high), f"{_short(chosen)} on {self.target.value}")
+
+    def _probes(self, target: str) -> list[str]:
+        return [probe for name, probe in self.searches if name == target]
+
+    def _retarget(self, change) -> None:
+        kept = self.probe.value
+        self.probe.unobserve(self._again, "value")
+        self.probe.options = self._probes(self.target.value)
+        self.probe.value = kept if kept in self.probe.options else self.probe.options[0]
+        self.probe.observe(self._again, "value")
+        self._again()
+
+    def _again(self, change=None) -> None:
+        self._offer(self.ticked())
+
+    def _offer(self, ticked: Sequence[str] | None) -> None:
+        import ipywidgets as w
+
+        names = self.search.names
+        kept = [name for name in names if ticked is None or name in ticked]
+        self.boxes = {name: w.Checkbox(value=name in kept, description=name, indent=False,
+                                       layout=w.Layout(width="auto", margin="0 1em 0 0")) for name in names}
+        for box in self.boxes.values():
+            box.observe(self._show, "value")
+        self.row.children = tuple(self.boxes.values())
+        self._show()
+
+    def _show(self, change=None) -> None:
+        if not self.ticked():
+            self.text.value, self.image.value = "Tick a layer or more.", b""
+            return
+        # The words first: they are there before the picture is drawn.
+        self.text.value = f"<b>{html.escape(_short(self.ticked()))}</b>: {lookup(self.search, self.ticked())}"
+        picture, figure = io.BytesIO(), self.figure()
+        figure.savefig(picture, format="png", dpi=100)
+        plt.close(figure)
+        self.image.value = picture.getvalue()
+
+    def _repr_mimebundle_(self, **options):
+        if alive():
+            return self.box._repr_mimebundle_(**options)
+        return {"image/png": base64.b64encode(self.image.value).decode(),
+                "text/plain": str(lookup(self.search, self.ticked()))}
+
+
+def alive() -> bool:
+    """Whether a notebook's kernel is there to answer clicks."""
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def _short(subset: Sequence[str], most: int = 8) -> str:
+    return " + ".join(subset) if len(subset) <= most else f"{len(subset)} blocks"

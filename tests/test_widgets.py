@@ -1,0 +1,73 @@
+import time
+
+import numpy as np
+import pytest
+
+from audiotl import AudiotlError, stats, widgets
+from audiotl.subsets import Search, all_subsets
+
+
+def made(n_blocks, n_clips, probe="ridge", seed=0):
+    """A finished search, its bits drawn at random: larger subsets do better."""
+    rng = np.random.default_rng(seed)
+    names = tuple([f"layer{i + 1}" for i in range(n_blocks - 1)] + ["mfcc"])
+    subsets = all_subsets(names)
+    fold = np.arange(n_clips) % 5
+    chance = np.array([0.2 + 0.6 * len(s) / n_blocks for s in subsets])
+    bits = np.packbits(rng.random((len(subsets), 2, n_clips)) < chance[:, None, None], axis=2)
+    return Search(names, subsets, [{}, {}], fold, bits, rng.random((5, len(subsets), 2)),
+                  (np.arange(n_clips) // 2).astype(str), probe)
+
+
+def test_a_lookup_gives_score_interval_and_rank():
+    found = made(4, 300)
+    right = found.nested()
+    seen = widgets.lookup(found, ("mfcc", "layer2"))
+    at = found.subsets.index(("layer2", "mfcc"))
+    assert (seen.score, seen.ci_low, seen.ci_high) == stats.bootstrap_mean(right[at], found.groups)
+    assert seen.rank == 1 + (right.mean(1) > right[at].mean()).sum() and seen.of == 15
+    best = found.subsets[int(right.mean(1).argmax())]
+    assert widgets.lookup(found, best).rank == 1
+    assert str(seen) == f"{100 * seen.score:.1f} % ({100 * seen.ci_low:.1f} to {100 * seen.ci_high:.1f}), " \
+                        f"rank {seen.rank} of 15"
+    with pytest.raises(AudiotlError, match="was not scored"):
+        widgets.lookup(found, ())
+
+
+def test_a_lookup_is_quick_for_three_thousand_clips_and_four_thousand_subsets():
+    found = made(12, 3000)
+    widgets.lookup(found, ("layer1",))  # the first one prepares
+    times = []
+    for subset in found.subsets[5:4000:500]:
+        started = time.perf_counter()
+        widgets.lookup(found, subset)
+        times.append(time.perf_counter() - started)
+    assert np.median(times) < 0.2
+
+
+def test_a_tick_changes_the_text_and_the_picture():
+    one, two = made(4, 200), made(3, 100, seed=1)
+    other = made(4, 200, "svm", seed=2)
+    explorer = widgets.Explorer({("esc50", "ridge"): one, ("fsdd", "ridge"): two, ("esc50", "svm"): other})
+    assert explorer.ticked() == one.names and f"{100 * one.scores()[-1]:.1f} %" in explorer.text.value
+    before, picture = explorer.text.value, bytes(explorer.image.value)
+    explorer.boxes["layer1"].value = False
+    assert explorer.ticked() == ("layer2", "layer3", "mfcc") and explorer.text.value != before
+    assert str(widgets.lookup(one, explorer.ticked())) in explorer.text.value
+    assert picture != bytes(explorer.image.value) and bytes(explorer.image.value).startswith(b"\x89PNG")
+    explorer.probe.value = "svm"
+    assert str(widgets.lookup(other, explorer.ticked())) in explorer.text.value
+    explorer.target.value = "fsdd"
+    assert explorer.probe.options == ("ridge",) and set(explorer.boxes) == set(two.names)
+    assert str(widgets.lookup(two, explorer.ticked())) in explorer.text.value
+    for box in explorer.boxes.values():
+        box.value = False
+    assert explorer.text.value == "Tick a layer or more."
+
+
+def test_without_a_notebook_there_is_the_picture():
+    explorer = widgets.Explorer({("esc50", "ridge"): made(3, 100)}, ["layer2"])
+    shown = explorer._repr_mimebundle_()
+    assert not widgets.alive() and shown["image/png"].startswith("iVBOR") and "rank" in shown["text/plain"]
+    with pytest.raises(AudiotlError, match="no search"):
+        widgets.Explorer({})
