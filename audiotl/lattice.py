@@ -22,8 +22,8 @@ from numba import njit
 
 from audiotl import AudiotlError
 
-CHUNK = 512
-"""Test clips that go through the tree together: what a node keeps of them should stay near the processor."""
+CHUNK = 200
+"""Test clips that one product takes: what it writes is read again at once, and should stay near the processor."""
 
 BITS, LABELS, VALUES = 0, 1, 2
 
@@ -111,11 +111,8 @@ def right(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalt
         ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by ``numpy.packbits``.
     """
     bits = np.zeros((nodes.n_subsets, len(penalties), -(-len(tested) // 8)), np.uint8)
-    for start in range(0, len(tested), CHUNK):
-        part = slice(start, min(start + CHUNK, len(tested)))
-        here = bits[:, :, start // 8:-(-part.stop // 8)]
-        for c, penalty in enumerate(penalties):
-            _run(found, tested[part], truth[part], nodes, penalty, BITS, bits=here[:, c])
+    for c, penalty in enumerate(penalties):
+        _run(found, tested, truth, nodes, penalty, BITS, bits=bits[:, c])
     return bits
 
 
@@ -144,13 +141,18 @@ def _run(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalty
          bits=None, labels=None, values=None) -> None:
     if not penalty > 0:
         raise AudiotlError(f"Every ridge penalty must be positive, and one is {penalty}.")
-    d, k, levels = len(found.mean_x), len(found.mean_y), int(nodes.depth.max()) + 1
-    system, state = np.empty((levels, d + k, d)), np.empty((levels, d + k, len(tested)))
+    (n, d), k, levels = tested.shape, len(found.mean_y), int(nodes.depth.max()) + 1
+    parts = -(-n // CHUNK)
+    size = -(-n // parts)
+    system, state = np.empty((levels, d + k, d)), np.empty((levels, parts, d + k, size))
     system[0, :d] = found.covariance
     system[0, np.arange(d), np.arange(d)] += penalty
     system[0, d:] = -found.cross.T
-    state[0, :d] = (tested - found.mean_x).T
-    state[0, d:] = found.mean_y[:, None]
+    state[0, -1] = 0.0  # the last part may not be full
+    for part in range(parts):
+        here = tested[part * size:(part + 1) * size]
+        state[0, part, :d, :len(here)] = (here - found.mean_x).T
+        state[0, part, d:] = found.mean_y[:, None]
     _walk(system, state, found.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner, truth, kind,
           np.empty((0, 0), np.uint8) if bits is None else bits,
           np.empty((0, 0), np.int32) if labels is None else labels,
@@ -160,33 +162,28 @@ def _run(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalty
 @njit(nogil=True, cache=True)
 def _walk(system, state, edges, depth, block, slot, inner, truth, kind, bits, labels, values):
     """Eliminate block after block; rows of `system` are the later blocks and, below them, minus the targets."""
-    d, n = system.shape[2], state.shape[2]
-    k = system.shape[1] - d
+    d, size = system.shape[2], state.shape[3]
+    k, n = system.shape[1] - d, len(truth)
     widest = 0
     for j in range(len(edges) - 1):
         widest = max(widest, edges[j + 1] - edges[j])
     own, left, factor = np.empty(widest * widest), np.empty((d + k) * widest), np.empty((d + k) * widest)
-    across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, n))
-    best, where = np.empty(n), np.empty(n, np.int32)
+    across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
+    upper, lower, best, where = np.empty(widest), np.empty(widest), np.empty(size), np.empty(size)
     for node in range(len(depth)):
-        below, j = depth[node], block[node]
+        level, j, at = depth[node], block[node], slot[node]
         lo, hi = edges[j], edges[j + 1]
         w = hi - lo
         first = hi if inner[node] else d
         rows, columns = d + k - first, d - hi
-        old, new = system[below - 1], system[below]
+        old, new = system[level - 1], system[level]
         pivot = own[:w * w].reshape(w, w)
         pivot[:, :] = old[lo:hi, lo:hi]
-        _invert(pivot)
+        _invert(pivot, upper, lower)
         side = left[:rows * w].reshape(rows, w)
         side[:, :] = old[first:, lo:hi]
         share = factor[:rows * w].reshape(rows, w)
         np.dot(side, pivot, share)
-        np.dot(share, state[below - 1][lo:hi], change[:rows])
-        before, after = state[below - 1], state[below]
-        for r in range(rows):
-            for i in range(n):
-                after[first + r, i] = before[first + r, i] - change[r, i]
         if inner[node]:
             beside = across[:w * columns].reshape(w, columns)
             beside[:, :] = old[lo:hi, hi:]
@@ -195,62 +192,103 @@ def _walk(system, state, edges, depth, block, slot, inner, truth, kind, bits, la
             for r in range(rows):
                 for c in range(columns):
                     new[hi + r, hi + c] = old[hi + r, hi + c] - product[r, c]
-        at = slot[node]
-        if at < 0:
-            continue
-        if kind == VALUES:
-            values[at] = after[d:]
-            continue
-        _largest(after[d:], best, where)
-        if kind == LABELS:
-            labels[at] = where
-            continue
-        for i in range(n):
-            if where[i] == truth[i]:
-                bits[at, i >> 3] |= np.uint8(128 >> (i & 7))
+        for part in range(state.shape[1]):
+            before, after = state[level - 1, part], state[level, part]
+            np.dot(share, before[lo:hi], change[:rows])
+            for r in range(d - first):
+                for i in range(size):
+                    after[first + r, i] = before[first + r, i] - change[r, i]
+            _settle(before[d:], change[d - first:rows], after[d:], inner[node] or kind == VALUES, best, where)
+            if at >= 0:
+                start = part * size
+                for i in range(min(size, n - start)):
+                    if kind == BITS:
+                        if where[i] == truth[start + i]:
+                            bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
+                    elif kind == LABELS:
+                        labels[at, start + i] = np.int32(where[i])
+                    else:
+                        for c in range(k):
+                            values[at, c, start + i] = after[d + c, i]
 
 
 @njit(nogil=True, cache=True)
-def _invert(a):
-    """Inverse of a positive definite matrix in place (Gauss and Jordan, no pivoting)."""
+def _invert(a, upper, lower):
+    """Inverse of a positive definite matrix in place (Gauss and Jordan, no pivoting), two columns a round.
+
+    `upper` and `lower` are room for a row each.
+    """
     w = a.shape[0]
-    for p in range(w):
+    for p in range(0, w - 1, 2):
+        q = p + 1
+        scale = 1.0 / (a[p, p] * a[q, q] - a[p, q] * a[q, p])
+        pp, pq, qp, qq = a[q, q] * scale, -a[p, q] * scale, -a[q, p] * scale, a[p, p] * scale
+        a[p, p], a[p, q], a[q, p], a[q, q] = 1.0, 0.0, 0.0, 1.0
+        for c in range(w):
+            x, y = a[p, c], a[q, c]
+            upper[c] = pp * x + pq * y
+            lower[c] = qp * x + qq * y
+        for r in range(w):
+            f, g = a[r, p], a[r, q]
+            if r == p:
+                for c in range(w):
+                    a[r, c] = upper[c]
+            elif r == q:
+                for c in range(w):
+                    a[r, c] = lower[c]
+            else:
+                a[r, p], a[r, q] = 0.0, 0.0
+                for c in range(w):
+                    a[r, c] -= f * upper[c] + g * lower[c]
+    if w % 2:
+        p = w - 1
         scale = 1.0 / a[p, p]
         a[p, p] = 1.0
         for c in range(w):
-            a[p, c] *= scale
+            upper[c] = a[p, c] * scale
         for r in range(w):
-            if r != p:
-                f = a[r, p]
+            f = a[r, p]
+            if r == p:
+                for c in range(w):
+                    a[r, c] = upper[c]
+            else:
                 a[r, p] = 0.0
                 for c in range(w):
-                    a[r, c] -= f * a[p, c]
+                    a[r, c] -= f * upper[c]
 
 
 @njit(nogil=True, cache=True)
-def _largest(outputs, best, where):
-    """Row of the largest value in each column, the first of equals."""
-    for i in range(outputs.shape[1]):
-        best[i] = outputs[0, i]
-        where[i] = 0
-    for c in range(1, outputs.shape[0]):
-        for i in range(outputs.shape[1]):
-            value = outputs[c, i]
-            more = value > best[i]
-            best[i] = value if more else best[i]
-            where[i] = np.int32(c) if more else where[i]
+def _settle(before, change, after, keep, best, where):
+    """Row of the largest value of ``before - change`` in each column, the first of equals; the values if `keep`."""
+    n = before.shape[1]
+    for i in range(n):
+        best[i] = -np.inf
+        where[i] = 0.0
+    for c in range(before.shape[0]):
+        row = float(c)  # as wide as the values, so that the loop vectorises
+        if keep:
+            for i in range(n):
+                value = before[c, i] - change[c, i]
+                after[c, i] = value
+                more = value > best[i]
+                best[i] = value if more else best[i]
+                where[i] = row if more else where[i]
+        else:
+            for i in range(n):
+                value = before[c, i] - change[c, i]
+                more = value > best[i]
+                best[i] = value if more else best[i]
+                where[i] = row if more else where[i]
 
 
-def operations(n_subsets: int, n_test: int, width: float, k: int) -> float:
-    """Floating-point operations a penalty of a walk over all subsets, by the counts in the module's head.
+def operations(n_subsets: int, n_test: int, fits: int, width: float, k: int) -> float:
+    """Floating-point operations a penalty of walks over all subsets, by the counts in the module's head.
 
     Args:
-        n_test: test clips; each chunk of them repeats the elimination among the columns.
+        n_test: test clips of all fits together.
         width: mean columns of a block.
     """
-    over_clips = 2 * n_test * width * (width + k)
-    among_columns = 10 * width**3 + 4 * width**2 * k
-    return n_subsets * (over_clips + among_columns * -(-n_test // CHUNK))
+    return n_subsets * (2 * n_test * width * (width + k) + fits * (10 * width**3 + 4 * width**2 * k))
 
 
 def speed(width: int = 32, rows: int = 80, seconds: float = 0.02) -> float:

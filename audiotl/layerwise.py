@@ -232,7 +232,7 @@ def say_mfcc(values: pd.DataFrame, pairs: pd.DataFrame) -> str:
             f"it is the block worth most in {int((rank == 1).sum()) or 'none'}. Of its {len(mixed)} interactions with "
             f"single layers, {up or 'none'} are above zero and {down or 'none'} below, by their intervals")
     if down > len(mixed) / 2:
-        return text + ": for the most part MFCC and a layer tell the probe the same thing."
+        return text + ": for the most part MFCC and a layer can in part stand in for each other."
     if up > len(mixed) / 2:
         return text + ": for the most part MFCC and a layer need each other."
     return text + "."

@@ -2,9 +2,9 @@
 
 The value of a player is the mean of what it adds to a coalition, over all orders in which players may come
 (Shapley 1953). The interaction index of two players is the mean of what they add together beyond what each adds
-alone (Grabisch and Roubens 1999): above zero they need each other, below zero they say the same thing. Both are
-linear in the scores. So where a score is a mean over clips they are computed clip by clip, and a bootstrap over
-groups of clips gives their intervals.
+alone (Grabisch and Roubens 1999): above zero they need each other, below zero each can in part stand in for the
+other. Both are linear in the scores. So where a score is a mean over clips they are computed clip by clip, and a
+bootstrap over groups of clips gives their intervals.
 
 A coalition is a bit mask: bit i is set where player i is in.
 """

@@ -229,14 +229,15 @@ def estimate(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, n
     of all blocks together, which takes as long as that fit.
     """
     n_subsets, n_cells, n, folds = 2 ** len(blocks) - 1, len(probe.cells), len(y), len(splits)
+    fits = folds + (folds * (folds - 1) // 2 if nested else 0)
     held = n_subsets * (n_cells * (n / 8 + (16 * folds if nested else 0)) + 150)
     if isinstance(probe, Ridge):
         widths = [min(block.shape[1], width or block.shape[1]) for block in blocks.values()]
-        work = lattice.operations(n_subsets, n * (folds if nested else 1), np.mean(widths), len(np.unique(y))) * n_cells
+        work = n_cells * lattice.operations(n_subsets, n * (folds if nested else 1), fits, np.mean(widths),
+                                            len(np.unique(y)))
         return work / (WALK_EFFICIENCY * lattice.speed() * threads), held
     started = time.perf_counter()
     _fold(blocks, y, *splits[0], probe, [tuple(blocks)], scale, width)
-    fits = folds + (folds * (folds - 1) // 2 if nested else 0)
     return (time.perf_counter() - started) * n_subsets * fits / threads, held
 
 

@@ -97,7 +97,12 @@ class Explorer:
         score = lookup(found, chosen)
         scores = found.scores("paper" if found.inner is None else "nested")
         return figures.choice(scores, np.array([len(s) for s in found.subsets]), found.position(chosen),
-                              (score.ci_low, score.ci_high), f"{_short(chosen)} on {self.target.value}")
+                              (score.ci_low, score.ci_high), f"{self.target.value}\n{_short(chosen)}")
+
+    def words(self) -> str:
+        """What is said about the ticked blocks, plain."""
+        ticked = self.ticked()
+        return f"{_short(ticked)}: {lookup(self.search, ticked)}" if ticked else "Tick a layer or more."
 
     def _probes(self, target: str) -> list[str]:
         return [probe for name, probe in self.searches if name == target]
@@ -117,7 +122,8 @@ class Explorer:
         import ipywidgets as w
 
         names = self.search.names
-        kept = [name for name in names if ticked is None or name in ticked]
+        # Another network has other layers: where none of the ticked ones is there, all are.
+        kept = [name for name in names if ticked is None or name in ticked] or list(names)
         self.boxes = {name: w.Checkbox(value=name in kept, description=name, indent=False,
                                        layout=w.Layout(width="auto", margin="0 1em 0 0")) for name in names}
         for box in self.boxes.values():
@@ -126,11 +132,11 @@ class Explorer:
         self._show()
 
     def _show(self, change=None) -> None:
-        if not self.ticked():
-            self.text.value, self.image.value = "Tick a layer or more.", b""
-            return
         # The words first: they are there before the picture is drawn.
-        self.text.value = f"<b>{html.escape(_short(self.ticked()))}</b>: {lookup(self.search, self.ticked())}"
+        self.text.value = f"<b>{html.escape(self.words())}</b>"
+        if not self.ticked():
+            self.image.value = b""
+            return
         picture, figure = io.BytesIO(), self.figure()
         figure.savefig(picture, format="png", dpi=100)
         plt.close(figure)
@@ -139,8 +145,7 @@ class Explorer:
     def _repr_mimebundle_(self, **options):
         if alive():
             return self.box._repr_mimebundle_(**options)
-        return {"image/png": base64.b64encode(self.image.value).decode(),
-                "text/plain": str(lookup(self.search, self.ticked()))}
+        return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
 
 
 def alive() -> bool:

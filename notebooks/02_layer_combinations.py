@@ -48,6 +48,7 @@ from audiotl import comparisons, study
 from audiotl.features import features
 from audiotl.plots import layers
 from audiotl.results import Results
+from audiotl.widgets import Explorer
 
 plan = study.plan(profile, data, targets, sources, seed, epochs)
 probe_names = [name.strip() for name in probes.split(",") if name.strip()] or list(plan.probes)
@@ -100,6 +101,16 @@ for target, rows in summary.groupby("target", sort=False):
                  f"MFCC alone {baselines[target]:.3f}, chance {chance[target]:.3f}. The strongest source is {top.source}.")
 display(Markdown(f"Each dot is one combination ({main}, nested protocol); the thin line joins the best of each size.\n\n- "
                  + "\n- ".join(lines)))
+
+# %% [markdown]
+# ## Try it
+#
+# Tick layers: score, interval and rank among the 31 appear at once. (A report shows the picture for all five.)
+
+# %%
+explorer = Explorer({(f"{source} → {target}", probe): found for (source, target, probe), found in searches.items()
+                     if source != comparisons.MFCC})
+explorer if not out else results.figure("explorer", explorer.figure(), f"All subsets by size. {explorer.words()}.")
 
 # %% [markdown]
 # ## Where along the network is the information?

@@ -70,7 +70,7 @@ def test_sentences_claim_what_the_intervals_support(found):
     assert "above zero in 1 of 2 cases" in said and "worth most in 1." in said
     sure = pairs.assign(ci_low=0.1, ci_high=0.2)
     assert "need each other" in layerwise.say_mfcc(values, sure)
-    assert "the same thing" in layerwise.say_mfcc(values, sure.assign(ci_low=-0.2, ci_high=-0.1))
+    assert "stand in for each other" in layerwise.say_mfcc(values, sure.assign(ci_low=-0.2, ci_high=-0.1))
     paired = layerwise.paired(found)
     assert "In networks of 3 layers, all of them" in layerwise.finding(paired, layerwise.summary(found))
     assert "1 of 2 cases (ResNet-18, environment → toy" in layerwise.say(paired, "all - last", "all", "the last")

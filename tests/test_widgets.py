@@ -62,7 +62,9 @@ def test_a_tick_changes_the_text_and_the_picture():
     assert str(widgets.lookup(two, explorer.ticked())) in explorer.text.value
     for box in explorer.boxes.values():
         box.value = False
-    assert explorer.text.value == "Tick a layer or more."
+    assert explorer.text.value == "<b>Tick a layer or more.</b>" and explorer.words() == "Tick a layer or more."
+    explorer.target.value = "esc50"
+    assert explorer.ticked() == one.names
 
 
 def test_without_a_notebook_there_is_the_picture():

@@ -169,7 +169,7 @@ def interactions(table: pd.DataFrame, layers: dict[str, list[str]]) -> plt.Figur
         axis.set_ylabel(title.replace(", ", "\n"))
     if image is not None:
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25)
-        bar.set_label("interaction (points)\n← say the same      need each other →")
+        bar.set_label("interaction (points)\n← stand in for each other    need each other →")
     return figure
 
 
