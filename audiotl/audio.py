@@ -13,6 +13,12 @@ from audiotl import AudiotlError
 MAX_DURATION = 600.0
 """Seconds read at most when no duration is asked for: a lying header cannot fill the memory."""
 
+RATES = (1000, 1_000_000)
+"""Sample rates in Hz that a file may claim; anything else is a damaged header."""
+
+LARGEST = 1e10
+"""Samples beyond this are damage, and their power would overflow; integers kept as floats stay below."""
+
 
 class AudioError(AudiotlError):
     """A file that cannot be used as sound; names the file and the cause."""
@@ -33,39 +39,40 @@ def load(path: str | Path, sample_rate: int, duration: float | None = None) -> n
         AudioError: missing, empty, unreadable or non-finite sound.
     """
     path = Path(path)
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise AudioError(f"{path} is {'no file' if path.exists() else 'not there'}; check the path.")
     try:
         with soundfile.SoundFile(str(path)) as file:
             rate, wanted = file.samplerate, int(np.ceil((duration or MAX_DURATION) * file.samplerate))
-            samples = _read(file, wanted)
-    except FileNotFoundError:
-        raise AudioError(f"{path} is not there; check the path.") from None
-    except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError, MemoryError) as error:
-        if not path.exists():
-            raise AudioError(f"{path} is not there; check the path.") from None
+            if not RATES[0] <= rate <= RATES[1]:
+                raise ValueError(f"its header claims {rate} Hz")
+            mono = _read(file, wanted)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError, MemoryError) as error:
         cause = "it is empty" if path.is_file() and path.stat().st_size == 0 else _plain(error)
         raise AudioError(f"{path} cannot be decoded ({cause}); replace or remove it.") from None
-    if len(samples) == 0:
+    if len(mono) == 0:
         raise AudioError(f"{path} holds no samples; replace or remove it.")
-    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if not np.isfinite(mono).all():
         raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); replace or remove it.")
+    if max(mono.max(), -mono.min()) > LARGEST:
+        raise AudioError(f"{path} holds samples far beyond full scale; replace or remove it.")
     if rate != sample_rate:
-        mono = soxr.resample(mono, rate, sample_rate)
+        samples, mono = len(mono), soxr.resample(mono, rate, sample_rate)
         if len(mono) == 0:
-            raise AudioError(f"{path} is too short to resample ({len(samples)} samples); replace or remove it.")
+            raise AudioError(f"{path} is too short to resample ({samples} samples); replace or remove it.")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
 def _read(file: soundfile.SoundFile, wanted: int, block: int = 1 << 18) -> np.ndarray:
-    # Block by block, because a damaged header may promise hours that are not there.
+    # Block by block and mixed at once: a damaged header may promise hours or channels that are not there.
     parts, left = [], wanted
     while left > 0:
-        part = file.read(min(block, left), dtype="float32", always_2d=True)
+        part = file.read(min(max(1, block // file.channels), left), dtype="float32", always_2d=True)
         if len(part) == 0:
             break
-        parts.append(part)
+        parts.append(part.mean(axis=1) if part.shape[1] > 1 else part[:, 0])
         left -= len(part)
-    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def _plain(error: Exception) -> str:

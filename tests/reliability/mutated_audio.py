@@ -1,0 +1,163 @@
+"""Damaged audio files of many kinds, drawn from a seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+FORMATS = {
+    "pcm16.wav": ("WAV", "PCM_16"), "pcm24.wav": ("WAV", "PCM_24"), "float.wav": ("WAV", "FLOAT"),
+    "ulaw.wav": ("WAV", "ULAW"), "adpcm.wav": ("WAV", "IMA_ADPCM"), "clip.flac": ("FLAC", "PCM_16"),
+    "vorbis.ogg": ("OGG", "VORBIS"), "opus.ogg": ("OGG", "OPUS"), "clip.mp3": ("MP3", "MPEG_LAYER_III"),
+    "clip.aiff": ("AIFF", "PCM_16"), "clip.au": ("AU", "PCM_16"), "clip.caf": ("CAF", "PCM_16"),
+    "clip.w64": ("W64", "PCM_16"), "clip.rf64": ("RF64", "PCM_16"),
+}
+"""Name of the file, and the container and coding that soundfile calls it."""
+RATE = 24_000
+DAY = 24 * 3600 * RATE
+
+
+def make(folder: Path, n: int, seed: int = 0) -> list[Path]:
+    """`n` files ``NUMBER-KIND-FORMAT``, each format and each kind of damage in turn."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {name: _encode(folder / name, _sound(rng, 1.0), RATE) for name in FORMATS}
+    kinds, names, paths = list(DAMAGE), list(FORMATS), []
+    for i in range(n):
+        kind, name = kinds[i % len(kinds)], names[(i // len(kinds) + i) % len(names)]
+        path = folder / f"{i:04d}-{kind}-{name}"
+        content = DAMAGE[kind](path, bytearray(whole[name]), rng)
+        if content is not None:
+            path.write_bytes(content)
+        paths.append(path)
+    return paths
+
+
+def _sound(rng: np.random.Generator, seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
+    t = np.arange(round(seconds * rate)) / rate
+    return 0.4 * np.sin(2 * np.pi * 440 * t)[:, None] + 0.02 * rng.standard_normal((len(t), channels))
+
+
+def _encode(path: Path, samples: np.ndarray, rate: int) -> bytes:
+    form, coding = next(FORMATS[name] for name in FORMATS if path.name.endswith(name))
+    soundfile.write(path, samples, rate, format=form, subtype=coding)
+    return path.read_bytes()
+
+
+def _written(make_sound: Callable, rate: int = RATE):
+    # A sound that the format may refuse (192 kHz in an MP3): what was written until then is the file.
+    def damage(path, content, rng):
+        try:
+            return _encode(path, make_sound(rng), rate)
+        except (soundfile.LibsndfileError, ValueError):
+            return path.read_bytes() if path.exists() else b""
+    return damage
+
+
+def _flip(path, content, rng):
+    for _ in range(int(rng.integers(1, 60))):
+        content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    return content
+
+
+def _flip_header(path, content, rng):
+    for _ in range(int(rng.integers(1, 12))):
+        content[rng.integers(min(len(content), 80))] ^= 1 << int(rng.integers(8))
+    return content
+
+
+def _wrong_header(path, content, rng):
+    content[:44] = rng.bytes(44)
+    return content
+
+
+def _other_header(path, content, rng):
+    other = path.parent / list(FORMATS)[rng.integers(len(FORMATS))]
+    return other.read_bytes()[:int(rng.integers(4, 200))] + content[100:]
+
+
+def _hole(path, content, rng):
+    start = int(rng.integers(len(content)))
+    content[start:start + 4000] = bytes(len(content[start:start + 4000]))
+    return content
+
+
+def _torn_out(path, content, rng):
+    start = int(rng.integers(len(content)))
+    del content[start:start + int(rng.integers(1, 3000))]
+    return content
+
+
+def _text(path, content, rng):
+    return ("This is a note, not a sound. " * int(rng.integers(1, 400))).encode()
+
+
+def _wild_samples(path, content, rng):
+    # NaN, infinities and numbers near the largest float, in a float file whatever the suffix says.
+    samples = _sound(rng, 0.5)
+    samples[rng.integers(len(samples), size=5), 0] = rng.choice([np.nan, np.inf, -np.inf, 3e38, 1e30], 5)
+    soundfile.write(path, samples.astype(np.float32), RATE, format="WAV", subtype="FLOAT")
+
+
+def _day(path, content, rng):
+    """A header that promises 24 hours."""
+    if content[:4] == b"RIFF":
+        at = content.index(b"data")
+        content[at + 4:at + 8] = (min(2 * DAY, 2**32 - 2)).to_bytes(4, "little")
+        content[4:8] = (min(2 * DAY + 36, 2**32 - 2)).to_bytes(4, "little")
+    elif content[:4] == b"fLaC":
+        content[21] = content[21] & 0xF0 | DAY >> 32
+        content[22:26] = (DAY & 0xFFFFFFFF).to_bytes(4, "big")
+    elif content[:4] == b"OggS":
+        at = content.rindex(b"OggS")
+        content[at + 6:at + 14] = (DAY * 2).to_bytes(8, "little")
+        content[at + 22:at + 26] = bytes(4)
+        content[at + 22:at + 26] = _ogg_crc(content[at:]).to_bytes(4, "little")
+    elif path.suffix == ".mp3":
+        at = max(content.find(b"Xing"), content.find(b"Info"))
+        if at > 0:
+            content[at + 8:at + 12] = (DAY // 576).to_bytes(4, "big")
+    else:  # the first size after the header's magic
+        content[4:12] = (2 * DAY).to_bytes(8, "big")
+    return content
+
+
+def _lying_format(path, content, rng):
+    """A WAV header that claims any rate or number of channels."""
+    plain = bytearray((path.parent / "pcm16.wav").read_bytes())
+    if rng.random() < 0.5:
+        plain[22:24] = int(rng.choice([0, 2, 255, 1023, 1024, 65535])).to_bytes(2, "little")
+    else:
+        plain[24:28] = int(rng.choice([0, 1, 7, 999, 384_000, 2**31 - 1, 2**32 - 1])).to_bytes(4, "little")
+    return plain
+
+
+def _ogg_crc(page: bytes) -> int:
+    value = 0
+    for byte in page:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
+    return value
+
+
+DAMAGE = {
+    "truncated": lambda path, content, rng: content[:int(rng.integers(1, len(content)))],
+    "flipped": _flip,
+    "flipped_header": _flip_header,
+    "wrong_header": _wrong_header,
+    "other_header": _other_header,
+    "no_bytes": lambda path, content, rng: b"",
+    "hole": _hole,
+    "torn_out": _torn_out,
+    "one_sample": _written(lambda rng: _sound(rng, 1 / RATE)),
+    "no_sample": _written(lambda rng: _sound(rng, 0)),
+    "eight_channels": _written(lambda rng: _sound(rng, 1.0, channels=8)),
+    "192_kilohertz": _written(lambda rng: _sound(rng, 1.0, 192_000), 192_000),
+    "wild_samples": _wild_samples,
+    "text": _text,
+    "day": _day,
+    "lying_format": _lying_format,
+}
+"""Kinds of damage: each takes (path, content of a whole file, generator) and gives the bytes to write, or writes."""
