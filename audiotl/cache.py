@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
 import shutil
 import sys
-import tempfile
+import time
+import uuid
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,9 @@ def fingerprint(paths: Iterable[str | Path]) -> str:
     folder = os.path.commonpath([str(p.parent.absolute()) for p in paths]) if paths else ""
     index_path = cache_root() / "digests" / f"{key_of(folder)}.json"
     known: dict[str, list] = {}
-    with contextlib.suppress(OSError, ValueError):
-        known = json.loads(index_path.read_text())
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        read = json.loads(index_path.read_text())
+        known = {name: row for name, row in dict(read).items() if len(list(row)) == 3}
     total, changed = hashlib.sha256(), False
     for path in paths:
         name = str(path.absolute())
@@ -91,11 +94,9 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         AudiotlError: the disk is full (what was complete before stays).
     """
-    with _explain_full_disk(path):
+    with explain_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path)
         try:
             yield temporary
             os.replace(temporary, path)
@@ -103,22 +104,49 @@ def writing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def entry(step: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder of an entry; where there is none that is whole, `make` fills an empty folder, which becomes it.
+
+    Raises:
+        AudiotlError: the disk is full, or does not give back what was written to it.
+    """
+    for _ in range(3):
+        folder = find(step, key)
+        if folder is not None:
+            return folder
+        with making(step, key) as temporary:
+            make(temporary)
+    raise AudiotlError(f"The cache {cache_root() / step} does not keep what is written to it; check the disk, or set "
+                       "AUDIOTL_CACHE to a folder on another one.")
+
+
 def find(step: str, key: str) -> Path | None:
-    """The folder of a complete, undamaged entry, or None."""
+    """The folder of a complete, undamaged entry, or None; a damaged one is removed, with a warning."""
     folder = cache_root() / step / key
+    damage = _damage(folder)
+    if damage is None:
+        return folder
+    # Gone means never made, or dropped by another process while it was being read.
+    if folder.exists():
+        warnings.warn(f"Cache entry {folder} is damaged ({damage}); it is made again.", stacklevel=2)
+        drop(folder)
+    return None
+
+
+def _damage(folder: Path) -> str | None:
+    # The first file that is not as its manifest says.
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        manifest = {"?": [0, 0]}
-    for name, (size, crc) in manifest.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size or crc32(path) != crc:
-            warnings.warn(f"Cache entry {folder} is damaged ({name}); it is made again.", stacklevel=2)
-            shutil.rmtree(folder, ignore_errors=True)
-            return None
-    return folder
+        if not isinstance(manifest, dict) or not manifest:
+            return "manifest.json"
+        for name, (size, crc) in manifest.items():
+            if (folder / name).stat().st_size != size or crc32(folder / name) != crc:
+                return name
+    except OSError as error:
+        return Path(error.filename or "?").name
+    except (ValueError, TypeError):
+        return "manifest.json"
+    return None
 
 
 @contextlib.contextmanager
@@ -126,36 +154,71 @@ def making(step: str, key: str) -> Iterator[Path]:
     """An empty folder to fill; when the block ends well it becomes the entry, else it is removed.
 
     If another process finished the same entry meanwhile, theirs stays.
+
+    Raises:
+        AudiotlError: the disk is full (what was complete before stays).
     """
     home = cache_root() / step
-    with _explain_full_disk(home):
+    with explain_full_disk(home):
         home.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=home, prefix=f".{key}."))
+        _sweep(home)
+        temporary = _beside(home / key)
+        temporary.mkdir()
         try:
             yield temporary
             files = sorted(p for p in temporary.rglob("*") if p.is_file())
             manifest = {p.relative_to(temporary).as_posix(): [p.stat().st_size, crc32(p)] for p in files}
             (temporary / "manifest.json").write_text(json.dumps(manifest))
-            with contextlib.suppress(OSError):
+            try:
                 os.rename(temporary, home / key)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+
+
+@functools.cache
+def _sweep(home: Path) -> None:
+    # What a killed process left half-made; a living one has written to its own within the week.
+    for left in home.glob(".*"):
+        with contextlib.suppress(OSError):
+            newest = max(p.stat().st_mtime for p in (left, *left.rglob("*")))
+            if newest < time.time() - 7 * 24 * 3600:
+                shutil.rmtree(left)
+
+
 @contextlib.contextmanager
-def _explain_full_disk(path: Path) -> Iterator[None]:
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk (or a spent quota) into one sentence.
+
+    Raises:
+        AudiotlError: no space was left in the block.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk_is_full(error):
             raise
-        raise AudiotlError(f"No space left on the disk of {path}; free some, or set AUDIOTL_CACHE to a "
-                           "folder on another disk: everything completed so far is kept.") from error
+        raise AudiotlError(f"No space left on the disk of {path}; free some, or choose a folder on another disk "
+                           "(AUDIOTL_CACHE, --out, --data): everything completed so far is kept.") from error
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether an error is the system's word for a full disk, a spent quota or a file over the size allowed."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def drop(folder: Path) -> None:
-    """Remove an entry's folder, whether or not it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove an entry's folder, whether or not it is there; it vanishes at once, then its files go."""
+    aside = _beside(folder)
+    with contextlib.suppress(OSError):
+        os.rename(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def array_key(array: np.ndarray) -> str:

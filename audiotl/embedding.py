@@ -8,6 +8,7 @@ beside the blocks themselves memory does not grow with their number.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,24 +41,23 @@ def embed(model: nn.Module, features: Features, *, batch: int = 64, workers: int
     Raises:
         AudiotlError: a clip that could be decoded for the features no longer can.
     """
-    rate = getattr(model, "sample_rate", None)
+    rate, n = getattr(model, "sample_rate", None), len(features.corpus)
     if rate is None:
         key = cache.key_of("embedding", VERSION, features.key, weights_key(model))
         model.to(memory_format=torch.channels_last)
-        batches = _spectrograms(features, batch)
     else:
         corpus = features.corpus
         # A published network may depend on its batch, so the size of the batch counts.
         key = cache.key_of("embedding of waveforms", VERSION, cache.fingerprint(corpus.clips["path"]),
                            corpus.duration, rate, batch, weights_key(model))
-        batches = _waveforms(features, rate, batch, workers)
-    folder = cache.find("embeddings", key)
-    if folder is None:
-        with cache.making("embeddings", key) as temporary:
-            bar = tqdm(batches, total=-(-len(features.corpus) // batch), desc=f"embedding {features.corpus.name}",
-                       unit="batch", disable=not progress, mininterval=1)
-            np.savez(temporary / "taps.npz", **_forward(model, bar, len(features.corpus)))
-        folder = cache.find("embeddings", key)
+
+    def make(folder: Path) -> None:
+        batches = _waveforms(features, rate, batch, workers) if rate else _spectrograms(features, batch)
+        bar = tqdm(batches, total=-(-n // batch), desc=f"embedding {features.corpus.name}", unit="batch",
+                   disable=not progress, mininterval=1)
+        np.savez(folder / "taps.npz", **_forward(model, bar, n))
+
+    folder = cache.entry("embeddings", key, make)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
 

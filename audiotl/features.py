@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -53,11 +55,7 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
     """
     key = cache.key_of("features", VERSION, dataclasses.asdict(settings), corpus.duration,
                        cache.fingerprint(corpus.clips["path"]))
-    folder = cache.find("features", key)
-    if folder is None:
-        with cache.making("features", key) as temporary:
-            _extract(corpus, settings, temporary, workers, batch, progress)
-        folder = cache.find("features", key)
+    folder = cache.entry("features", key, lambda made: _extract(corpus, settings, made, workers, batch, progress))
     record = json.loads((folder / "record.json").read_text())
     kept = np.array(record["kept"], dtype=int)
     skipped = [(corpus.clips["path"].iloc[row], cause) for row, cause in record["skipped"]]
@@ -69,24 +67,27 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
                     np.load(folder / "mfcc.npy"), skipped, key)
 
 
-def _extract(corpus: Corpus, settings: Settings, folder, workers: int, batch: int, progress: bool) -> None:
+def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, batch: int, progress: bool) -> None:
     samples = round(corpus.duration * settings.sample_rate)
     spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
-    out = np.lib.format.open_memmap(folder / "spectrograms.npy", "w+", np.float16,
-                                    (len(corpus), settings.n_bands, settings.frames(samples)))
+    shape = (len(corpus), settings.n_bands, settings.frames(samples))
     mfcc, kept, skipped = [], [], []
     bar = tqdm(total=len(corpus), desc=f"features of {corpus.name}", unit="clip", disable=not progress, mininterval=1)
-    for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch):
-        skipped += bad
-        if rows:
-            with torch.inference_mode():
-                x = torch.from_numpy(np.stack(waveforms))
-                out[len(kept):len(kept) + len(rows)] = spectrogram(x)[:, 0].half().numpy()
-                mfcc.append(statistics(x).numpy())
-            kept += rows
-        bar.update(len(rows) + len(bad))
+    # Written as a plain file: on a full disk a memory map would end the process without a word.
+    with open(folder / "spectrograms.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+        size = file.tell() + 2 * math.prod(shape)
+        for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch):
+            skipped += bad
+            if rows:
+                with torch.inference_mode():
+                    x = torch.from_numpy(np.stack(waveforms))
+                    file.write(spectrogram(x)[:, 0].half().contiguous().numpy())
+                    mfcc.append(statistics(x).numpy())
+                kept += rows
+            bar.update(len(rows) + len(bad))
+        file.truncate(size)  # the rows of skipped clips come last and are empty
     bar.close()
-    out.flush()
     np.save(folder / "mfcc.npy", np.concatenate(mfcc) if mfcc else np.zeros((0, 120), np.float32))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
 

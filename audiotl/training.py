@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -106,16 +108,16 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
                        dataclasses.asdict(recipe), network, settings)
     torch.manual_seed(recipe.seed)
     model = models.build(network, len(corpus.classes), **settings)
-    folder = cache.find("networks", key)
-    if folder is None:
+
+    def make(folder: Path) -> None:
         history = _loop(model, features, train_rows, recipe, key, progress)
-        outputs = predict(model, features.spectrograms, test_rows)
-        with cache.making("networks", key) as temporary:
-            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary / "model.safetensors")
-            np.save(temporary / "outputs.npy", outputs)
-            history.to_csv(temporary / "history.csv", index=False)
-        _drop_checkpoints(key)
-        folder = cache.find("networks", key)
+        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+        (folder / "model.safetensors").write_bytes(save(weights))
+        np.save(folder / "outputs.npy", predict(model, features.spectrograms, test_rows))
+        history.to_csv(folder / "history.csv", index=False)
+
+    folder = cache.entry("networks", key, make)
+    _drop_checkpoints(key)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     outputs = np.load(folder / "outputs.npy")
     return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
@@ -289,17 +291,21 @@ def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0, rng: np.ra
 
 def _checkpoint(key: str, epoch: int, state: dict) -> None:
     with cache.making("checkpoints", f"{key}-{epoch:04d}") as folder:
-        torch.save({k: state[k] for k in ("model", "optimiser", "schedule", "best")}, folder / "state.pt")
+        content = io.BytesIO()  # written by Python, so that a full disk is an OSError
+        torch.save({k: state[k] for k in ("model", "optimiser", "schedule", "best")}, content)
+        (folder / "state.pt").write_bytes(content.getbuffer())
         (folder / "history.json").write_text(json.dumps(state["history"]))
     _drop_checkpoints(key, keep=2)
 
 
 def _last_checkpoint(key: str, epochs: int) -> dict | None:
     for epoch in range(epochs, 0, -1):
-        folder: Path | None = cache.find("checkpoints", f"{key}-{epoch:04d}")
-        if folder is not None:
-            state = torch.load(folder / "state.pt", weights_only=True)
-            return state | {"history": json.loads((folder / "history.json").read_text())}
+        folder = cache.find("checkpoints", f"{key}-{epoch:04d}")
+        # Another process that is further on with the same network drops old checkpoints.
+        with contextlib.suppress(FileNotFoundError):
+            if folder is not None:
+                state = torch.load(folder / "state.pt", weights_only=True)
+                return state | {"history": json.loads((folder / "history.json").read_text())}
     return None
 
 

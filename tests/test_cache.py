@@ -1,6 +1,8 @@
 import errno
 import os
+import time
 
+import numpy as np
 import pytest
 from conftest import write_clip
 
@@ -61,4 +63,60 @@ def test_the_fingerprint_follows_the_bytes(fresh_cache, tmp_path):
     os.utime(paths[0], ns=(1, 1))
     assert cache.fingerprint(paths) != first
     paths[0].write_bytes(content)
+    assert cache.fingerprint(paths) == first
+
+
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", "null", '{"data.bin": 3}', '{"data.bin": [1]}', "\\xff"])
+def test_a_manifest_of_any_make_is_survived(fresh_cache, manifest):
+    with cache.making("step", "a") as folder:
+        (folder / "data.bin").write_bytes(b"content")
+    (fresh_cache / "step" / "a" / "manifest.json").write_bytes(manifest.encode().replace(b"\\xff", b"\xff\xfe"))
+    with pytest.warns(UserWarning, match="damaged"):
+        entry = cache.entry("step", "a", lambda folder: (folder / "data.bin").write_bytes(b"again"))
+    assert (entry / "data.bin").read_bytes() == b"again"
+
+
+def test_no_flipped_bit_is_read(fresh_cache):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        entry = cache.entry("step", "a", lambda folder: (folder / "data.bin").write_bytes(bytes(range(200))))
+        path = entry / ("data.bin" if rng.random() < 0.5 else "manifest.json")
+        content = bytearray(path.read_bytes())
+        content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(content)
+        with pytest.warns(UserWarning, match="damaged"):
+            assert cache.find("step", "a") is None
+
+
+def test_an_entry_without_its_manifest_is_made_again(fresh_cache):
+    (fresh_cache / "step" / "a").mkdir(parents=True)
+    (fresh_cache / "step" / "a" / "data.bin").write_bytes(b"half")
+    with pytest.warns(UserWarning, match=r"damaged \(manifest.json\)"):
+        entry = cache.entry("step", "a", lambda folder: (folder / "data.bin").write_bytes(b"whole"))
+    assert (entry / "data.bin").read_bytes() == b"whole"
+
+
+def test_a_disk_that_forgets_is_named_instead_of_asked_for_ever(fresh_cache, monkeypatch):
+    monkeypatch.setattr(cache, "_damage", lambda folder: "data.bin")
+    with pytest.warns(UserWarning), pytest.raises(AudiotlError, match="does not keep what is written"):
+        cache.entry("step", "a", lambda folder: (folder / "data.bin").write_bytes(b"content"))
+
+
+def test_what_killed_processes_left_is_swept_after_a_week(fresh_cache):
+    for name, days in (("old", 8), ("new", 1)):
+        left = fresh_cache / "step" / f".{name}.0123456789ab"
+        left.mkdir(parents=True)
+        (left / "half.bin").write_bytes(b"half")
+        for path in (left / "half.bin", left):
+            os.utime(path, (time.time() - days * 86_400,) * 2)
+    cache.entry("step", "a", lambda folder: (folder / "data.bin").write_bytes(b"content"))
+    assert sorted(path.name for path in (fresh_cache / "step").iterdir()) == [".new.0123456789ab", "a"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"X": 1}', '{"X": [1, 2]}'])
+def test_a_damaged_list_of_digests_is_made_again(fresh_cache, tmp_path, content):
+    paths = [write_clip(tmp_path / "a.wav")]
+    first = cache.fingerprint(paths)
+    index = next((fresh_cache / "digests").iterdir())
+    index.write_text(content.replace("X", str(paths[0])))
     assert cache.fingerprint(paths) == first

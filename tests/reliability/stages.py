@@ -1,0 +1,292 @@
+"""Disturb each stage of the study, start it again, and compare with a run that was left alone.
+
+``python tests/reliability/stages.py SEED MODE:STAGE:ROUNDS...`` prints one JSON object for each of these words:
+``kill`` ends it at random moments, ``damage`` spoils a file of its cache, ``share`` runs several at once on one cache,
+``full`` lets the disk run full (a small tmpfs where the system lends one, else a limit on the size of a file). The
+stages run in forked children of this process, which has imported everything and computed nothing.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+import torch._dynamo  # noqa: F401  (the first optimiser would import it, in every child)
+
+from audiotl import AudiotlError, cache, models, report
+from audiotl.datasets.corpus import Corpus
+from audiotl.embedding import embed
+from audiotl.features import features
+from audiotl.probes import Ridge
+from audiotl.subsets import search
+from audiotl.training import Recipe, train
+
+NOTEBOOK = '''# %% [markdown]
+# # Chapter {number}
+
+# %% tags=["parameters"]
+out = ""
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from audiotl.results import Results
+
+results = Results(out)
+for i in range(20):
+    results.table(f"table{{i}}", pd.DataFrame({{"row": range(500)}}))
+
+# %%
+figure, axis = plt.subplots()
+axis.plot([1, {number}])
+results.figure("cover", figure, "A line.")
+results.finding("Chapter {number} is done.")
+'''
+
+
+def corpus(home: Path) -> Corpus:
+    paths = sorted((home / "clips").glob("*.wav"))
+    clips = pd.DataFrame({"path": map(str, paths), "label": [f"class {i % 3}" for i in range(len(paths))], "fold": -1,
+                          "group": [str(i) for i in range(len(paths))]})
+    return Corpus("tiny", clips, ("class 0", "class 1", "class 2"), duration=1.0)
+
+
+def embedding(home: Path):
+    sound = features(corpus(home), batch=8, progress=False)
+    torch.manual_seed(0)
+    taps = embed(models.build("convnet5", 3), sound, batch=4, progress=False)
+    return [sound.spectrograms, sound.mfcc, *taps.values()]
+
+
+def training(home: Path):
+    sound = features(corpus(home), progress=False)
+    done = train(sound, (np.arange(0, 40), np.arange(40, 60)), Recipe(epochs=5, crop=32, batch=8), progress=False)
+    return [done.outputs, done.history.drop(columns="seconds").to_numpy(),
+            *(value.numpy() for value in done.model.state_dict().values())]
+
+
+def subset_search(home: Path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 400)
+    blocks = {f"layer{i + 1}": rng.standard_normal((400, 16)) + y[:, None] * rng.standard_normal(16) for i in range(5)}
+    fold = np.arange(400) % 8
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(8)]
+    found = search(blocks, y, splits, np.arange(400).astype(str), Ridge(), progress=False, threads=2)
+    return [found.paper(), found.nested(), found.inner]
+
+
+def reporting(home: Path, only: tuple[str, ...] = ()):
+    out = Path(os.environ["AUDIOTL_CACHE"]).parent / "reports"
+    report.run(report.Run(home / "notebooks", out, only=only, resume=True))
+    kept = [path for path in sorted(out.rglob("*")) if path.suffix in (".csv", ".png") or path.name == "results.json"]
+    pages = [path.name for path in sorted(out.rglob("*.html"))] + [path.name for path in sorted(out.rglob("report.md"))]
+    texts = []
+    for path in kept:
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
+        texts.append(np.frombuffer(path.name.encode() + content, np.uint8))
+    return [np.frombuffer(" ".join(pages).encode(), np.uint8), *texts]
+
+
+STAGES = {"embedding": embedding, "training": training, "search": subset_search, "report": reporting,
+          "chapter": functools.partial(reporting, only=("00",))}
+
+
+def child(stage: str, home: Path, root: Path, largest_file: int | None = None) -> int:
+    """Start a stage with its cache and reports below `root`; it leaves a digest of its results in `home`."""
+    process = os.fork()
+    if process == 0:
+        status = 1
+        log = open(home / f"{os.getpid()}.log", "w")  # noqa: SIM115
+        try:
+            os.environ["AUDIOTL_CACHE"] = str(root / "cache")
+            torch.set_num_threads(1)
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            if largest_file:
+                hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
+            digest = hashlib.sha256()
+            for part in STAGES[stage](home):
+                digest.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+            if largest_file:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            (home / f"{os.getpid()}.digest").write_text(digest.hexdigest())
+            status = 0
+        except AudiotlError as error:
+            print(f"AudiotlError: {error}", file=log)
+            status = FULL if "No space left" in str(error) else 1
+        except BaseException:
+            traceback.print_exc(file=log)
+        log.flush()
+        os._exit(status)
+    return process
+
+
+def finish(stage: str, home: Path, process: int, allowed: tuple[int, ...] = (0,)) -> tuple[int, str, str]:
+    """Wait for a child: ``(exit status, digest, log)``."""
+    _, status = os.waitpid(process, 0)
+    status = os.waitstatus_to_exitcode(status)
+    log, digest = home / f"{process}.log", home / f"{process}.digest"
+    text = log.read_text()
+    assert status in allowed, f"{stage} ended with {status}: {text[-3000:]}"
+    return status, digest.read_text() if status == 0 else "", text
+
+
+def torn(root: Path) -> list[str]:
+    """Cache entries that bear their final name and are not whole."""
+    entries = [path for path in (root / "cache").glob("*/*") if path.is_dir() and not path.name.startswith(".")]
+    os.environ["AUDIOTL_CACHE"] = str(root / "cache")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [str(path.relative_to(root)) for path in entries if not cache.find(path.parent.name, path.name)]
+
+
+def kill(stage: str, home: Path, rounds: int, rng: random.Random, expected: str, lasts: float) -> dict:
+    """Kill a stage in each round, in a cache of its own, and let it end on the second start."""
+    killed, moments = 0, []
+    for i in range(rounds):
+        root, moment = home / f"round{i}", rng.uniform(0, 0.95 * lasts)
+        process = child(stage, home, root)
+        time.sleep(moment)
+        ended, _ = os.waitpid(process, os.WNOHANG)
+        if not ended:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            killed, moments = killed + 1, [*moments, round(moment, 2)]
+            assert torn(root) == [], f"half-written after {moment:.2f} s: {torn(root)}"
+            _, digest, log = finish(stage, home, child(stage, home, root))
+            assert digest == expected, f"{stage} killed after {moment:.2f} s differs"
+            assert "damaged" not in log, log
+        shutil.rmtree(root, ignore_errors=True)
+    return {"killed": killed, "after_s": moments}
+
+
+def damage(stage: str, home: Path, rounds: int, rng: random.Random, expected: str, lasts: float) -> dict:
+    """Spoil a file of the cache in each round: the next run says which, makes it again, and ends as before."""
+    noticed = []
+    for _ in range(rounds):
+        files = sorted(path for path in (home / "alone" / "cache").rglob("*") if path.is_file())
+        path = rng.choice([path for path in files if path.parent.parent.name != "cache"])
+        content, how = bytearray(path.read_bytes()), rng.choice(["flip", "cut", "gone", "zeros", "longer"])
+        at = rng.randrange(len(content))
+        if how == "gone":
+            path.unlink()
+        else:
+            if how == "flip":
+                content[at] ^= 1 << rng.randrange(8)
+            path.write_bytes({"flip": content, "cut": content[:at], "zeros": bytes(len(content)),
+                              "longer": content + b"."}[how])
+        _, digest, log = finish(stage, home, child(stage, home, home / "alone"))
+        assert digest == expected, f"{stage} differs after {path.name}: {how}"
+        assert f"{path.parent.name} is damaged (" in log and (path.name in log or path.name == "manifest.json"), log
+        noticed.append(f"{path.parent.parent.name}/{path.name}: {how}")
+    return {"noticed": noticed}
+
+
+def share(stage: str, home: Path, rounds: int, rng: random.Random, expected: str, lasts: float) -> dict:
+    """Three processes on one cache, each started a little after the other."""
+    for i in range(rounds):
+        processes = []
+        for _ in range(3):
+            processes.append(child(stage, home, home / f"round{i}"))
+            time.sleep(rng.uniform(0, 0.4 * lasts))
+        for process in processes:
+            _, digest, log = finish(stage, home, process)
+            assert digest == expected and "damaged" not in log, log
+        shutil.rmtree(home / f"round{i}")
+    return {"processes": 3}
+
+
+def full(stage: str, home: Path, rounds: int, rng: random.Random, expected: str, lasts: float) -> dict:
+    """Let the disk run full at a random size, then make room: what was complete stays, the run goes on."""
+    root, said = home / "small", []
+    root.mkdir()
+    mounted = sys.argv[-1] == INSIDE
+    if mounted:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=True)
+    used = sum(path.stat().st_blocks * 512 for path in (home / "alone").rglob("*"))
+    biggest = max(path.stat().st_size for path in (home / "alone").rglob("*") if path.is_file())
+    for _ in range(rounds):
+        size = max(4096, int(rng.uniform(0, 0.9 * (used if mounted else biggest))))
+        if mounted:
+            subprocess.run(["mount", "-o", f"remount,size={size}", str(root)], check=True)
+        status, _, log = finish(stage, home, child(stage, home, root, None if mounted else size), (0, FULL))
+        said += [size] * (status == FULL)
+        assert status == 0 or "No space left on the disk of" in log
+        before = {path: path.stat().st_mtime_ns for path in (root / "cache").glob("*/*/manifest.json")}
+        assert torn(root) == [], torn(root)
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,size=200m", str(root)], check=True)
+        _, digest, log = finish(stage, home, child(stage, home, root))
+        assert digest == expected and "damaged" not in log, log
+        kept = [path for path in before if path.exists() and path.stat().st_mtime_ns == before[path]]
+        lost = {path.parent.parent.name for path in before if path not in kept} - {"fits", "checkpoints"}
+        assert not lost, f"made again: {lost}"  # fits and checkpoints are dropped when their whole is there
+        for path in root.iterdir():
+            shutil.rmtree(path)
+    if mounted:
+        subprocess.run(["umount", str(root)], check=True)
+    root.rmdir()
+    return {"disk": "tmpfs" if mounted else "limit on the size of a file", "ran_full_at_bytes": said}
+
+
+def prepare(home: Path, stage: str) -> tuple[str, float]:
+    """Run a stage alone in a new folder: ``(digest, seconds)``."""
+    for name in ("clips", "notebooks", "alone"):
+        (home / name).mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for i in range(60):
+        soundfile.write(home / "clips" / f"{i:02d}.wav", 0.1 * noise.standard_normal(8000), 16_000)
+    for i in range(2):
+        (home / "notebooks" / f"{i:02d}_chapter.py").write_text(NOTEBOOK.format(number=i))
+    started = time.monotonic()
+    _, digest, _ = finish(stage, home, child(stage, home, home / "alone"))
+    return digest, time.monotonic() - started
+
+
+def main(seed: int, wanted: list[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="audiotl-stages-") as folder:
+        alone = {}
+        for word in wanted:
+            mode, stage, rounds = word.split(":")
+            home = Path(folder) / stage
+            if stage not in alone:
+                alone[stage] = prepare(home, stage)
+            expected, lasts = alone[stage]
+            found = MODES[mode](stage, home, int(rounds), random.Random(f"{stage}{seed}"), expected, lasts)
+            print(json.dumps({"test": word, "undisturbed_s": round(lasts, 2), **found}), flush=True)
+
+
+FULL = 3
+"""Exit status of a stage that said that its disk is full."""
+
+MODES = {"kill": kill, "damage": damage, "share": share, "full": full}
+
+INSIDE = "--in-a-mount-namespace"
+"""Said by this script to itself: whatever is mounted from now on is seen by nobody else, and goes with it."""
+
+if __name__ == "__main__":
+    private = ["unshare", "--map-root-user", "--mount"]
+    if "full" in str(sys.argv) and sys.argv[-1] != INSIDE and shutil.which("unshare") \
+            and subprocess.run([*private, "mount", "-t", "tmpfs", "tmpfs", tempfile.mkdtemp()],
+                               capture_output=True).returncode == 0:
+        os.execvp("unshare", [*private, sys.executable, *sys.argv, INSIDE])
+    main(int(sys.argv[1]), [word for word in sys.argv[2:] if word != INSIDE])
