@@ -97,12 +97,22 @@ def title(nb: nbformat.NotebookNode) -> str:
     return ""
 
 
+def read_json(path: Path) -> dict:
+    """What a JSON file holds; nothing if it is not there or was cut off."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
 def index(out: Path, heading: str) -> Path:
     """``index.html`` with a card for every notebook reported under `out`: finding, picture, data, versions."""
     cards = []
     for path in sorted(out.glob("*/card.json")):
-        card, folder = json.loads(path.read_text()), path.parent
-        results = json.loads((folder / "results.json").read_text()) if (folder / "results.json").is_file() else {}
+        card, folder = read_json(path), path.parent
+        if not card:
+            continue
+        results = read_json(folder / "results.json")
         page = f"{folder.name}/{card['name']}.html"
         name = title(nbformat.read(folder / f"{card['name']}.ipynb", as_version=4)) or card["name"]
         figures = results.get("figures", {})

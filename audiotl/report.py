@@ -18,7 +18,7 @@ import nbformat
 import papermill
 from papermill.engines import NBClientEngine, papermill_engines
 
-from audiotl import AudiotlError, datasets, pages
+from audiotl import AudiotlError, cache, datasets, pages
 
 PROFILES = ("smoke", "quick", "full")
 VERSIONS = ("audiotl", "torch", "torchaudio", "librosa", "scikit-learn", "numpy")
@@ -64,10 +64,11 @@ def run(study: Run) -> int:
     check_parameters(sources, study.parameters)
     study.out.mkdir(parents=True, exist_ok=True)
     failed, started = 0, time.time()
-    for i, source in enumerate(sources):
-        print(f"[{i + 1}/{len(sources)}] {source.stem}", flush=True)
-        failed += not _one(source, study, data)
-    pages.index(study.out, f"audiotl, profile {study.profile}")
+    with cache.explain_full_disk(study.out):
+        for i, source in enumerate(sources):
+            print(f"[{i + 1}/{len(sources)}] {source.stem}", flush=True)
+            failed += not _one(source, study, data)
+        pages.index(study.out, f"audiotl, profile {study.profile}")
     minutes = (time.time() - started) / 60
     print(f"{len(sources) - failed} of {len(sources)} notebooks done in {minutes:.1f} min; "
           f"open {study.out / 'index.html'}", flush=True)
@@ -110,12 +111,12 @@ def _one(source: Path, study: Run, data: Path | None) -> bool:
     given = {name: value for name, value in given.items() if name in names}
     mark = hashlib.sha256((source.read_text() + json.dumps(given, sort_keys=True)).encode()).hexdigest()[:16]
     card_path = folder / "card.json"
-    if study.resume and card_path.is_file():
-        card = json.loads(card_path.read_text())
-        if card.get("mark") == mark and card.get("ok"):
-            print(f"    done before in {card['seconds']:.0f} s, kept", flush=True)
-            return True
+    card = pages.read_json(card_path)
+    if study.resume and card.get("mark") == mark and card.get("ok"):
+        print(f"    done before in {card['seconds']:.0f} s, kept", flush=True)
+        return True
     folder.mkdir(parents=True, exist_ok=True)
+    card_path.unlink(missing_ok=True)  # first out and last in: a card stands for a whole report
     for stale in folder.iterdir():
         if stale.suffix in (".png", ".csv", ".json", ".gz", ".md", ".html", ".ipynb"):
             stale.unlink()
@@ -131,15 +132,18 @@ def _one(source: Path, study: Run, data: Path | None) -> bool:
                                    extra_arguments=["--IPKernelApp.log_level=40"])
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
-    except Exception as failure:  # a dead kernel or a full disk must not stop the other notebooks
+    except Exception as failure:  # a dead kernel must not stop the other notebooks; a full disk does
+        if cache.disk_is_full(failure):
+            raise
         error = "".join(traceback.format_exception_only(failure)).strip()
     card = {"name": source.stem, "ok": not error, "error": error, "seconds": round(time.time() - started, 1),
             "mark": mark, "parameters": _shown(given), "data": data.name if data else "built-in (synthetic)",
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
                        f"Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}
-    card_path.write_text(json.dumps(card, indent=1) + "\n")
     pages.write(notebook, folder, card)
+    with cache.writing(card_path) as file:
+        file.write_text(json.dumps(card, indent=1) + "\n")
     print(f"    {'failed: ' + error.splitlines()[0] if error else 'done'} in {card['seconds']:.0f} s", flush=True)
     return not error
 

@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from audiotl import cache
+
 
 class Results:
     """Collects what one notebook found and writes it as it comes.
@@ -79,7 +81,8 @@ class Results:
     def _write(self) -> None:
         self.record["seconds"] = round(time.time() - self.started, 1)
         if self.out:
-            (self.out / "results.json").write_text(json.dumps(self.record, indent=1, default=_plain) + "\n")
+            with cache.writing(self.out / "results.json") as file:
+                file.write_text(json.dumps(self.record, indent=1, default=_plain) + "\n")
 
 
 class Table:
