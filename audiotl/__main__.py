@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="list, check or fetch corpora")
     data.add_argument("action", choices=("list", "check", "fetch"))
-    data.add_argument("name", nargs="?", help="a corpus")
+    data.add_argument("name", nargs="?", help="a corpus; to fetch: choi2017 or speech_commands")
     data.add_argument("--data", type=Path, help="folder of recordings")
     data.set_defaults(run=_data)
 
