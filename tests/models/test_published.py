@@ -243,6 +243,20 @@ def test_weights_that_are_not_numbers(tmp_path):
         published.load("choi2017-keras2", tmp_path)
 
 
+@ORIGINAL
+@KERAS2
+@pytest.mark.parametrize("name", ["choi2017", "choi2017-keras2"])
+def test_one_flipped_bit_in_the_published_weights_is_noticed(tmp_path, name):
+    relative = published.NETWORKS[name][0]
+    path = tmp_path / relative
+    path.parent.mkdir(parents=True)
+    content = bytearray((ROOT / relative).read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AudiotlError, match=rf"{path.name} (is not the file|does not hold|holds weights)"):
+        published.load(name, tmp_path)
+
+
 @KERAS2
 @pytest.mark.parametrize("waveform,words", [(torch.zeros(100), "shape"), (torch.zeros(0, 100), "shape"),
                                             (torch.zeros(2, 0), "shape"), (torch.full((1, 9), torch.nan), "numbers")])

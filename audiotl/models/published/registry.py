@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiotl import AudiotlError
-from audiotl.datasets import data_root
+from audiotl.datasets import data_root, fetch
 from audiotl.models.published.choi2017 import KerasTwoRelease, OriginalRelease
 from audiotl.models.published.musicnn import VGG, Musicnn
 from audiotl.models.published.network import PublishedNetwork, read_weights
@@ -52,6 +52,10 @@ def load(name: str, root: str | Path | None = None) -> PublishedNetwork:
                            "copy the file anew.") from None
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise AudiotlError(f"{path} holds weights that are not numbers; copy the file anew.")
+    folder, _, inside = relative.partition("/")
+    digest = fetch.pinned(folder).get(inside) if folder in fetch.SETS else None
+    if digest and fetch.sha256(path) != digest:
+        raise AudiotlError(f"{path} is not the file that was published (its SHA-256 is another); copy the file anew.")
     return network.eval().requires_grad_(False)
 
 
