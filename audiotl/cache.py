@@ -57,7 +57,15 @@ def crc32(path: Path) -> int:
 
 
 def fingerprint(paths: Iterable[str | Path]) -> str:
-    """One digest for the bytes of many files, in order.
+    """One digest for the bytes of many files, in order (see `digests`)."""
+    total, paths = hashlib.sha256(), [Path(p) for p in paths]
+    for path, digest in zip(paths, digests(paths), strict=True):
+        total.update(digest.encode() or b"unreadable " + path.name.encode())
+    return total.hexdigest()[:20]
+
+
+def digests(paths: Iterable[str | Path]) -> list[str]:
+    """SHA-256 of each file's bytes, ``""`` where it cannot be read.
 
     Bytes are read once: digests are remembered by path, size and modification time, so that asking again
     costs one ``stat`` a file.
@@ -69,7 +77,7 @@ def fingerprint(paths: Iterable[str | Path]) -> str:
     with contextlib.suppress(OSError, ValueError, TypeError):
         read = json.loads(index_path.read_text())
         known = {name: row for name, row in dict(read).items() if len(list(row)) == 3}
-    total, changed = hashlib.sha256(), False
+    out, changed = [], False
     for path in paths:
         name = str(path.absolute())
         try:
@@ -78,13 +86,13 @@ def fingerprint(paths: Iterable[str | Path]) -> str:
             if known.get(name, [None, None])[:2] != mark:
                 known[name] = [*mark, hashlib.sha256(path.read_bytes()).hexdigest()]
                 changed = True
-            total.update(known[name][2].encode())
+            out.append(str(known[name][2]))
         except OSError:
-            total.update(b"unreadable " + path.name.encode())
+            out.append("")
     if changed:
         with writing(index_path) as temporary:
             temporary.write_text(json.dumps(known))
-    return total.hexdigest()[:20]
+    return out
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: 
     """
     both = np.intersect1d(groups[train], groups[test])
     if len(both):
-        raise LeakError(f"Group {both[0]!r} is on both sides of {where} ({len(both)} such groups); "
+        raise LeakError(f"Group {str(both[0])!r} is on both sides of {where} ({len(both)} such groups); "
                         "keep all clips of a group in one fold.")
 
 

@@ -6,21 +6,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from audiotl import AudiotlError
-from audiotl.datasets.corpus import SUFFIXES, Corpus, find_audio, need_folder, split_tags
+from audiotl import AudiotlError, cache
+from audiotl.datasets.corpus import SUFFIXES, Corpus, LeakError, find_audio, need_folder, split_tags
 
 DURATION = 4.0
 """Seconds to which the user's clips are fitted."""
 
 
 def read(root: Path) -> Corpus:
-    """A folder of class folders: ``ROOT/CLASS/any/depth/clip.wav``. Each clip is its own group.
+    """A folder of class folders: ``ROOT/CLASS/any/depth/clip.wav``. Each clip is its own group, copies of it included.
 
     Clips that belong together (one recording, one speaker) need a manifest with a ``group`` column.
     """
     root = need_folder(Path(root), "folder")
     rows = [(str(path), stem.split("/")[0], -1, stem) for stem, path in find_audio(root).items() if "/" in stem]
     clips = pd.DataFrame(rows, columns=["path", "label", "fold", "group"])
+    clips["group"] = clips["group"].groupby(_bytes(clips)).transform("first")
     classes = tuple(sorted(clips["label"].unique()))
     if len(classes) < 2:
         raise AudiotlError(f"{root} has {len(classes)} class folders with audio ({', '.join(SUFFIXES)}); "
@@ -32,8 +33,14 @@ def read(root: Path) -> Corpus:
 def read_manifest(path: Path) -> Corpus:
     """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags separated by ``;``.
 
+    Without groups each clip is its own, copies of it included.
+
     Args:
         path: the CSV, or a folder with ``manifest.csv``.
+
+    Raises:
+        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is no number.
+        LeakError: two files are equal byte for byte and in different groups.
     """
     path = Path(path)
     path = path / "manifest.csv" if path.is_dir() else path
@@ -48,9 +55,21 @@ def read_manifest(path: Path) -> Corpus:
         raise AudiotlError(f"None of the {len(files)} files listed in {path} is there; paths are relative to the "
                            "folder of the table.")
     clips = clips[there].reset_index(drop=True)
+    first = clips["group"].groupby(_bytes(clips)).transform("first")
+    if "group" not in table:
+        clips["group"] = first
+    elif (clips["group"] != first).any():
+        row = (clips["group"] != first).idxmax()
+        raise LeakError(f"{path}: {Path(clips['path'][row]).name} of group {clips['group'][row]!r} is a copy of a clip "
+                        f"of group {first[row]!r}; give copies one group, or list the recording once.")
     classes = tuple(sorted({tag for label in clips["label"] for tag in split_tags(label)}))
     return Corpus("manifest", clips, classes, duration=DURATION, multilabel=multilabel, listed=len(table),
                   note=f"The user's own sounds, listed in {path.name}.")
+
+
+def _bytes(clips: pd.DataFrame) -> list[str]:
+    # What tells recordings apart: their bytes, or the path of a file that cannot be read.
+    return [digest or path for digest, path in zip(cache.digests(clips["path"]), clips["path"], strict=True)]
 
 
 def _folds(table: pd.DataFrame, path: Path):
