@@ -70,19 +70,19 @@ class SVM:
             # Class after class: the rows of a pair of classes then lie together in memory.
             order = np.argsort(y, kind="stable")
             y, train = y[order], {name: block[order] for name, block in train.items()}
-        grams = {}
-        for name in train:
-            if any(name in subset for subset in subsets):
-                x = train[name].astype(np.float64)
-                everything = np.concatenate([x, test[name]])
-                grams[name] = (x @ everything.T, _squares(x), _squares(everything))
+        blocks = {name: (train[name].astype(np.float64), np.asarray(test[name], np.float64)) for name in train}
+        shared = {name: _products(*blocks[name]) for name in {n for subset in subsets for n in subset}
+                  } if len(subsets) > 1 else {}
         split = [(np.arange(n), np.arange(n, n + len(next(iter(test.values())))))]
         out = None
         for s, subset in enumerate(subsets):
-            gram, left, right = (sum(parts[1:], parts[0].copy())
-                                 for parts in zip(*(grams[name] for name in subset), strict=True))
-            columns = np.concatenate([train[name] for name in subset], 1, dtype=np.float64)
-            (found,) = self.over_splits(gram, left, right, columns, y, split)
+            columns, tested = (np.concatenate([blocks[name][side] for name in subset], 1) for side in (0, 1))
+            if shared:
+                products = (sum(parts[1:], parts[0].copy())
+                            for parts in zip(*(shared[name] for name in subset), strict=True))
+            else:
+                products = _products(columns, tested)
+            (found,) = self.over_splits(*products, columns, y, split)
             out = np.empty((len(subsets), *found.shape), found.dtype) if out is None else out
             out[s] = found
         return out
@@ -115,7 +115,8 @@ class SVM:
                     if self.threads == 1:
                         self._solve(*job)
                         continue
-                    if len(pending) > 2 * self.threads:
+                    # Each kernel in waiting takes memory, and splits share one.
+                    if len(pending) >= self.threads * min(2, len(splits)):
                         done, pending = wait(pending, return_when="FIRST_COMPLETED")
                         for future in done:
                             future.result()
@@ -198,6 +199,12 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
 def gram(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inner products ``(n, n)`` of all clips, and their squared lengths, from float64 features ``(n, d)``."""
     return columns @ columns.T, _squares(columns)
+
+
+def _products(columns: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # What `SVM.over_splits` takes, for one training set and its test clips.
+    everything = np.concatenate([columns, tested])
+    return columns @ everything.T, _squares(columns), _squares(everything)
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
