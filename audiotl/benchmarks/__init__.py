@@ -1,7 +1,7 @@
 """Benchmarks: every row a ratio against a named alternative, measured in the same run, with a check of the result.
 
 A row is ``{name, ours_s, peer, peer_s, ratio, threads, check}``; times are medians in seconds. Each module here has
-functions called ``bench_...`` that return a list of rows.
+functions called ``bench_...`` that give rows, which are written as they come.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
 def run(out: Path, only: str = "") -> list[dict]:
     """Run the benchmarks whose function name contains `only`; write ``bench.json`` and ``bench.md`` into `out`."""
     rows: list[dict] = []
+    out.mkdir(parents=True, exist_ok=True)
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
         room = importlib.import_module(f"{__name__}.{module.name}")
         for name in sorted(name for name in vars(room) if name.startswith("bench_") and only in name):
@@ -38,9 +39,8 @@ def run(out: Path, only: str = "") -> list[dict]:
             for row in getattr(room, name)():
                 print(f"    {row['name']}: {row['ratio']:.1f} times {row['peer']} ({row['check']})", flush=True)
                 rows.append({column: row[column] for column in COLUMNS})
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (out / "bench.md").write_text(markdown(rows))
+                (out / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
+                (out / "bench.md").write_text(markdown(rows))
     return rows
 
 
