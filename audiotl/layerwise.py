@@ -226,16 +226,16 @@ def say_mfcc(values: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """What MFCC gives as one more block, and how it goes with the layers."""
     mine = values[values["layer"] == MFCC]
     rank = values.groupby(["title", "target"])["value"].rank(ascending=False)[mine.index]
-    mixed = pairs[(pairs["first"] == MFCC) | (pairs["second"] == MFCC)]
-    up, down = int((mixed["ci_low"] > 0).sum()), int((mixed["ci_high"] < 0).sum())
-    text = (f"The value of MFCC is above zero in {int((mine['ci_low'] > 0).sum()) or 'none'} of {len(mine)} cases, and "
-            f"it is the block worth most in {int((rank == 1).sum()) or 'none'}. Of its {len(mixed)} interactions with "
-            f"single layers, {up or 'none'} are above zero and {down or 'none'} below, by their intervals")
-    if down > len(mixed) / 2:
-        return text + ": for the most part MFCC and a layer can in part stand in for each other."
-    if up > len(mixed) / 2:
-        return text + ": for the most part MFCC and a layer need each other."
-    return text + "."
+    mixed = (pairs["first"] == MFCC) | (pairs["second"] == MFCC)
+    up, down = int((pairs[mixed]["ci_low"] > 0).sum()), int((pairs[mixed]["ci_high"] < 0).sum())
+    means = 100 * pairs["index"].groupby(mixed).mean()
+    most = ""
+    if max(up, down) > mixed.sum() / 2:
+        most = f": for the most part MFCC and a layer {'need' if up > down else 'can in part stand in for'} each other"
+    return (f"The value of MFCC is above zero in {int((mine['ci_low'] > 0).sum()) or 'none'} of {len(mine)} cases, and "
+            f"it is the block worth most in {int((rank == 1).sum()) or 'none'}. Of its {mixed.sum()} interactions with "
+            f"single layers, {up or 'none'} are above zero and {down or 'none'} below, by their intervals (on average "
+            f"{means[True]:+.1f} points, and {means[False]:+.1f} between two layers){most}.")
 
 
 def finding(table: pd.DataFrame, scores: pd.DataFrame) -> str:

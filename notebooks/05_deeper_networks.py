@@ -25,8 +25,9 @@
 # *every* subset of a deep network's layers on audio.
 #
 # **What we do.** Every subset of the layers, MFCC counted as one more block, gets a ridge probe with five penalties,
-# official folds, penalty chosen on the other folds only (*nested*). Layers differ in width, so each block is first
-# brought down to 32 principal components of the training clips: all compete on equal terms. With every subset scored,
+# official folds, penalty chosen on the other folds only (*nested*). Layers differ in width, so each block, the 120 MFCC
+# statistics too, is first brought down to at most 32 principal components of the training clips: all compete on equal
+# terms, which is not to say that 32 is best for each. With every subset scored,
 # the **Shapley value** of a layer is exact: what it adds, averaged over all orders in which layers may be added. The
 # values sum to the accuracy of everything together less that of naming the most frequent class.
 
@@ -134,7 +135,8 @@ display(Markdown(layerwise.say_values(values)))
 # ## Which layers need each other, and does MFCC add anything?
 #
 # The interaction index of two blocks is what they add together beyond what each adds alone, averaged over the company
-# they may be in. Below zero, each can in part stand in for the other.
+# they may be in. Below zero, each can in part stand in for the other. Accuracy has a ceiling, so that most pairs will be
+# below zero; what tells is how far. An index above zero would mean two blocks that are worth more together than apart.
 
 # %%
 results.table("interactions", pairs.drop(columns="title"), show=6)

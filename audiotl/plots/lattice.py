@@ -11,9 +11,11 @@ from audiotl.plots.style import COLOURS, FAINT, GREY, INK, styled
 MFCC = "mfcc"
 
 
-_MARKS = {"last layer": ("D", COLOURS["red"]), "all layers": ("s", COLOURS["green"]),
-          "picked on other folds": ("*", COLOURS["black"]), "all, random weights": ("o", GREY),
-          "MFCC": ("|", COLOURS["pink"])}
+_MARKS = {"last layer": {"marker": "D", "color": COLOURS["red"], "ms": 8, "mec": "white"},
+          "all layers": {"marker": "s", "color": COLOURS["green"], "ms": 11, "mec": "white"},
+          "picked on other folds": {"marker": "*", "color": COLOURS["black"], "ms": 9, "mec": "white", "zorder": 5},
+          "all, random weights": {"marker": "o", "color": GREY, "ms": 5, "mec": "white"},
+          "MFCC": {"marker": "|", "color": COLOURS["pink"], "ms": 11, "mew": 2.5}}
 
 
 @styled
@@ -37,9 +39,7 @@ def answer(table: pd.DataFrame, chance: dict[str, float]) -> plt.Figure:
             if len(scores):
                 axis.hlines(place, scores.min(), scores.max(), color=FAINT, lw=3, zorder=1)
             for what, value in scores.items():
-                mark, colour = _MARKS[what]
-                axis.plot(value, place, mark, color=colour, mec=colour if mark == "|" else "white", label=what,
-                          mew=2.5 if mark == "|" else 0.6, ms={"*": 12, "o": 5}.get(mark, 8), zorder=3)
+                axis.plot(value, place, ls="none", label=what, **{"zorder": 4, "mew": 0.6, **_MARKS[what]})
         axis.axvline(100 * chance[target], color=GREY, ls=":", lw=1.3)
         axis.set(ylim=(len(titles) - 0.4, -0.6))
         axis.set_yticks(range(len(titles)), titles)
@@ -79,9 +79,8 @@ def sizes(table: pd.DataFrame, marks: pd.DataFrame, chance: dict[str, float]) ->
                               label="worst to best subset")
             axis.plot(spread.index, spread["median"], color=COLOURS["blue"], lw=1.6, label="median subset")
             for point in marks[(marks["title"] == title) & (marks["target"] == target)].to_dict("records"):
-                shape, colour = _MARKS[point["what"]]
-                axis.plot(point["size"], 100 * point["score"], shape, color=colour, mec="white", mew=0.6,
-                          ms=11 if shape == "*" else 7, label=point["what"], clip_on=False, zorder=4)
+                axis.plot(point["size"], 100 * point["score"], ls="none", label=point["what"], clip_on=False,
+                          **{"zorder": 4, "mew": 0.6, **_MARKS[point["what"]]})
             axis.axhline(100 * chance[target], color=GREY, ls=":", lw=1.3, label="most frequent class")
             most = int(spread.index.max())
             axis.set(xlim=(0.6, most + 0.4), xticks=sorted({1, (most + 1) // 2, most}))
@@ -139,7 +138,7 @@ def interactions(table: pd.DataFrame, layers: dict[str, list[str]]) -> plt.Figur
     """
     titles, targets = list(dict.fromkeys(table["title"])), list(dict.fromkeys(table["target"]))
     figure, axes = plt.subplots(len(titles), len(targets), squeeze=False,
-                                figsize=(1.4 + 2.3 * len(targets), 0.7 + 2.2 * len(titles)))
+                                figsize=(0.9 + 2.2 * len(targets), 1.4 + 2.2 * len(titles)))
     reach = 100 * np.nanpercentile(table["index"].abs(), 99)
     image = None
     for row, title in zip(axes, titles, strict=True):
@@ -168,8 +167,8 @@ def interactions(table: pd.DataFrame, layers: dict[str, list[str]]) -> plt.Figur
     for axis, title in zip(axes[:, 0], titles, strict=True):
         axis.set_ylabel(title.replace(", ", "\n"))
     if image is not None:
-        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25)
-        bar.set_label("interaction (points)\n← stand in for each other    need each other →")
+        bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=30)
+        bar.set_label("points of accuracy\n← stand in for each other      need each other →")
     return figure
 
 
@@ -201,4 +200,4 @@ def choice(scores: np.ndarray, sizes: np.ndarray, at: int, interval: tuple[float
 def _legend_below(figure: plt.Figure, axes: np.ndarray) -> None:
     handles = {text: handle for axis in axes.flat for handle, text in zip(*axis.get_legend_handles_labels(),
                                                                          strict=True)}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3 if figure.get_figwidth() > 5 else 1)
