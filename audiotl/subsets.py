@@ -1,30 +1,29 @@
-"""Every subset of the blocks (layers, MFCC), scored by a probe under the paper's protocol and a nested one.
+"""Every subset of the blocks (layers, MFCC), scored by a probe; `searched` is what comes out.
 
-The paper's protocol (Choi et al. 2017) picks the probe's settings, and then the best subset, on the folds that
-it reports. The nested protocol picks both on the other folds only. Fits for the nested protocol are shared: the
-network of folds "all but i and j" serves outer fold i with inner fold j and the other way round.
-
-Results are kept as bits, one for each subset, cell and clip, and are unpacked a part at a time.
+Fits for the nested protocol are shared: the fit on folds "all but i and j" serves outer fold i with inner fold j
+and the other way round. Ridge goes through `lattice`, any other probe fits subset by subset.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, lattice, stats
+from audiotl import AudiotlError, cache, lattice
 from audiotl.datasets.corpus import check_split
 from audiotl.probes import Blocks, Probe, Ridge, Subset, reduce, standardise
+from audiotl.searched import Search, all_subsets, count, label
+
+__all__ = ["Search", "all_subsets", "estimate", "label", "search"]
 
 VERSION = 1
 MOST_BLOCKS = 12
@@ -38,134 +37,6 @@ MOST_BYTES = 2**30
 
 WALK_EFFICIENCY = 0.5
 """Part of the plain matrix-product speed that the ridge search keeps up (measured 0.4 to 0.7)."""
-
-
-def all_subsets(names: Sequence[str]) -> list[Subset]:
-    """The 2^n - 1 subsets, small ones first.
-
-    >>> all_subsets(["a", "b"])
-    [('a',), ('b',), ('a', 'b')]
-    """
-    return [s for size in range(1, len(names) + 1) for s in itertools.combinations(names, size)]
-
-
-def label(subset: Subset, names: Sequence[str]) -> str:
-    """A subset as digits, as in the paper: ``("layer1", "layer3")`` is ``"02"``; other blocks by name."""
-    layers = "".join(str(list(names).index(name)) for name in subset if name.startswith("layer"))
-    return "+".join([part for part in (layers, *(name for name in subset if not name.startswith("layer"))) if part])
-
-
-@dataclasses.dataclass(frozen=True)
-class Search:
-    """Which clips each subset and each cell of the probe's grid got right.
-
-    Args:
-        names: the blocks in order.
-        subsets: the subsets scored.
-        cells: the probe's grid.
-        fold: test fold of each clip, ``(n,)``.
-        bits: ``(n_subsets, n_cells, ceil(n / 8))`` uint8, packed by ``numpy.packbits``: each clip predicted by the
-            fit without its fold.
-        inner: ``(n_folds, n_subsets, n_cells)``: accuracy over the other folds when fold i is the outer one;
-            None if the search was not nested.
-        groups: group of each clip, for intervals.
-        probe: its name.
-    """
-
-    names: tuple[str, ...]
-    subsets: list[Subset]
-    cells: list[dict]
-    fold: np.ndarray
-    bits: np.ndarray
-    inner: np.ndarray | None
-    groups: np.ndarray
-    probe: str
-
-    @property
-    def outer(self) -> np.ndarray:
-        """All of `bits` as ``(n_subsets, n_cells, n)`` bool, for small searches."""
-        return self.unpack(self.bits)
-
-    def unpack(self, bits: np.ndarray) -> np.ndarray:
-        """Packed bits to one bool a clip, along the last axis."""
-        return np.unpackbits(bits, axis=-1, count=len(self.fold)).astype(bool)
-
-    def labels(self) -> list[str]:
-        """The subsets as digits (see `label`)."""
-        return [label(subset, self.names) for subset in self.subsets]
-
-    def position(self, subset: Sequence[str]) -> int:
-        """Where a subset stands in `subsets`, its blocks named in any order.
-
-        Raises:
-            AudiotlError: it was not scored.
-        """
-        ordered = tuple(name for name in self.names if name in subset)
-        if ordered not in self._positions or len(ordered) != len(set(subset)):
-            raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose among "
-                               f"{', '.join(self.names)}.")
-        return self._positions[ordered]
-
-    @functools.cached_property
-    def _positions(self) -> dict[Subset, int]:
-        return {subset: i for i, subset in enumerate(self.subsets)}
-
-    @functools.cached_property
-    def paper_bits(self) -> np.ndarray:
-        """`paper`, packed."""
-        best = _count(self.bits).argmax(1)
-        return self.bits[np.arange(len(self.subsets)), best]
-
-    @functools.cached_property
-    def nested_bits(self) -> np.ndarray:
-        """`nested`, packed."""
-        out = np.zeros((len(self.subsets), self.bits.shape[2]), np.uint8)
-        for i, table in enumerate(self._inner()):
-            out |= self.bits[np.arange(len(out)), table.argmax(1)] & np.packbits(self.fold == i)
-        return out
-
-    def paper(self) -> np.ndarray:
-        """Per subset the clips right at the best cell on the reporting folds, ``(n_subsets, n)`` bool."""
-        return self.unpack(self.paper_bits)
-
-    def nested(self) -> np.ndarray:
-        """Per subset the clips right when each fold's cell is chosen on the other folds, ``(n_subsets, n)`` bool."""
-        return self.unpack(self.nested_bits)
-
-    def scores(self, protocol: str = "nested") -> np.ndarray:
-        """Accuracy of each subset under ``"nested"`` or ``"paper"``, ``(n_subsets,)``."""
-        return _count(self.nested_bits if protocol == "nested" else self.paper_bits) / len(self.fold)
-
-    def nested_best(self, among: Sequence[int] | None = None) -> tuple[np.ndarray, list[Subset]]:
-        """Clips right when each fold's subset *and* cell are chosen on the other folds; and those choices.
-
-        Args:
-            among: positions of the subsets to choose from; None is all of them.
-        """
-        among = np.arange(len(self.subsets)) if among is None else np.asarray(among)
-        out, picks = np.zeros(self.bits.shape[2], np.uint8), []
-        for i, table in enumerate(self._inner()):
-            s, c = np.unravel_index(table[among].argmax(), (len(among), len(self.cells)))
-            out |= self.bits[among[s], c] & np.packbits(self.fold == i)
-            picks.append(self.subsets[among[s]])
-        return self.unpack(out), picks
-
-    def _inner(self) -> np.ndarray:
-        if self.inner is None:
-            raise AudiotlError("This search was not nested; run it with nested=True.")
-        return self.inner
-
-    def table(self, n: int = 2000, seed: int = 0) -> pd.DataFrame:
-        """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""
-        parts = []
-        for protocol in ("paper",) if self.inner is None else ("paper", "nested"):
-            bits = getattr(self, f"{protocol}_bits")
-            rows = np.concatenate([stats.bootstrap_rows(self.unpack(bits[i:i + 1024]), self.groups, n, seed)
-                                   for i in range(0, len(bits), 1024)])
-            parts.append(pd.DataFrame({"subset": self.labels(), "size": [len(s) for s in self.subsets],
-                                       "probe": self.probe, "protocol": protocol, "score": rows[:, 0],
-                                       "ci_low": rows[:, 1], "ci_high": rows[:, 2]}))
-        return pd.concat(parts, ignore_index=True)
 
 
 def search(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], groups: np.ndarray,
@@ -207,14 +78,14 @@ def search(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.
         fold[test] = k
     if (fold < 0).any():
         raise AudiotlError(f"{(fold < 0).sum()} clips are in no test fold; the folds must cover every clip once.")
-    folder = cache.find("searches", key)
-    if folder is None:
+
+    def make(folder: Path) -> None:
         bits, inner = _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress, title, key, threads)
-        with cache.making("searches", key) as temporary:
-            np.savez_compressed(temporary / "search.npz", outer=bits, **({} if inner is None else {"inner": inner}))
-        for done in (cache.cache_root() / "fits").glob(f"{key}-*"):
-            cache.drop(done)
-        folder = cache.find("searches", key)
+        np.savez_compressed(folder / "search.npz", outer=bits, **({} if inner is None else {"inner": inner}))
+
+    folder = cache.entry("searches", key, make)
+    for done in (cache.cache_root() / "fits").glob(f"{key}-*"):
+        cache.drop(done)
     with np.load(folder / "search.npz", allow_pickle=False) as saved:
         bits, inner = saved["outer"], saved["inner"] if "inner" in saved.files else None
     return Search(names, subsets, probe.cells, fold, bits, inner, np.asarray(groups), probe.name)
@@ -266,8 +137,8 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
             bits = _fold(blocks, y, train, test, probe, subsets, scale, width)
             if len(left_out) == 1:
                 return bits
-            first = _count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
-            return np.stack([first, _count(bits) - first])
+            first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
+            return np.stack([first, count(bits) - first])
 
         return _kept(f"{key}-{'-'.join(map(str, left_out))}{'-counts' if len(left_out) > 1 else ''}", make)
 
@@ -304,10 +175,6 @@ def _fold(blocks, y, train, test, probe, subsets, scale, width) -> np.ndarray:
     if isinstance(probe, Ridge):
         return probe.right(left, y[train], right, y[test], subsets)
     return np.packbits(probe.fold(left, y[train], right, subsets) == y[test], axis=2)
-
-
-def _count(bits: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(bits).sum(-1, dtype=np.int64)
 
 
 def _joined(parts: list[np.ndarray], rows: list[np.ndarray], n: int) -> np.ndarray:
