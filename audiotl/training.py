@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, cache, models
+from audiotl.augmentation import augment
 from audiotl.datasets.corpus import check_split
 from audiotl.features import Features
+from audiotl.finetuning import Start, adopt, rates
+from audiotl.models.weights import weights_key
 
 VERSION = 1
 """Raised whenever the same recipe would give another network."""
@@ -41,7 +44,7 @@ class Recipe:
         learning_rate: peak rate of AdamW.
         weight_decay: of AdamW.
         crop: frames of the random excerpt taken of each clip at each epoch; 0 takes whole clips.
-        mixup: parameter of the Beta distribution that mixes pairs of clips; 0 mixes none (see `augment`).
+        mixup: parameter of the Beta distribution that mixes pairs of clips; 0 mixes none (see `augmentation`).
         mask: largest fraction of bands, and of frames, hidden in a clip; 0 hides none.
         tilt: largest spectral tilt in dB at the edges of the band axis; 0 tilts none.
         validation: fraction of the training groups kept aside to draw the curves (and to stop).
@@ -85,7 +88,7 @@ class Trained:
 
 
 def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe = Recipe(),  # noqa: B008
-          network: str = "convnet5", progress: bool = True, **settings) -> Trained:
+          network: str = "convnet5", progress: bool = True, start: Start | None = None, **settings) -> Trained:
     """Train a network by name on one split, from the cache where the same was trained before.
 
     A run that was cut off goes on from its last checkpoint, a whole epoch, to the same end. Networks of more than
@@ -95,22 +98,28 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
     Args:
         features: of the source corpus; tags are trained with a sigmoid each, classes with a softmax.
         split: train and test rows.
+        start: pretrained weights; None starts from random ones.
         **settings: of the network.
 
     Raises:
         LeakError: the split has a group on both sides.
+        AudiotlError: the weights to start from are another network's.
     """
     train_rows, test_rows = split
     corpus = features.corpus
     check_split(corpus.groups, train_rows, test_rows, where=f"the training split of {corpus.name}")
     labels = [list(corpus.classes), corpus.clips["label"].tolist()]
     key = cache.key_of("training", VERSION, features.key, labels, train_rows.tolist(), test_rows.tolist(),
-                       dataclasses.asdict(recipe), network, settings)
+                       dataclasses.asdict(recipe), network,
+                       settings | ({"start": [weights_key(start.model), start.early]} if start else {}))
     torch.manual_seed(recipe.seed)
     model = models.build(network, len(corpus.classes), **settings)
+    if start is not None:
+        adopt(model, start.model)
 
     def make(folder: Path) -> None:
-        history = _loop(model, features, train_rows, recipe, key, progress)
+        history = _loop(model, features, train_rows, recipe, key, progress,
+                        1.0 if start is None else start.early)
         weights = {name: value.contiguous() for name, value in model.state_dict().items()}
         (folder / "model.safetensors").write_bytes(save(weights))
         np.save(folder / "outputs.npy", predict(model, features.spectrograms, test_rows))
@@ -169,7 +178,7 @@ def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int
 
 
 def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
-          progress: bool) -> pd.DataFrame:
+          progress: bool, early: float) -> pd.DataFrame:
     corpus, targets = features.corpus, torch.from_numpy(features.corpus.targets())
     fit_rows, validation = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
     if len(fit_rows) < 2:
@@ -178,11 +187,12 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
     encoded = targets if corpus.multilabel else nn.functional.one_hot(targets, len(corpus.classes)).float()
     model.to(memory_format=torch.channels_last)
     large = sum(p.numel() for p in model.parameters()) > LARGE
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
-                                  fused=large)
+    groups = rates(model, recipe.learning_rate, early)
+    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=large)
     half = large and has_bfloat16()
     steps = -(-len(fit_rows) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups],
+                                                   total_steps=steps * recipe.epochs)
     history: list[dict] = []
     best: dict[str, Tensor] | None = None
     state = _last_checkpoint(key, recipe.epochs)
@@ -202,10 +212,13 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
         order = rng.permutation(fit_rows)
         losses = []
         model.train()
-        for start in range(0, len(order), recipe.batch):
-            chunk = order[start:start + recipe.batch]
+        if early == 0:
+            for stage in model.stages[:-1]:
+                stage.eval()
+        for first in range(0, len(order), recipe.batch):
+            chunk = order[first:first + recipe.batch]
             x = _batch(features.spectrograms, chunk, recipe.crop, rng)
-            x, answers = augment(x, encoded[chunk], recipe, rng)
+            x, answers = augment(x, encoded[chunk], rng, recipe.tilt, recipe.mask, recipe.mixup)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 outputs = model(x)
             loss = criterion(outputs.float(), answers)
@@ -232,6 +245,7 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
     bar.close()
     if best is not None:
         model.load_state_dict(best)
+    model.requires_grad_(True)
     return pd.DataFrame(history)
 
 
@@ -239,37 +253,6 @@ def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively."""
     can = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
-
-
-def augment(x: Tensor, targets: Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Tilt, mask and mix a batch of decibel spectrograms.
-
-    Tilting adds a random straight line over the mel bands, as another microphone or room would; masking puts the
-    mean in place of one band of frequencies and one of frames in each clip (Park et al. 2019); mixing blends pairs
-    of clips and their targets (Zhang et al. 2018).
-
-    Shape:
-        `x` ``(batch, 1, bands, frames)``, `targets` ``(batch, n_classes)`` float; the same out.
-    """
-    batch, _, bands, frames = x.shape
-    if recipe.tilt:
-        slope = rng.uniform(-recipe.tilt, recipe.tilt, (batch, 1, 1, 1)) * np.linspace(-1, 1, bands)[:, None]
-        x = x + torch.from_numpy(slope.astype(np.float32))
-        x = (x - x.amax((1, 2, 3), keepdim=True)).clamp(min=-80)
-    if recipe.mask:
-        mean = x.mean((1, 2, 3), keepdim=True)
-        for axis, length in ((2, bands), (3, frames)):
-            width = rng.integers(0, max(1, round(recipe.mask * length)) + 1, batch)
-            start = rng.integers(0, length - width + 1)
-            place = np.arange(length)[None]
-            hidden = torch.from_numpy((place >= start[:, None]) & (place < (start + width)[:, None]))
-            x = torch.where(hidden[:, None, :, None] if axis == 2 else hidden[:, None, None, :], mean, x)
-    if recipe.mixup:
-        share = rng.beta(recipe.mixup, recipe.mixup, batch).astype(np.float32)
-        share, other = torch.from_numpy(np.maximum(share, 1 - share)), torch.from_numpy(rng.permutation(batch))
-        x = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[other]
-        targets = share[:, None] * targets + (1 - share)[:, None] * targets[other]
-    return x, targets
 
 
 def _stalled(history: list[dict], patience: int) -> bool:

@@ -1,16 +1,22 @@
-"""Networks with named taps: ``model.taps(x)`` gives ``{tap: (batch, d)}`` in one forward pass."""
+"""Networks with named taps: ``model.taps(x)`` gives ``{tap: (batch, d)}`` in one forward pass.
+
+Every network of this package also has `settings` (what it was built with), `tap_names` and `stages` (its parts from
+input to output, the linear head last).
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from audiotl import AudiotlError
 from audiotl.models.convnet5 import ConvNet5
 from audiotl.models.densenet import DenseNet121
+from audiotl.models.multiscale import Multiscale
 from audiotl.models.resnet import ResNet
 from audiotl.models.taps import taps_of
 
-__all__ = ["ConvNet5", "DenseNet121", "NETWORKS", "ResNet", "build", "taps_of"]
+__all__ = ["ConvNet5", "DenseNet121", "Multiscale", "NETWORKS", "ResNet", "build", "taps_of"]
 
 NETWORKS = {
     "convnet5": ConvNet5,
@@ -22,12 +28,19 @@ NETWORKS = {
 """What makes a network of each name; every one hears spectrograms in decibels and takes `in_channels`."""
 
 
-def build(network: str, n_classes: int, **settings):
+def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settings):
     """A network by name with random weights.
+
+    Args:
+        multiscale: dilations of an input layer in front of it (see `Multiscale`); none by default.
+        **settings: of the network.
 
     Raises:
         AudiotlError: unknown name.
     """
     if network not in NETWORKS:
         raise AudiotlError(f"There is no network {network!r}; choose among {', '.join(NETWORKS)}.")
+    if multiscale:
+        inner = NETWORKS[network](n_classes, **settings | {"in_channels": len(multiscale)})
+        return Multiscale(inner, tuple(multiscale))
     return NETWORKS[network](n_classes, **settings)

@@ -65,6 +65,11 @@ class ConvNet5(nn.Module):
             out[name] = x.mean((-2, -1))
         return out
 
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The parts from input to output, the head last."""
+        return *self.blocks, self.head
+
     @torch.no_grad()
     def first_filters(self) -> Tensor:
         """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""

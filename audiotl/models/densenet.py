@@ -88,6 +88,11 @@ class DenseNet121(nn.Module):
             x = module(x)
         return self.head(self.final(x).mean((-2, -1)))
 
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The parts from input to output, the head last."""
+        return self.stem, *self.body.values(), self.final, self.head
+
     def taps(self, x: Tensor) -> dict[str, Tensor]:
         """Mean over frequency and time of the maps of each tap, first layer first: 64 to 1,024 wide."""
         x = self._start(x)

@@ -83,6 +83,11 @@ class ResNet(nn.Module):
             x = block(x)
         return self.head(x.mean((-2, -1)))
 
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The parts from input to output, the head last."""
+        return self.stem, *self.blocks, self.head
+
     def taps(self, x: Tensor) -> dict[str, Tensor]:
         """Mean over frequency and time after the stem and each residual block, first layer first."""
         x = scale_decibel(x)
