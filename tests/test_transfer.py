@@ -1,0 +1,228 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import write_clip
+
+from audiotl import AudiotlError, datasets, training
+from audiotl.datasets.corpus import Corpus
+from audiotl.features import features
+from audiotl.finetuning import Start, rates
+from audiotl.models import build
+from audiotl.training import Recipe, train
+from audiotl.transfer import (
+    FINE_TUNED,
+    HEAD,
+    MODES,
+    PROBE,
+    SCRATCH,
+    Source,
+    budget,
+    curve,
+    fraction_rows,
+    probed,
+    transfer,
+)
+
+RECIPE = Recipe(batch=8, crop=64, validation=0.1)
+
+
+@pytest.fixture
+def aim(class_folders, fresh_cache):
+    return features(datasets.load("folder", class_folders), progress=False)
+
+
+@pytest.fixture
+def source(tmp_path, fresh_cache):
+    """A network that tells four other pitches apart."""
+    home = tmp_path / "source"
+    for c in range(4):
+        for i in range(6):
+            write_clip(home / f"class{c}" / f"clip{i}.wav", 0.6, 220 * 2**c * (1 + 0.02 * i), seed=100 * c + i + 50)
+    sound = features(datasets.load("folder", home), progress=False)
+    made = train(sound, sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=10), progress=False)
+    return Source(made.model, sound.corpus)
+
+
+def parts(model, stages):
+    return torch.cat([value.flatten().float() for stage in stages(model) for value in stage.state_dict().values()])
+
+
+def body(model):
+    return parts(model, lambda m: m.stages[:-1])
+
+
+def test_every_mode_learns_an_easy_target_on_the_same_steps(aim, source):
+    split = aim.corpus.splits(3)[0]
+    made = {mode: transfer(mode, aim, split, RECIPE, 45, source=source, progress=False) for mode in MODES}
+    assert {mode: outcome.steps for mode, outcome in made.items()} == {SCRATCH: 45, PROBE: 0, HEAD: 45, FINE_TUNED: 45}
+    assert all(outcome.right.shape == split[1].shape for outcome in made.values())
+    assert all(made[mode].right.mean() > 0.8 for mode in (SCRATCH, PROBE, FINE_TUNED))
+
+
+def test_what_each_mode_may_move(aim, source):
+    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=2)
+    head, tuned = (train(aim, split, recipe, progress=False, start=Start(source.model, early)).model
+                   for early in (0.0, 0.1))
+    assert torch.equal(body(head), body(source.model)) and not torch.equal(body(tuned), body(source.model))
+    assert head.head.out_features == 3 and all(p.requires_grad for p in head.parameters())
+
+
+@pytest.mark.parametrize("name", ["convnet5", "resnet18", "densenet121"])
+def test_rates_grow_from_the_first_stage_to_the_head(name):
+    model = build(name, 3, multiscale=(1, 2))
+    groups = rates(model, 1.0, 0.01)
+    learnt = [group["lr"] for group in groups]
+    assert learnt[0] == pytest.approx(0.01) and learnt[-1] == 1.0 and np.allclose(np.diff(np.log(learnt)),
+                                                                                 np.log(100) / (len(learnt) - 1))
+    assert sum(p.numel() for group in groups for p in group["params"]) == sum(p.numel() for p in model.parameters())
+    frozen = rates(model, 1.0, 0.0)
+    assert [p.shape for group in frozen for p in group["params"]] == [p.shape for p in model.stages[-1].parameters()]
+
+
+def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch):
+    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=5, mixup=0.3, mask=0.2, tilt=4.0)
+    whole = train(aim, split, recipe, progress=False, start=Start(source.model))
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
+    real = training._checkpoint
+
+    def cut(key, epoch, state):
+        real(key, epoch, state)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_checkpoint", cut)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(aim, split, recipe, progress=False, start=Start(source.model))
+    monkeypatch.setattr(training, "_checkpoint", real)
+    resumed = train(aim, split, recipe, progress=False, start=Start(source.model))
+    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
+    assert torch.equal(body(resumed.model), body(whole.model)) and len(resumed.history) == 5
+
+
+def test_another_start_is_another_network(aim, source):
+    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=1)
+    keys = {train(aim, split, recipe, progress=False, start=start).key
+            for start in (None, Start(source.model), Start(source.model, 0.5), Start(build("convnet5", 4)))}
+    assert len(keys) == 4
+    for name, settings in (("convnet5", {"pools": [[2, 4]] * 5}), ("convnet5", {"multiscale": (1, 2)}),
+                           ("resnet18", {})):
+        other = build(name, 4, **settings)
+        with pytest.raises(AudiotlError, match="train a source of the same kind"):
+            train(aim, split, recipe, progress=False, start=Start(other))
+
+
+@pytest.mark.parametrize("mode", [PROBE, HEAD, FINE_TUNED])
+def test_a_source_that_has_heard_a_test_recording_is_refused(aim, source, mode):
+    train_rows, test_rows = aim.corpus.splits(3)[0]
+    leaking = aim.corpus.subset(np.append(train_rows[:5], test_rows[2]))
+    with pytest.raises(datasets.LeakError, match="1 test clips of"):
+        transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, leaking), progress=False)
+    # Another slice of a tested recording, under another file name, is a leak as well.
+    clips = aim.corpus.clips.iloc[test_rows[:1]].assign(path="another_slice.wav")
+    slices = dataclasses.replace(aim.corpus, clips=clips.reset_index(drop=True))
+    with pytest.raises(datasets.LeakError, match="holds the recording of"):
+        transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, slices), progress=False)
+    honest = aim.corpus.subset(train_rows[:5])
+    assert transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, honest),
+                    progress=False).right.shape == test_rows.shape
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_group_on_both_sides_is_refused_in_every_mode(aim, source, mode):
+    train_rows, test_rows = aim.corpus.splits(3)[0]
+    aim.corpus.clips.loc[[train_rows[0], test_rows[0]], "group"] = "planted"
+    with pytest.raises(datasets.LeakError, match="'planted'"):
+        transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=source, progress=False)
+
+
+def test_what_cannot_be_done_is_said(aim):
+    split = aim.corpus.splits(3)[0]
+    with pytest.raises(AudiotlError, match="no mode 'distil'"):
+        transfer("distil", aim, split, RECIPE, 3)
+    with pytest.raises(AudiotlError, match="'head' needs the network of a source"):
+        transfer(HEAD, aim, split, RECIPE, 3)
+    tags = dataclasses.replace(aim, corpus=dataclasses.replace(aim.corpus, multilabel=True))
+    with pytest.raises(AudiotlError, match="several tags"):
+        transfer(SCRATCH, tags, split, RECIPE, 3)
+
+
+def many_groups(n=400, classes=5):
+    rng = np.random.default_rng(0)
+    group = np.sort(rng.integers(0, n // 4, n))
+    label = np.array([f"c{k}" for k in rng.integers(0, classes, n // 4)])[group]
+    clips = pd.DataFrame({"path": [f"{i}.wav" for i in range(n)], "label": label, "fold": -1,
+                          "group": [f"g{g}" for g in group]})
+    return Corpus("many", clips, tuple(f"c{k}" for k in range(classes)), 1.0)
+
+
+def test_fractions_are_nested_group_safe_and_stratified():
+    corpus = many_groups()
+    rows = np.arange(40, 400)
+    fractions = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+    sets = [fraction_rows(corpus, rows, fraction, seed=3) for fraction in fractions]
+    for small, large in zip(sets, sets[1:], strict=False):
+        assert set(small) < set(large) <= set(rows)
+    assert (sets[-1] == rows).all()
+    labels = corpus.clips["label"].to_numpy()
+    for fraction, chosen in zip(fractions, sets, strict=True):
+        outside = np.setdiff1d(rows, chosen)
+        assert not set(corpus.groups[chosen]) & set(corpus.groups[outside])
+        for name in corpus.classes:
+            whole, part = (labels[rows] == name).sum(), (labels[chosen] == name).sum()
+            assert part >= 1 and abs(part - fraction * whole) <= 6  # about one group of four
+    assert set(fraction_rows(corpus, rows, 0.2, seed=4)) != set(sets[2])
+    with pytest.raises(AudiotlError, match="above 0 and up to 1"):
+        fraction_rows(corpus, rows, 0.0)
+
+
+def test_speakers_who_say_every_word_stay_whole():
+    corpus = many_groups()
+    corpus.clips["label"] = [f"c{i % 5}" for i in range(400)]
+    chosen = fraction_rows(corpus, np.arange(400), 0.3)
+    assert not set(corpus.groups[chosen]) & set(corpus.groups[np.setdiff1d(np.arange(400), chosen)])
+    assert 80 <= len(chosen) <= 160
+
+
+def test_the_budget_is_the_nearest_number_of_whole_passes():
+    groups, rows = np.arange(100), np.arange(100)
+    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 95)
+    assert (recipe.epochs, steps) == (10, 100)
+    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows[:25], 95)
+    assert (recipe.epochs, steps) == (32, 96)
+    assert budget(Recipe(batch=10), groups, rows, 1)[0].epochs == 1
+
+
+def test_the_probe_is_chosen_without_the_test_clips():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 40)
+    blocks = {"a": rng.standard_normal((120, 6)), "b": rng.standard_normal((120, 4))}
+    groups = np.arange(120)
+    split = np.arange(0, 120, 2), np.arange(1, 120, 2)
+
+    class Watch:
+        name, cells = "watch", [{"k": 0}, {"k": 1}]
+
+        def fold(self, train, y, test, subsets):
+            assert list(subsets) == [("a", "b")]
+            seen.append((len(train["a"]), len(test["a"])))
+            right = np.zeros(len(test["a"]), int)
+            return np.stack([right, right + 1])[None]
+
+    seen = []
+    assert (probed(blocks, np.where(y > 0, 1, 0), groups, split, Watch()) == 1).all()
+    assert seen == [(40, 20)] * 3 + [(60, 60)]
+
+
+def test_a_curve_draws_the_same_clips_in_each_mode(aim, source):
+    split = aim.corpus.splits(3)[0]
+    rows = list(curve(aim, split, (SCRATCH, FINE_TUNED), (0.5, 1.0), (0, 1), RECIPE, 6, sources={0: source, 1: source},
+                      progress=False))
+    assert [(row["seed"], row["fraction"], row["mode"]) for row in rows] == [
+        (seed, fraction, mode) for seed in (0, 1) for fraction in (0.5, 1.0) for mode in (SCRATCH, FINE_TUNED)]
+    assert (rows[0]["outcome"].rows == rows[1]["outcome"].rows).all() and rows[0]["steps"] == rows[1]["steps"]
+    assert set(rows[0]["outcome"].rows) < set(rows[2]["outcome"].rows) and rows[2]["clips"] == len(split[0])
+    assert all(row["ci_low"] <= row["score"] <= row["ci_high"] for row in rows)
