@@ -7,6 +7,7 @@ beside the blocks themselves memory does not grow with their number.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def embed(model: nn.Module, features: Features, *, batch: int = 64, workers: int
         corpus = features.corpus
         # A published network may depend on its batch, so the size of the batch counts.
         key = cache.key_of("embedding of waveforms", VERSION, cache.fingerprint(corpus.clips["path"]),
-                           corpus.duration, rate, batch, weights_key(model))
+                           corpus.duration, rate, batch, weights_key(model),
+                           *([dataclasses.asdict(features.degradation)] if features.degradation else []))
 
     def make(folder: Path) -> None:
         batches = _waveforms(features, rate, batch, workers) if rate else _spectrograms(features, batch)
@@ -84,7 +86,7 @@ def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:
 def _waveforms(features: Features, sample_rate: int, batch: int, workers: int) -> Iterator[Tensor]:
     corpus = features.corpus
     samples = round(corpus.duration * sample_rate)
-    for _, waveforms, bad in decoded(corpus, sample_rate, samples, workers, batch):
+    for _, waveforms, bad in decoded(corpus, sample_rate, samples, workers, batch, features.degradation):
         if bad:
             raise AudiotlError(f"The features hold a clip that cannot be decoded for this network: {bad[0][1]}")
         yield torch.from_numpy(np.stack(waveforms))

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, audio, cache
 from audiotl.datasets.corpus import Corpus
+from audiotl.degrade import Degradation
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
 
 VERSION = 1
@@ -34,6 +35,7 @@ class Features:
         mfcc: MFCC statistics, ``(n, 120)`` float32.
         skipped: ``(path, cause)`` of every clip that could not be used.
         key: content key: files, settings and code version.
+        degradation: what was done to every clip before, if anything.
     """
 
     corpus: Corpus
@@ -41,21 +43,25 @@ class Features:
     mfcc: np.ndarray
     skipped: list[tuple[str, str]]
     key: str
+    degradation: Degradation | None = None
 
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 2, batch: int = 64,  # noqa: B008
-             progress: bool = True) -> Features:
+             progress: bool = True, degradation: Degradation | None = None) -> Features:
     """Spectrograms and MFCC statistics of every clip, from the cache where they are there.
 
     Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017, section 3), and
-    written straight to disk: memory does not grow with the number of clips.
+    written straight to disk: memory does not grow with the number of clips. A degradation, if one is given, comes
+    between decoding and fitting.
 
     Raises:
         AudiotlError: not one clip could be decoded.
     """
     key = cache.key_of("features", VERSION, dataclasses.asdict(settings), corpus.duration,
-                       cache.fingerprint(corpus.clips["path"]))
-    folder = cache.entry("features", key, lambda made: _extract(corpus, settings, made, workers, batch, progress))
+                       cache.fingerprint(corpus.clips["path"]),
+                       *([dataclasses.asdict(degradation)] if degradation else []))
+    folder = cache.entry("features", key, lambda made: _extract(corpus, settings, made, workers, batch, progress,
+                                                                  degradation))
     record = json.loads((folder / "record.json").read_text())
     kept = np.array(record["kept"], dtype=int)
     skipped = [(corpus.clips["path"].iloc[row], cause) for row, cause in record["skipped"]]
@@ -64,20 +70,22 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
                            f"because: {skipped[0][1]}")
     used = dataclasses.replace(corpus.subset(kept), listed=corpus.listed)
     return Features(used, np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)],
-                    np.load(folder / "mfcc.npy"), skipped, key)
+                    np.load(folder / "mfcc.npy"), skipped, key, degradation)
 
 
-def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, batch: int, progress: bool) -> None:
+def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, batch: int, progress: bool,
+             degradation: Degradation | None) -> None:
     samples = round(corpus.duration * settings.sample_rate)
     spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
     shape = (len(corpus), settings.n_bands, settings.frames(samples))
     mfcc, kept, skipped = [], [], []
-    bar = tqdm(total=len(corpus), desc=f"features of {corpus.name}", unit="clip", disable=not progress, mininterval=1)
+    name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
+    bar = tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress, mininterval=1)
     # Written as a plain file: on a full disk a memory map would end the process without a word.
     with open(folder / "spectrograms.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         size = file.tell() + 2 * math.prod(shape)
-        for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch):
+        for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch, degradation):
             skipped += bad
             if rows:
                 with torch.inference_mode():
@@ -96,16 +104,19 @@ def _mfcc_settings(settings: Settings) -> Settings:
     return Settings(sample_rate=settings.sample_rate, n_fft=2048, hop=512, n_bands=128)
 
 
-def decoded(corpus: Corpus, sample_rate: int, samples: int, workers: int,
-            batch: int) -> Iterator[tuple[list[int], list[np.ndarray], list[tuple[int, str]]]]:
+def decoded(corpus: Corpus, sample_rate: int, samples: int, workers: int, batch: int,
+            degradation: Degradation | None = None) -> Iterator[tuple[list[int], list[np.ndarray],
+                                                                      list[tuple[int, str]]]]:
     """The corpus batch by batch: rows, their waveforms ``(samples,)``, and ``(row, cause)`` of what is unreadable.
 
-    Clips are fitted to length by repeating. Decoding runs one batch ahead of whoever reads, in `workers` threads.
+    Clips are degraded, where that is asked for, and fitted to length by repeating. Decoding runs one batch ahead of
+    whoever reads, in `workers` threads.
     """
     # soundfile and soxr release the interpreter lock.
     def one(path: str):
         try:
-            return audio.fit(audio.load(path, sample_rate, corpus.duration), samples)
+            wave = audio.load(path, sample_rate, corpus.duration)
+            return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
         except audio.AudioError as error:
             return str(error)
 

@@ -12,7 +12,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from audiotl import AudiotlError
 from audiotl._torchaudio import torchaudio
+
+AXES = ("mel", "log", "linear")
+TRANSFORMS = ("dct", "learnt", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +155,83 @@ class MFCC(nn.Module):
         return self.dct @ torch.maximum(level, floor)
 
 
+class Transform(nn.Module):
+    """What may follow the logarithm: a linear map along the bands, frame by frame.
+
+    Args:
+        kind: ``"dct"``, the first `n_out` rows of the orthonormal DCT-II, which makes a log-mel spectrogram cepstra;
+            ``"learnt"``, a convolution of the same shape (`n_out` maps, a kernel of all bands by one frame) that
+            starts from random orthonormal rows and is trained; ``"none"``, the bands as they are.
+        n_bands: bands of the input.
+        n_out: coefficients of the output; ``"none"`` keeps the bands.
+
+    Shape:
+        ``(batch, n_bands, frames)`` to ``(batch, outputs, frames)``.
+
+    Raises:
+        ValueError: unknown kind.
+
+    >>> Transform("dct")(torch.zeros(2, 64, 9)).shape, Transform("none").outputs
+    (torch.Size([2, 20, 9]), 64)
+    """
+
+    def __init__(self, kind: str, n_bands: int = 64, n_out: int = 20):
+        super().__init__()
+        if kind not in TRANSFORMS:
+            raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, not {kind!r}")
+        self.kind, self.outputs = kind, n_bands if kind == "none" else n_out
+        if kind == "dct":
+            dct = torchaudio.functional.create_dct(n_out, n_bands, norm="ortho").T.contiguous()
+            self.register_buffer("weight", dct, persistent=False)
+        elif kind == "learnt":
+            self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(n_out, n_bands)))
+
+    def forward(self, level: Tensor) -> Tensor:
+        return level if self.kind == "none" else self.weight @ level
+
+
+def statistics(series: Tensor) -> Tensor:
+    """Mean and standard deviation over time of a series and its first two differences (plain ones between frames).
+
+    Shape:
+        ``(..., d, frames)`` to ``(..., 6 * d)``: the three means, then the three deviations, in this order.
+
+    Raises:
+        AudiotlError: fewer than three frames, which have no second difference.
+    """
+    if series.shape[-1] < 3:
+        raise AudiotlError(f"Statistics over time need three frames or more, not {series.shape[-1]}; use longer clips.")
+    second = series.diff(dim=-1)
+    parts = (series, second, second.diff(dim=-1))
+    # The clamp keeps the gradient of a constant series finite.
+    deviations = [part.var(-1, unbiased=False).clamp(min=1e-12).sqrt() for part in parts]
+    return torch.cat([part.mean(-1) for part in parts] + deviations, -1)
+
+
+class FrontEnd(nn.Module):
+    """Any axis with any transform: waveforms to statistics, to compare front ends with all else equal.
+
+    Args:
+        settings: bands and axis.
+        transform: see `Transform`.
+        n_out: coefficients.
+
+    Shape:
+        ``(batch, samples)`` to ``(batch, 6 * outputs)``.
+
+    >>> FrontEnd(Settings(axis="log", low=60), "learnt")(torch.randn(2, 16_000)).shape
+    torch.Size([2, 120])
+    """
+
+    def __init__(self, settings: Settings, transform: str, n_out: int = 20):
+        super().__init__()
+        self.spectrogram = LogSpectrogram(settings)
+        self.transform = Transform(transform, settings.n_bands, n_out)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return statistics(self.transform(self.spectrogram(waveform)[:, 0]))
+
+
 class MFCCStatistics(nn.Module):
     """The MFCC baseline of Choi et al. 2017: mean and standard deviation of MFCC, first and second difference.
 
@@ -167,7 +248,4 @@ class MFCCStatistics(nn.Module):
         self.mfcc = MFCC(settings, n_mfcc)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        first = self.mfcc(waveform)
-        second = first.diff(dim=-1)
-        series = (first, second, second.diff(dim=-1))
-        return torch.cat([part.mean(-1) for part in series] + [part.std(-1, unbiased=False) for part in series], 1)
+        return statistics(self.mfcc(waveform))

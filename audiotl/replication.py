@@ -46,9 +46,7 @@ def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = Fa
         ``(n_cells, n)``: clips in the order of ``task.tested``; with `inner`, the inner test clips of the first
         fold, then of the second, and so on.
     """
-    names = choi2017.names_of(feature)
-    splits = [split for fold in task.inner for split in fold] if inner else task.splits
-    key = cache.key_of("choi2017", VERSION, _content(task, names, splits), feature, scaled)
+    names, splits, key = _entry(task, feature, scaled, inner)
     entry = cache.find("replication", key)
     if entry is None:
         started = time.time()
@@ -58,6 +56,11 @@ def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = Fa
             (folder / "seconds.json").write_text(json.dumps(time.time() - started))
         entry = cache.find("replication", key)
     return np.load(entry / "predictions.npy"), json.loads((entry / "seconds.json").read_text())
+
+
+def is_kept(task: Task, feature: str, scaled: bool = False) -> bool:
+    """Whether the cache holds what `nested` needs of this row, so that asking for it costs nothing."""
+    return all(cache.find("replication", _entry(task, feature, scaled, inner)[2]) for inner in (False, True))
 
 
 def predict(task: Task, names: Sequence[str], splits: Sequence, scaled: bool, threads: int,
@@ -200,6 +203,12 @@ def table(tasks: Iterable[Task], published: pd.DataFrame, features: Sequence[str
                 f"(published {score:.4f}), {seconds:.0f} s, about {left:.0f} min left")
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _entry(task: Task, feature: str, scaled: bool, inner: bool) -> tuple[list[str], list, str]:
+    names = choi2017.names_of(feature)
+    splits = [split for fold in task.inner for split in fold] if inner else task.splits
+    return names, splits, cache.key_of("choi2017", VERSION, _content(task, names, splits), feature, scaled)
 
 
 def _content(task: Task, names: Sequence[str], splits: Sequence) -> str:

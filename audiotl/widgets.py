@@ -1,12 +1,13 @@
-"""The live moments in JupyterLab: tick layers and see their score, looked up in searches that are already done."""
+"""The live moments in JupyterLab: tick layers and see their score, slide coefficients and hear them."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -146,6 +147,50 @@ class Explorer:
         if alive():
             return self.box._repr_mimebundle_(**options)
         return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
+
+
+class CepstrumSlider:
+    """Slide the number of coefficients: see what they keep and hear what they sound like.
+
+    In a notebook it is alive; anywhere else it shows its picture.
+
+    Args:
+        draw: figure for a number of coefficients.
+        hear: samples for it, ``(n,)``; asked for once a number.
+        sample_rate: in Hz.
+        counts: the numbers on the slider; it starts in the middle.
+
+    Attributes:
+        slider: chooses among `counts`.
+        image, player: the picture, and the sound as HTML.
+    """
+
+    def __init__(self, draw: Callable[[int], plt.Figure], hear: Callable[[int], np.ndarray], sample_rate: int,
+                 counts: Sequence[int]):
+        import ipywidgets as w
+
+        self._draw, self._hear, self._rate = draw, functools.cache(hear), sample_rate
+        self.slider = w.SelectionSlider(options=list(counts), value=counts[len(counts) // 2],
+                                        description="coefficients", continuous_update=False)
+        self.image, self.player = w.Image(format="png", width=520), w.HTML()
+        self.box = w.VBox([self.slider, self.image, self.player])
+        self.slider.observe(self._show, "value")
+        self._show()
+
+    def _show(self, change=None) -> None:
+        from IPython.display import Audio
+
+        picture, figure = io.BytesIO(), self._draw(self.slider.value)
+        figure.savefig(picture, format="png", dpi=100)
+        plt.close(figure)
+        self.image.value = picture.getvalue()
+        self.player.value = Audio(self._hear(self.slider.value), rate=self._rate)._repr_html_()
+
+    def _repr_mimebundle_(self, **options):
+        if alive():
+            return self.box._repr_mimebundle_(**options)
+        return {"image/png": base64.b64encode(self.image.value).decode(),
+                "text/plain": f"{self.slider.value} coefficients"}
 
 
 def alive() -> bool:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from audiotl import AudiotlError, audio, datasets
+from audiotl.degrade import Degradation
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import ConvNet5
@@ -53,3 +54,16 @@ def test_a_corpus_without_one_good_clip_is_an_error(tmp_path, fresh_cache):
         (tmp_path / "sounds" / name / "x.wav").write_bytes(b"no sound")
     with pytest.raises(AudiotlError, match="Not one of the 2 clips"):
         features(datasets.load("folder", tmp_path / "sounds"), progress=False)
+
+
+def test_a_degradation_has_its_own_entry_and_its_own_sound(class_folders, fresh_cache):
+    corpus = datasets.load("folder", class_folders)
+    clean = features(corpus, progress=False)
+    noisy, quiet = (features(corpus, progress=False, degradation=Degradation(kind, amount))
+                    for kind, amount in (("noise", 0.0), ("gain", -12.0)))
+    assert len({clean.key, noisy.key, quiet.key}) == 3
+    # The spectrogram is relative to the clip's maximum; of the cepstra only the mean of the first sees the gain.
+    assert np.abs(clean.spectrograms[:].astype(float) - quiet.spectrograms).max() < 0.2
+    shift = quiet.mfcc - clean.mfcc
+    assert np.allclose(shift[:, 0], -12 * np.sqrt(128), atol=0.5) and np.abs(shift[:, 1:20]).max() < 1.0
+    assert np.abs(clean.spectrograms[:].astype(float) - noisy.spectrograms).mean() > 5

@@ -73,3 +73,22 @@ def test_without_a_notebook_there_is_the_picture():
     assert not widgets.alive() and shown["image/png"].startswith("iVBOR") and "rank" in shown["text/plain"]
     with pytest.raises(AudiotlError, match="no search"):
         widgets.Explorer({})
+
+
+def test_a_slider_draws_and_plays_the_chosen_coefficients_and_asks_for_each_sound_once():
+    import matplotlib.pyplot as plt
+
+    asked = []
+
+    def hear(count):
+        asked.append(count)
+        return np.sin(np.arange(800) / count)
+
+    slider = widgets.CepstrumSlider(lambda count: plt.figure(figsize=(1, count / 10)), hear, 16_000, (5, 13, 40))
+    first = slider.image.value
+    assert slider.slider.value == 13 and "<audio" in slider.player.value and first[1:4] == b"PNG"
+    slider.slider.value = 40
+    assert slider.image.value != first
+    slider.slider.value = 13
+    assert slider.image.value == first and asked == [13, 40]
+    assert set(slider._repr_mimebundle_()) == {"image/png", "text/plain"}
