@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from sklearn import linear_model
 
-from audiotl import replication, stats, study
+from audiotl import cache, replication, stats, study
 from audiotl.datasets.choi2017 import LAYERS, Task
 from audiotl.features import Features
 from audiotl.probes import Blocks, Probe, Ridge, Sklearn, Subset, standardise
 from audiotl.subsets import search
 from audiotl.svm import SVM, grid
 
+VERSION = 1
 MFCC, NETWORK, BOTH = "mfcc", "network", "both"
 RAW, STANDARDISED, WEIGHTED = "raw", "standardised", "weighted"
 PUBLISHED, LIVE, NONE = "published", "live", "none"
@@ -158,7 +159,24 @@ def published_svm(task: Task, compute: bool = False) -> list[Scored]:
 
 
 def nested(task: Task, subsets: Sequence[Subset], probe: Probe, scale: bool) -> np.ndarray:
-    """Clip scores ``(n_subsets, n_tested)`` when every fold chooses its cell on inner splits of its training clips."""
+    """Clip scores ``(n_subsets, n_tested)`` when every fold chooses its cell on inner splits of its training clips.
+
+    They come from the cache where the same was asked before.
+    """
+    rows = [cache.array_key(part) for fold in (task.splits, *task.inner) for split in fold for part in split]
+    blocks = {name: cache.array_key(block) for name, block in task.blocks.items()}
+    key = cache.key_of("ablation", VERSION, task.regression, blocks, cache.array_key(task.y), rows, subsets, probe.name,
+                       probe.cells, scale)
+    folder = cache.find("ablation", key)
+    if folder is None:
+        found = _nested(task, subsets, probe, scale)
+        with cache.making("ablation", key) as temporary:
+            np.save(temporary / "scores.npy", found)
+        folder = cache.find("ablation", key)
+    return np.load(folder / "scores.npy")
+
+
+def _nested(task: Task, subsets: Sequence[Subset], probe: Probe, scale: bool) -> np.ndarray:
     def scores(train: np.ndarray, test: np.ndarray) -> np.ndarray:
         left, right = ({name: block[rows] for name, block in task.blocks.items()} for rows in (train, test))
         if scale:

@@ -38,6 +38,7 @@ def test_values_and_interactions_of_a_game_solved_by_hand():
     assert np.isclose(value(frame, "value", "mfcc"), 0.5)
     assert np.isclose(value(frame, "interaction", "layer1"), -0.5)
     assert np.isclose(value(frame, "interaction", "layer2"), 0.5)
+    assert np.isclose(value(frame, "layers", "layer1 layer2"), 0)
     row = players.sides(frame).iloc[0]
     assert np.isclose(row["interaction"], 0) and row["kind_of_task"] == "speech"
     assert (row["complements"], row["repeats"]) == (1, 1)
@@ -48,7 +49,7 @@ def test_no_player_guesses_the_most_frequent_class_of_the_other_folds():
     assert players.guesses(y, fold).tolist() == [False, False, True, False, False, True]
 
 
-@pytest.mark.parametrize("kind,rows", [("value", 3), ("interaction", 2)])
+@pytest.mark.parametrize("kind,rows", [("value", 3), ("interaction", 2), ("layers", 1)])
 def test_a_real_search_has_every_player(class_folders, fresh_cache, kind, rows):
     aim = features(datasets.load("folder", class_folders), progress=False)
     rng = np.random.default_rng(0)

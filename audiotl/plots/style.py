@@ -11,7 +11,7 @@ FAINT = "#d9d9d9"
 COLOURS = {"blue": "#0072b2", "orange": "#e69f00", "green": "#009e73", "red": "#d55e00", "pink": "#cc79a7",
            "sky": "#56b4e9", "yellow": "#f0e442", "black": "#000000"}
 SOURCES = {"environment": COLOURS["green"], "speech": COLOURS["blue"], "music": COLOURS["orange"],
-           "random": GREY, "mfcc": COLOURS["pink"]}
+           "music tags": COLOURS["red"], "random": GREY, "mfcc": COLOURS["pink"]}
 """The colour of each source network, the same in every figure."""
 
 _RC = {
