@@ -62,7 +62,7 @@ def test_published_rows_and_their_differences(task):
 
 def test_svm_rows_are_taken_from_the_cache_or_made_on_demand(fresh_cache, monkeypatch):
     task, rng = choi2017.demonstration(n=60), np.random.default_rng(0)
-    monkeypatch.setattr(replication, "predict", lambda task, names, splits, *_: rng.integers(
+    monkeypatch.setattr(replication, "predict", lambda task, names, splits, *_, **__: rng.integers(
         0, 3, (32, sum(len(test) for _, test in splits))))
     assert published_svm(task) == []
     values, _ = replication.nested(task, ("01234",))
