@@ -134,7 +134,7 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
         test = np.concatenate([splits[k][1] for k in left_out])
 
         def make() -> np.ndarray:
-            bits = _fold(blocks, y, train, test, probe, subsets, scale, width)
+            bits = _fold(blocks, y, train, test, probe, subsets, scale, width, walkers)
             if len(left_out) == 1:
                 return bits
             first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
@@ -145,7 +145,9 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
     bar = tqdm(total=len(jobs), desc=f"{title} ({probe.name})", unit="fit", disable=not progress, mininterval=1)
     parts = []
     # One fit a thread and one thread a fit: the small matrices of a fit are not worth dividing.
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    # A fit of ridge hands its walks on, one a penalty, so that the last fits keep every core busy, too.
+    ahead = threads + (threads > 1 and isinstance(probe, Ridge))
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as walkers, ThreadPoolExecutor(ahead) as pool:
         try:
             for left_out, found in zip(jobs, pool.map(fit, jobs), strict=True):
                 bar.update()
@@ -166,14 +168,14 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
     return bits, right.sum(1) / (sizes.sum() - sizes)[:, None, None]
 
 
-def _fold(blocks, y, train, test, probe, subsets, scale, width) -> np.ndarray:
+def _fold(blocks, y, train, test, probe, subsets, scale, width, walkers=None) -> np.ndarray:
     left, right = {n: b[train] for n, b in blocks.items()}, {n: b[test] for n, b in blocks.items()}
     if scale:
         left, right = standardise(left, right)
     if width is not None:
         left, right = reduce(left, right, width)
     if isinstance(probe, Ridge):
-        return probe.right(left, y[train], right, y[test], subsets)
+        return probe.right(left, y[train], right, y[test], subsets, walkers)
     return np.packbits(probe.fold(left, y[train], right, subsets) == y[test], axis=2)
 
 
