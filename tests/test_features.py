@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from audiotl import AudiotlError, audio, datasets
 from audiotl.degrade import Degradation
@@ -67,3 +68,16 @@ def test_a_degradation_has_its_own_entry_and_its_own_sound(class_folders, fresh_
     shift = quiet.mfcc - clean.mfcc
     assert np.allclose(shift[:, 0], -12 * np.sqrt(128), atol=0.5) and np.abs(shift[:, 1:20]).max() < 1.0
     assert np.abs(clean.spectrograms[:].astype(float) - noisy.spectrograms).mean() > 5
+
+
+def test_a_network_of_raw_sound_hears_the_degraded_clips(class_folders, fresh_cache):
+    class Loudness(torch.nn.Module):
+        sample_rate = 8000
+
+        def taps(self, waveform):
+            return {"layer1": waveform.square().mean(1, keepdim=True).log10() * 10}
+
+    corpus = datasets.load("folder", class_folders)
+    clean, quiet = (embed(Loudness(), features(corpus, progress=False, degradation=how), progress=False)["layer1"]
+                    for how in (None, Degradation("gain", -12.0)))
+    assert np.allclose(quiet - clean, -12, atol=0.01)
