@@ -167,12 +167,8 @@ def nested(task: Task, subsets: Sequence[Subset], probe: Probe, scale: bool) -> 
     blocks = {name: cache.array_key(block) for name, block in task.blocks.items()}
     key = cache.key_of("ablation", VERSION, task.regression, blocks, cache.array_key(task.y), rows, subsets, probe.name,
                        probe.cells, scale)
-    folder = cache.find("ablation", key)
-    if folder is None:
-        found = _nested(task, subsets, probe, scale)
-        with cache.making("ablation", key) as temporary:
-            np.save(temporary / "scores.npy", found)
-        folder = cache.find("ablation", key)
+    folder = cache.entry("ablation", key,
+                         lambda made: np.save(made / "scores.npy", _nested(task, subsets, probe, scale)))
     return np.load(folder / "scores.npy")
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -192,8 +193,8 @@ def score(aim: Features, transform: str, splits: Sequence[tuple[np.ndarray, np.n
         check_split(corpus.groups, train, test, where=f"fold {k} of {corpus.name}")
     key = cache.key_of("frontends", VERSION, aim.key, transform, cache.array_key(y), list(map(int, seeds)),
                        [cache.array_key(part) for split in splits for part in split], dataclasses.asdict(budget))
-    folder = cache.find("frontends", key)
-    if folder is None:
+
+    def make(folder: Path) -> None:
         front = Transform(transform, aim.spectrograms.shape[1], budget.coefficients)
         take = moments if transform == "learnt" else lambda level: (statistics(front(level)),)
         with torch.no_grad():
@@ -205,10 +206,9 @@ def score(aim: Features, transform: str, splits: Sequence[tuple[np.ndarray, np.n
         right = np.zeros((len(seeds), len(y)), bool)
         for (_, test), predicted in zip(splits, found, strict=True):
             right[:, test] = predicted == y[test]
-        with cache.making("frontends", key) as temporary:
-            np.save(temporary / "right.npy", right)
-        folder = cache.find("frontends", key)
-    return np.load(folder / "right.npy")
+        np.save(folder / "right.npy", right)
+
+    return np.load(cache.entry("frontends", key, make) / "right.npy")
 
 
 def grid(corpus: Corpus, seeds: Sequence[int], budget: Budget = Budget(), split_seed: int = 0,  # noqa: B008
