@@ -78,8 +78,7 @@ if plan.synthetic:
 # An MFCC keeps the first few, here 20, and the last picture is all that they still know.
 
 # %%
-sounds = {role: study.source_features(plan, role) for role in ("environment", "speech", "music") if role in plan.sources}
-sounds = {"environment": sounds["environment"], "music": sounds["music"]}
+sounds = {role: study.source_features(plan, role) for role in plan.sources}
 speech = next((name for name in plan.targets if ablation.kind_of(name) == "speech"), None)
 if speech:
     sounds["speech"] = features(plan.corpus(speech))
@@ -177,6 +176,7 @@ cases = study.pairs(plan)
 if full and (plan.data / tagger_network.NETWORKS["choi2017-keras2"][0]).is_file():
     models["music tags"] = tagger_network.load("choi2017-keras2", plan.data)
     cases += [("music tags", name) for name in split(tagged) or ["esc50", "gtzan", "philharmonia"] if name in plan.targets]
+cases.sort(key=lambda case: plan.targets.index(case[1]))
 aims, notes = {}, []
 for name in plan.targets:
     corpus, gone = study.target(plan, name)
@@ -195,29 +195,33 @@ scores = ablation.table(scored).query("features_from == 'live' and probe == 'rid
 display(results.table("live_scores", scores.pivot_table("score", ["target", "source"], "blocks", sort=False).reset_index()))
 
 # %%
-live = differences[(differences["features_from"] == "live") & (differences["scaling"] == "standardised")]
+live = differences[(differences["features_from"] == "live") & (differences["scaling"] != "raw")]
 added = live[live["comparison"] == "both - network"]
-for probe_name, rows in added.groupby("probe", sort=False):
-    display(results.figure("cover" if probe_name == "ridge" else f"live_{probe_name}", layers.forest(
-        rows.assign(row=rows["kind"] + ": " + rows["source"] + " → " + rows["target"], group=rows["source"]),
-        f"difference in accuracy when MFCC joins the network ({probe_name})"),
-        f"Paired difference that MFCC makes beside each network on each target, with intervals ({probe_name})."))
-ridge = live[live["probe"] == "ridge"]
+for (probe_name, scaling), rows in added.groupby(["probe", "scaling"], sort=False):
+    name = "cover" if (probe_name, scaling) == ("ridge", "standardised") else f"live_{probe_name}_{scaling}"
+    display(results.figure(name, layers.forest(
+        rows.assign(row=rows["kind"] + ": " + rows["source"] + " → " + rows["target"].str.replace("_", " "), group=rows["source"]),
+        f"difference in accuracy when MFCC joins the network ({probe_name}, {scaling})"),
+        f"Paired difference that MFCC makes beside each network on each target, {scaling}, with intervals ({probe_name})."))
+ridge = live[(live["probe"] == "ridge") & (live["scaling"] == "standardised")]
 display(Markdown(comparisons.say_paired(ridge, "both - network", "network and MFCC together", "the network alone") + "\n\n"
                  + comparisons.say_paired(ridge, "network - mfcc", "the network", "MFCC alone")))
 
 # %% [markdown]
 # ### By kind of task
 #
-# The claim was that MFCC helps event detection and not music. Means over trained networks, then over targets.
+# The claim was that MFCC helps event detection and not music. Means over trained networks, then over targets. Music is
+# several kinds of task, and they need not agree: telling instruments apart is about timbre, genre is about much else.
 
 # %%
-kinds = results.table("by_kind", ablation.by_kind(scored)).frame
-display(Markdown(results.table("by_kind", kinds)._repr_markdown_()))
-weights = differences[(differences["comparison"] == "both - network") & (differences["features_from"] == "live")]
-means = weights.groupby(["probe", "scaling"], sort=False)["difference"].mean()
-display(Markdown("Does scaling matter on sounds? Mean difference that MFCC makes: " + "; ".join(
-    f"{p}, {s} {100 * value:+.1f} points" for (p, s), value in means.items()) + "."))
+kinds = pd.concat([ablation.by_kind(scored, scaling=how).assign(scaling=how) for how in ("standardised", "weighted")])
+display(results.table("by_kind", kinds))
+by_scale = differences[(differences["comparison"] == "both - network") & (differences["features_from"] == "live")]
+lines = []
+for (probe_name, scaling), rows in by_scale.groupby(["probe", "scaling"], sort=False):
+    lines.append(f"- {probe_name}, {scaling}: mean difference {100 * rows['difference'].mean():+.1f} points, clear gains in "
+                 f"{(rows['ci_low'] > 0).sum()} and clear losses in {(rows['ci_high'] < 0).sum()} of {len(rows)} cases.")
+display(Markdown("Does scaling matter on sounds? What MFCC adds, over all networks and targets:\n\n" + "\n".join(lines)))
 
 # %% [markdown]
 # ## MFCC as one more player
@@ -241,6 +245,7 @@ pairs = 5 * len(sides)
 reference = sides["layers"].mean()
 merged = sides.merge(ridge[ridge["comparison"] == "both - network"][["source", "target", "difference"]], on=["source", "target"])
 together = float(np.corrcoef(merged["difference"], merged["interaction"])[0, 1]) if len(merged) > 2 else np.nan
+results.number("mfcc_pairs", pairs)
 results.number("mfcc_repeats", sides["repeats"].sum())
 results.number("mfcc_complements", sides["complements"].sum())
 results.number("correlation_gain_interaction", together)
@@ -324,25 +329,36 @@ def verdict(row):
     return "helps" if row["ci_low"] > 0 else "hurts" if row["ci_high"] < 0 else "makes no clear difference"
 
 
-said = "; ".join(f"on {row['kind']} it {verdict(row)}, {span(row)} (clear gains in {row['gains']} of {row['cases']} cases, clear "
-                 f"losses in {row['losses']})" for _, row in kinds[kinds["features_from"] == "live"].iterrows())
-finding = (f"Beside a trained network (ridge probe, standardised, nested; points of accuracy with 95 % intervals), MFCC "
-           f"does this: {said}.")
-svm = adding[adding["probe"] != "ridge"].pivot(index="target", columns="scaling", values=["difference", "ci_high", "ci_low"]).dropna()
+def count(rows, what):
+    return {"what": what, "difference": rows["difference"].mean(), "cases": len(rows), "gains": (rows["ci_low"] > 0).sum(),
+            "losses": (rows["ci_high"] < 0).sum()}
+
+
+kept = ["what", "difference", "ci_low", "ci_high", "cases", "gains", "losses"]
+main = kinds[(kinds["features_from"] == "live") & (kinds["scaling"] == "standardised")].assign(what=lambda t: t["kind"])[kept]
+trained = differences[(differences["comparison"] == "both - network") & (differences["source"] != "random")]
+tuned = count(trained[(trained["features_from"] == "live") & (trained["scaling"] == "weighted")], "weighted, all kinds")
+svm = adding[adding["probe"] != "ridge"]
+raw, scaled = (count(svm[svm["scaling"] == how], f"published, svm, {how}") for how in ("raw", "standardised"))
+swap = contrasts[contrasts["contrast"] == "log axis and learnt - MFCC"].assign(what=lambda t: t["contrast"] + ", " + t["target"])
+results.table("answer", pd.concat([main, pd.DataFrame([tuned, raw, scaled]), swap[kept[:4]]]), show=0)
+finding = "Beside a trained network, MFCC: " + "; ".join(
+    f"on {row['what']} it {verdict(row)}, {span(row)} ({row['gains']} clear gains, {row['losses']} clear losses in "
+    f"{row['cases']} cases)" for _, row in main.iterrows()) + "." + (" Synthetic sound." if plan.synthetic else "")
+more = (f" (Points of accuracy with 95 % intervals; ridge probe, standardised, nested.) With the weight of the MFCC block chosen "
+        f"on inner folds, clear gains in {tuned['gains']} and clear losses in {tuned['losses']} of {tuned['cases']} cases.")
 if len(svm):
-    hurt, gain = (svm["ci_high"] < 0).sum(), (svm["ci_low"] > 0).sum()
-    finding += (f" On the published features with the SVM of 2017, MFCC added raw changes the score by "
-                f"{100 * svm['difference']['raw'].mean():+.1f} points on average and hurts clearly on {hurt['raw']} of {len(svm)} "
-                f"tasks; standardised, by {100 * svm['difference']['standardised'].mean():+.1f}, hurting on "
-                f"{hurt['standardised']} and helping on {gain['standardised']}.")
-conjecture = contrasts[contrasts["contrast"] == "log axis and learnt - MFCC"]
-finding += (" A logarithmic axis with a learnt convolution instead of mel with DCT changes the score by "
-            + "; ".join(f"{span(row)} on {row['target']}" for _, row in conjecture.iterrows()) + ".")
-finding += (f" Of {pairs} pairs of MFCC and a layer, {sides['repeats'].sum()} repeat each other and {sides['complements'].sum()} "
-            "complete each other.") + (" Synthetic sound." if plan.synthetic else "")
+    more += (" Where MFCC hurt in 2017, it was its scale: with" if raw["losses"] > scaled["losses"] == 0 else " With")
+    more += (f" the SVM of 2017 on {raw['cases']} published tasks, MFCC added raw costs {-100 * raw['difference']:.1f} points on average ({raw['losses']} clear losses), "
+             f"standardised {-100 * scaled['difference']:.1f} ({scaled['losses']} clear losses, {scaled['gains']} clear gains).")
+more += (f" It is no positive interaction: of {pairs} pairs of MFCC and a layer {sides['complements'].sum()} complete each other and "
+         f"{sides['repeats'].sum()} repeat each other." if sides["complements"].sum() < sides["repeats"].sum() else
+         f" Of {pairs} pairs of MFCC and a layer {sides['complements'].sum()} complete each other.")
+more += (" A logarithmic axis and a learnt convolution in place of mel and DCT: "
+         + "; ".join(f"{span(row)} on {row['target']}" for _, row in swap.iterrows()) + ".")
 results.finding(finding)
-answer.update(Markdown(f"**Answer.** {finding}"))
-display(Markdown(f"- {finding}\n- An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure across "
+answer.update(Markdown(f"**Answer.** {finding}{more}"))
+display(Markdown(f"- {finding}{more}\n- An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure across "
                  "bands, which is where harmonics and pitch live.\n- **What these numbers cannot tell.** Each network is one "
                  "network from one seed. MFCC statistics here are those of 2017 (20 coefficients, means and deviations over time); "
                  "a model that follows them in time may use them better. Intervals over few groups (six FSDD speakers) are too "
