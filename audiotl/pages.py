@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
@@ -22,6 +23,8 @@ h1 { line-height: 1.2; font-size: 2rem; } h2 { margin-top: 2.5rem; font-size: 1.
 a { color: var(--accent); } a.anchor-link { display: none; }
 img, svg { max-width: 100%; height: auto; } audio { width: 100%; max-width: 22rem; }
 nav, footer { font-size: .9rem; color: var(--quiet); }
+nav { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .3rem 1rem; }
+.question { color: var(--quiet); font-style: italic; }
 details { margin: .4rem 0; } summary { cursor: pointer; color: var(--quiet); font-size: .8rem; }
 pre { overflow-x: auto; background: #f7f7f7; padding: .7rem; font-size: .82rem; line-height: 1.4; }
 table { border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; margin: 1rem 0; }
@@ -31,9 +34,14 @@ blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1
 .card { border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.2rem; margin: 1.2rem 0; }
 .card h2 { margin: 0 0 .3rem; } .card.bad { border-color: var(--bad); } .card.bad pre { color: var(--bad); }
 .card img { margin: .6rem 0; } .facts { color: var(--quiet); font-size: .82rem; }
+.output_png { overflow-x: auto; }
+@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem; } .output_png img { max-width: none; min-width: 36rem; } }
 @media print { details, nav { display: none; } body { max-width: none; font-size: 10pt; } h2 { break-after: avoid; }
   img, table { break-inside: avoid; } }
 """
+
+MARKS = ("<!-- chapters: written by `python -m audiotl report` -->", "<!-- end of the chapters -->")
+"""Between these two lines of a ``README.md`` the chapters are written."""
 
 TEMPLATE = """
 {%- extends 'basic/index.html.j2' -%}
@@ -56,8 +64,9 @@ def write(notebook: Path, folder: Path, card: dict) -> None:
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(nb)
     failure = f'<div class="card bad"><pre>{html.escape(card["error"])}</pre></div>' if card["error"] else ""
-    page = _page(title(nb) or card["name"], '<nav><a href="../index.html">&larr; all chapters</a></nav>'
-                 f"{failure}{body}<footer><hr>{html.escape(facts(card))}</footer>")
+    nav = '<nav><a href="../index.html">all chapters</a></nav>'
+    page = _page(title(nb) or card["name"],
+                 f"{nav}{failure}{body}<footer><hr>{html.escape(facts(card))}</footer>{nav}")
     (folder / f"{card['name']}.html").write_text(page, encoding="utf-8")
     (folder / "report.md").write_text(markdown(nb, card), encoding="utf-8")
 
@@ -78,7 +87,7 @@ def markdown(nb: nbformat.NotebookNode, card: dict) -> str:
                 parts.append(f"![{about['alt']}]({about['file']})")
             elif "text/markdown" in data:
                 parts.append("".join(data["text/markdown"]))
-    return "\n\n".join(part.strip() for part in parts) + f"\n\n---\n\n{facts(card)}\n"
+    return "\n\n".join(part.strip() for part in parts) + f"\n\n---\n\n{facts(card)} [All chapters](../README.md)\n"
 
 
 def facts(card: dict) -> str:
@@ -105,31 +114,85 @@ def read_json(path: Path) -> dict:
         return {}
 
 
-def index(out: Path, heading: str) -> Path:
-    """``index.html`` with a card for every notebook reported under `out`: finding, picture, data, versions."""
-    cards = []
+def chapters(out: Path) -> list[dict]:
+    """What the cards show of every notebook reported under `out`, in order.
+
+    Each is the card itself with ``title``, ``question`` (the first paragraph of the report that asks one),
+    ``finding``, ``cover`` (``{file, alt}`` or None) and ``skipped`` (clips that could not be used).
+    """
+    found = []
     for path in sorted(out.glob("*/card.json")):
-        card, folder = read_json(path), path.parent
+        card, results, text = read_json(path), read_json(path.with_name("results.json")), ""
         if not card:
             continue
-        results = read_json(folder / "results.json")
-        page = f"{folder.name}/{card['name']}.html"
-        name = title(nbformat.read(folder / f"{card['name']}.ipynb", as_version=4)) or card["name"]
+        with contextlib.suppress(FileNotFoundError):
+            text = path.with_name("report.md").read_text(encoding="utf-8")
+        opening = text.split("\n## ")[0].split("\n\n")
         figures = results.get("figures", {})
-        cover = figures.get("cover") or next(iter(figures.values()), None)
-        picture = f'<a href="{page}"><img src="{folder.name}/{cover["file"]}" alt="{html.escape(cover["alt"])}"></a>' \
-            if cover else ""
-        broken = f"<pre>{html.escape(card['error'])}</pre>" if card["error"] else ""
-        skipped = sum(map(len, results.get("skipped", {}).values()))
-        gap = f" {skipped} clips could not be used (listed in results.json)." if skipped else ""
-        cards.append(f'<section class="card{" bad" if card["error"] else ""}"><h2><a href="{page}">{html.escape(name)}'
-                     f'</a></h2><p>{html.escape(results.get("finding", ""))}</p>{picture}{broken}'
-                     f'<p class="facts">{html.escape(facts(card) + gap)}</p></section>')
+        found.append(card | {
+            "title": opening[0].removeprefix("# ").strip() or card["name"],
+            "question": next((" ".join(part.split()) for part in opening[1:] if "?" in part), ""),
+            "finding": results.get("finding", ""),
+            "cover": figures.get("cover") or next(iter(figures.values()), None),
+            "skipped": sum(map(len, results.get("skipped", {}).values()))})
+    return found
+
+
+def index(out: Path, heading: str) -> Path:
+    """``index.html`` and ``README.md`` with a card for every notebook reported under `out`, and links between them.
+
+    In a ``README.md`` that is there already, only what stands between its two marks is replaced.
+    """
+    found = chapters(out)
+    for i, card in enumerate(found):
+        page = out / card["name"] / f"{card['name']}.html"
+        if page.is_file():
+            page.write_text(re.sub("<nav>.*?</nav>", lambda _, i=i: _links(found, i), page.read_text(encoding="utf-8"),
+                                   flags=re.S), encoding="utf-8")
     path = out / "index.html"
     path.write_text(_page(heading, f"<h1>{html.escape(heading)}</h1>"
                           "<p>What a network learns from one kind of sound, and what of it serves another.</p>"
-                          + "".join(cards)), encoding="utf-8")
+                          + "".join(map(_card, found))), encoding="utf-8")
+    readme = out / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else f"# {heading}\n\n{MARKS[0]}\n{MARKS[1]}\n"
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    readme.write_text(before + "\n\n".join([MARKS[0], *map(_section, found), MARKS[1]]) + after, encoding="utf-8")
     return path
+
+
+def _links(found: list[dict], i: int) -> str:
+    name = lambda k: f"../{found[k]['name']}/{found[k]['name']}.html"  # noqa: E731
+    short = lambda k: html.escape(found[k]["title"].split(":")[0])  # noqa: E731
+    before = f'<a href="{name(i - 1)}">&larr; {short(i - 1)}</a>' if i else "<span></span>"
+    after = f'<a href="{name(i + 1)}">{short(i + 1)} &rarr;</a>' if i + 1 < len(found) else "<span></span>"
+    return f'<nav>{before}<a href="../index.html">all chapters</a>{after}</nav>'
+
+
+def _card(card: dict) -> str:
+    page, cover = f"{card['name']}/{card['name']}.html", card["cover"]
+    picture = (f'<a href="{page}"><img src="{card["name"]}/{cover["file"]}" alt="{html.escape(cover["alt"])}"></a>'
+               if cover else "")
+    broken = f"<pre>{html.escape(card['error'])}</pre>" if card["error"] else ""
+    gap = f" {card['skipped']} clips could not be used (listed in results.json)." if card["skipped"] else ""
+    return (f'<section class="card{" bad" if card["error"] else ""}"><h2><a href="{page}">{html.escape(card["title"])}'
+            f'</a></h2><p class="question">{_prose(card["question"])}</p>{picture}{broken}'
+            f'<p>{_prose(card["finding"])}</p><p class="facts">{html.escape(facts(card) + gap)}</p></section>')
+
+
+def _section(card: dict) -> str:
+    page, cover = f"{card['name']}/report.md", card["cover"]
+    picture = (f'<a href="{page}"><img src="{card["name"]}/{cover["file"]}" width="560" '
+               f'alt="{html.escape(cover["alt"])}"></a>' if cover else "")
+    parts = [f"## [{card['title']}]({page})", card["question"], picture,
+             f"**{'Failed' if card['error'] else 'Answer'}.** {card['error'] or card['finding']}",
+             f"<sub>{html.escape(facts(card))}</sub>"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _prose(text: str) -> str:
+    # The two marks of Markdown that a paragraph of a notebook uses.
+    return re.sub(r"\*(.+?)\*", r"<em>\1</em>", re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(text)))
 
 
 def _page(heading: str, body: str) -> str:
