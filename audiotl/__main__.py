@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="a notebook parameter")
     report.add_argument("--out", type=Path, help="folder for the reports (default: reports/PROFILE)")
     report.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="folder of the notebooks")
+    report.add_argument("--engine", help="local, or dask://HOST:PORT (default: AUDIOTL_ENGINE, else local)")
     report.add_argument("--resume", action="store_true", help="keep what was completed with the same parameters")
     report.set_defaults(run=_report)
 
@@ -56,11 +57,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from audiotl import report
+    from audiotl import engine, report
 
     # The built-in corpora are the quick profile's data, whatever folder the environment names.
     if options.profile in ("smoke", "quick") and options.data is None:
         os.environ.pop("AUDIOTL_DATA", None)
+    if options.engine:
+        os.environ["AUDIOTL_ENGINE"] = options.engine
+    if engine.remote():
+        print(f"engine: {engine.describe()}", flush=True)
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
     study = report.Run(options.notebooks, options.out or Path("reports") / options.profile, options.profile,
                        options.data, only, {name: _value(text) for name, text in options.p}, options.resume)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, engine
 from audiotl.features import Features, decoded
 from audiotl.models.weights import weights_key
 
@@ -66,16 +66,19 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
 
 
 def _forward(model: nn.Module, batches: Iterator[Tensor], n: int) -> dict[str, np.ndarray]:
-    model.eval()
     start, out = 0, {}
-    with torch.inference_mode():
-        for x in batches:
-            for name, value in model.taps(x).items():
-                if name not in out:
-                    out[name] = np.empty((n, value.shape[1]), np.float32)
-                out[name][start:start + len(x)] = value.numpy()
-            start += len(x)
+    for taps in engine.run(_taps, batches, (model.eval(),)):
+        for name, value in taps.items():
+            if name not in out:
+                out[name] = np.empty((n, value.shape[1]), np.float32)
+            out[name][start:start + len(value)] = value
+        start += len(value)
     return out
+
+
+def _taps(x: Tensor, model: nn.Module) -> dict[str, np.ndarray]:
+    with torch.inference_mode():
+        return {name: value.numpy() for name, value in model.taps(x).items()}
 
 
 def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:

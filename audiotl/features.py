@@ -6,6 +6,7 @@ Clips that cannot be decoded are skipped, counted and listed; a second call read
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -16,13 +17,19 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, audio, cache
+from audiotl import AudiotlError, audio, cache, engine
 from audiotl.datasets.corpus import Corpus
 from audiotl.degrade import Degradation
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
 
 VERSION = 1
 """Raised whenever the same settings would give other features."""
+
+PART = 512
+"""Clips that a worker of a cluster takes at a time."""
+
+Computed = tuple[list[int], np.ndarray, np.ndarray, list[tuple[int, str]]]
+"""Rows, their spectrograms and MFCC statistics, and ``(row, cause)`` of clips that could not be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +82,7 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
 
 def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, batch: int, progress: bool,
              degradation: Degradation | None) -> None:
-    samples = round(corpus.duration * settings.sample_rate)
-    spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
-    shape = (len(corpus), settings.n_bands, settings.frames(samples))
+    shape = (len(corpus), settings.n_bands, settings.frames(round(corpus.duration * settings.sample_rate)))
     mfcc, kept, skipped = [], [], []
     name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
     bar = tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress, mininterval=1)
@@ -85,19 +90,41 @@ def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, bat
     with open(folder / "spectrograms.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         size = file.tell() + 2 * math.prod(shape)
-        for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch, degradation):
+        for rows, spectrograms, statistics, bad in _parts(corpus, settings, workers, batch, degradation):
+            file.write(spectrograms)
+            mfcc.append(statistics)
+            kept += rows
             skipped += bad
-            if rows:
-                with torch.inference_mode():
-                    x = torch.from_numpy(np.stack(waveforms))
-                    file.write(spectrogram(x)[:, 0].half().contiguous().numpy())
-                    mfcc.append(statistics(x).numpy())
-                kept += rows
             bar.update(len(rows) + len(bad))
         file.truncate(size)  # the rows of skipped clips come last and are empty
     bar.close()
-    np.save(folder / "mfcc.npy", np.concatenate(mfcc) if mfcc else np.zeros((0, 120), np.float32))
+    np.save(folder / "mfcc.npy", np.concatenate([np.zeros((0, 120), np.float32), *mfcc]))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
+
+
+def _parts(corpus: Corpus, *how) -> Iterator[Computed]:
+    if not engine.remote():
+        return _computed(corpus, *how)
+    parts = [range(i, min(i + PART, len(corpus))) for i in range(0, len(corpus), PART)]
+    return itertools.chain.from_iterable(engine.run(_part, parts, (corpus, *how)))
+
+
+def _part(part: range, corpus: Corpus, *how) -> list[Computed]:
+    return [([part[row] for row in rows], *made, [(part[row], cause) for row, cause in bad])
+            for rows, *made, bad in _computed(corpus.subset(part), *how)]
+
+
+def _computed(corpus: Corpus, settings: Settings, workers: int, batch: int,
+              degradation: Degradation | None) -> Iterator[Computed]:
+    spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+    samples = round(corpus.duration * settings.sample_rate)
+    for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch, degradation):
+        made = np.zeros(0, np.float16), np.zeros((0, 120), np.float32)
+        if rows:
+            with torch.inference_mode():
+                x = torch.from_numpy(np.stack(waveforms))
+                made = spectrogram(x)[:, 0].half().contiguous().numpy(), statistics(x).numpy()
+        yield rows, *made, bad
 
 
 def _mfcc_settings(settings: Settings) -> Settings:

@@ -10,15 +10,13 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, lattice
+from audiotl import AudiotlError, cache, engine, lattice
 from audiotl.datasets.corpus import check_split
 from audiotl.probes import Blocks, Probe, Ridge, Subset, reduce, standardise
 from audiotl.searched import Search, all_subsets, count, label
@@ -129,37 +127,25 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
     if nested:
         jobs += list(itertools.combinations(range(k_folds), 2))
 
-    def fit(left_out: tuple[int, ...]) -> np.ndarray:
-        train = functools.reduce(np.intersect1d, [splits[k][0] for k in left_out])
-        test = np.concatenate([splits[k][1] for k in left_out])
-
-        def make() -> np.ndarray:
-            bits = _fold(blocks, y, train, test, probe, subsets, scale, width, walkers)
-            if len(left_out) == 1:
-                return bits
-            first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
-            return np.stack([first, count(bits) - first])
-
-        return _kept(f"{key}-{'-'.join(map(str, left_out))}{'-counts' if len(left_out) > 1 else ''}", make)
-
-    bar = tqdm(total=len(jobs), desc=f"{title} ({probe.name})", unit="fit", disable=not progress, mininterval=1)
+    # One cache entry a fit, so that a search which was cut off goes on where it stopped.
+    names = {job: f"{key}-{'-'.join(map(str, job))}{'-counts' if len(job) > 1 else ''}" for job in jobs}
+    kept = {job: folder for job in jobs if (folder := cache.find("fits", names[job]))}
+    shared = (blocks, y, splits, probe, subsets, scale, width)
+    made = engine.run(_fit, [job for job in jobs if job not in kept], shared, threads=threads)
     parts = []
-    # One fit a thread and one thread a fit: the small matrices of a fit are not worth dividing.
-    # A fit of ridge hands its walks on, one a penalty, so that the last fits keep every core busy, too.
-    ahead = threads + (threads > 1 and isinstance(probe, Ridge))
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as walkers, ThreadPoolExecutor(ahead) as pool:
-        try:
-            for left_out, found in zip(jobs, pool.map(fit, jobs), strict=True):
-                bar.update()
-                if len(left_out) == 1:
-                    parts.append(found)
-                else:
-                    i, j = left_out
-                    right[j, i], right[i, j] = found
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    bar.close()
+    for job in tqdm(jobs, f"{title} ({probe.name})", unit="fit", disable=not progress, mininterval=1):
+        if job in kept:
+            found = _read(kept[job])
+            found = _fit(job, *shared) if found is None else found
+        else:
+            found = next(made)
+            with cache.making("fits", names[job]) as folder:
+                np.savez_compressed(folder / "fit.npz", correct=found)
+        if len(job) == 1:
+            parts.append(found)
+        else:
+            i, j = job
+            right[j, i], right[i, j] = found
     bits = _joined(parts, [test for _, test in splits], len(y))
     if not nested:
         return bits, None
@@ -168,14 +154,25 @@ def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress
     return bits, right.sum(1) / (sizes.sum() - sizes)[:, None, None]
 
 
-def _fold(blocks, y, train, test, probe, subsets, scale, width, walkers=None) -> np.ndarray:
+def _fit(left_out: tuple[int, ...], blocks, y, splits, probe, subsets, scale, width) -> np.ndarray:
+    # Fits on the clips that train all folds left out: for one fold the bits of its clips, for two how many of each.
+    train = functools.reduce(np.intersect1d, [splits[k][0] for k in left_out])
+    test = np.concatenate([splits[k][1] for k in left_out])
+    bits = _fold(blocks, y, train, test, probe, subsets, scale, width)
+    if len(left_out) == 1:
+        return bits
+    first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
+    return np.stack([first, count(bits) - first])
+
+
+def _fold(blocks, y, train, test, probe, subsets, scale, width) -> np.ndarray:
     left, right = {n: b[train] for n, b in blocks.items()}, {n: b[test] for n, b in blocks.items()}
     if scale:
         left, right = standardise(left, right)
     if width is not None:
         left, right = reduce(left, right, width)
     if isinstance(probe, Ridge):
-        return probe.right(left, y[train], right, y[test], subsets, walkers)
+        return probe.right(left, y[train], right, y[test], subsets)
     return np.packbits(probe.fold(left, y[train], right, subsets) == y[test], axis=2)
 
 
@@ -192,13 +189,10 @@ def _joined(parts: list[np.ndarray], rows: list[np.ndarray], n: int) -> np.ndarr
     return out
 
 
-def _kept(key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    # One entry a fit, so that a search which was cut off goes on where it stopped.
-    folder = cache.find("fits", key)
-    if folder is None:
-        found = make()
-        with cache.making("fits", key) as temporary:
-            np.savez_compressed(temporary / "fit.npz", correct=found)
-        return found
-    with np.load(folder / "fit.npz", allow_pickle=False) as saved:
-        return saved["correct"]
+def _read(folder: Path) -> np.ndarray | None:
+    # None: another process has ended the same search meanwhile, and dropped its fits.
+    try:
+        with np.load(folder / "fit.npz", allow_pickle=False) as saved:
+            return saved["correct"]
+    except FileNotFoundError:
+        return None

@@ -15,17 +15,17 @@ from conftest import ROOT
 import audiotl
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
-ORDER = ["", "cache", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features", "augmentation",
-         "finetuning", "training", "embedding", "stats", "shapley", "lattice", "cepstrum", "frontend_grid", "probes",
+ORDER = ["", "cache", "engine", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features",
+         "augmentation", "finetuning", "training", "embedding", "stats", "shapley", "lattice", "cepstrum", "frontend_grid", "probes",
          "smo", "interior", "svm", "searched", "subsets", "transfer", "study", "comparisons", "layerwise",
          "replication", "audit", "ablation", "players", "robustness", "plots", "widgets", "results", "pages",
          "report", "benchmarks", "__main__"]
 
 
 def test_the_conda_environment_has_the_same_pins():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
-    assert [pin for pin in conda if pin != "-e ."] == project
+    assert [pin for pin in conda if pin != "-e ."] == project["dependencies"] + project["optional-dependencies"]["dask"]
 
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)

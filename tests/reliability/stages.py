@@ -29,12 +29,15 @@ import torch
 import torch._dynamo  # noqa: F401  (the first optimiser would import it, in every child)
 
 from audiotl import AudiotlError, cache, models, report
+from audiotl import training as training_room
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.probes import Ridge
 from audiotl.subsets import search
 from audiotl.training import Recipe, train
+
+training_room.CHECKPOINT_SECONDS = 0.0
 
 NOTEBOOK = '''# %% [markdown]
 # # Chapter {number}

@@ -1,0 +1,116 @@
+"""Where independent jobs run: in threads of this process, or on the workers of a Dask cluster.
+
+The engine is ``AUDIOTL_ENGINE``: ``local``, or ``dask://HOST:PORT`` of a running scheduler whose workers have this
+package installed and see the recordings under the same paths. Results are the same, and arrive in the order of the
+jobs. A job on a worker that dies goes to another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+from audiotl import AudiotlError
+
+SECONDS_TO_CONNECT = 60
+
+
+def run(function: Callable, jobs: Iterable, shared: Sequence = (), *, threads: int = 0) -> Iterator:
+    """``function(job, *shared)`` of every job, in order.
+
+    Jobs are taken as they are needed, so a generator of them may be long. On a cluster `function` must be one that a
+    worker can import, and `shared` goes to every worker once.
+
+    Args:
+        threads: local jobs at a time, each with one thread for its linear algebra; 0 is one job after the other, each
+            with all threads.
+
+    Raises:
+        AudiotlError: an unknown engine, or a cluster that does not answer or keeps losing its workers.
+
+    >>> list(run(divmod, [7, 9], (4,)))
+    [(1, 3), (2, 1)]
+    """
+    if remote():
+        return _on_cluster(function, jobs, shared)
+    if threads == 0:
+        return (function(job, *shared) for job in jobs)
+    return _in_threads(function, jobs, shared, threads)
+
+
+def remote() -> bool:
+    """Whether jobs go to a cluster.
+
+    Raises:
+        AudiotlError: the engine is neither ``local`` nor ``dask://HOST:PORT``.
+    """
+    engine = os.environ.get("AUDIOTL_ENGINE") or "local"
+    if engine != "local" and not engine.startswith("dask://"):
+        raise AudiotlError(f"There is no engine {engine!r}; choose local or dask://HOST:PORT.")
+    return engine != "local"
+
+
+def describe() -> str:
+    """The engine in words; asks the cluster, if it is one, how many workers it has."""
+    if not remote():
+        return f"this machine, {os.cpu_count()} cores"
+    with _client() as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        return f"{len(workers)} Dask workers, {sum(worker['nthreads'] for worker in workers)} threads"
+
+
+def _in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: int) -> Iterator:
+    waiting: deque = deque()
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(function, job, *shared))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterator:
+    from distributed import KilledWorker
+
+    with _client() as client:
+        # The configuration is read when `Parallel` is made, and must not reach whoever reads the results.
+        with joblib.parallel_config("dask", client=client, scatter=list(shared)):
+            parallel = joblib.Parallel(return_as="generator")
+        try:
+            yield from parallel(joblib.delayed(_one)(function, job, *shared) for job in jobs)
+        except KilledWorker as error:
+            raise AudiotlError(f"The Dask workers died over one job again and again ({error}); look at their logs, "
+                               "most often they are out of memory.") from None
+
+
+def _one(function: Callable, job: Any, *shared) -> Any:
+    with threadpool_limits(1):
+        return function(job, *shared)
+
+
+@contextlib.contextmanager
+def _client() -> Iterator:
+    address = os.environ["AUDIOTL_ENGINE"].removeprefix("dask://")
+    try:
+        from distributed import Client
+    except ImportError:
+        raise AudiotlError("The engine dask:// needs the package distributed; install audiotl[dask].") from None
+    try:
+        client = Client(f"tcp://{address}", timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise AudiotlError(f"The Dask scheduler {address} does not answer ({type(error).__name__}); start it with "
+                           "`dask scheduler`, and its workers with `dask worker HOST:PORT`.") from None
+    with client:
+        yield client
