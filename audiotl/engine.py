@@ -72,7 +72,7 @@ def _in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: i
         try:
             for job in jobs:
                 waiting.append(pool.submit(function, job, *shared))
-                if len(waiting) > 2 * threads:
+                if len(waiting) >= 2 * threads - 1:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
