@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 
 import numpy as np
 from numba import njit
@@ -101,24 +100,19 @@ def fit(x: np.ndarray, y: np.ndarray, widths: Sequence[int]) -> Fit:
     return Fit(centred.T @ centred, centred.T @ (y - mean_y), mean_x, mean_y, np.cumsum([0, *widths]))
 
 
-def right(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalties: Sequence[float],
-          pool: Executor | None = None) -> np.ndarray:
+def right(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalties: Sequence[float]) -> np.ndarray:
     """Which test clips get their largest output at their own class.
 
     Args:
         tested: ``(n_test, D)``.
         truth: position of each test clip's class among the targets, -1 where it is none of them.
-        pool: threads that take a penalty each; None works in the caller's.
 
     Returns:
         ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by ``numpy.packbits``.
     """
     bits = np.zeros((nodes.n_subsets, len(penalties), -(-len(tested) // 8)), np.uint8)
-
-    def walk(c: int) -> None:
-        _run(found, tested, truth, nodes, penalties[c], BITS, bits=bits[:, c])
-
-    list((map if pool is None else pool.map)(walk, range(len(penalties))))
+    for c, penalty in enumerate(penalties):
+        _run(found, tested, truth, nodes, penalty, BITS, bits=bits[:, c])
     return bits
 
 

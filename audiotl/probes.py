@@ -8,7 +8,6 @@ matrices, factorisations), the probe shares inside that call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Protocol
 
 import numpy as np
@@ -87,15 +86,12 @@ class Ridge:
         found, tested, classes, nodes = _prepared(train, y, test, subsets)
         return classes[lattice.labels(found, tested, nodes, [cell["lambda"] for cell in self.cells])]
 
-    def right(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray, subsets: Sequence[Subset],
-              pool: Executor | None = None) -> np.ndarray:
-        """Which test clips `fold` predicts as in `answers`: ``(n_subsets, n_cells, ceil(n_test / 8))`` packed bits.
-
-        With a `pool`, its threads take a lambda each.
-        """
+    def right(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
+              subsets: Sequence[Subset]) -> np.ndarray:
+        """Which test clips `fold` predicts as in `answers`: ``(n_subsets, n_cells, ceil(n_test / 8))`` packed bits."""
         found, tested, classes, nodes = _prepared(train, y, test, subsets)
         truth = np.where(np.isin(answers, classes), np.searchsorted(classes, answers), -1)
-        return lattice.right(found, tested, truth, nodes, [cell["lambda"] for cell in self.cells], pool)
+        return lattice.right(found, tested, truth, nodes, [cell["lambda"] for cell in self.cells])
 
 
 def _prepared(train: Blocks, y: np.ndarray, test: Blocks,
