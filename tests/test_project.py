@@ -17,9 +17,9 @@ import audiotl
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 ORDER = ["", "cache", "engine", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features",
          "augmentation", "finetuning", "training", "embedding", "stats", "shapley", "lattice", "cepstrum",
-         "frontend_grid", "probes", "smo", "interior", "svm", "searched", "subsets", "transfer", "study", "comparisons", "layerwise",
-         "replication", "audit", "ablation", "players", "robustness", "plots", "widgets", "results", "pages",
-         "report", "benchmarks", "__main__"]
+         "frontend_grid", "probes", "smo", "interior", "svm", "searched", "subsets", "transfer", "study",
+         "comparisons", "layerwise", "replication", "audit", "ablation", "players", "robustness", "plots", "widgets",
+         "results", "pages", "report", "benchmarks", "__main__"]
 
 
 def test_the_conda_environment_has_the_same_pins():
