@@ -1,4 +1,5 @@
 import json
+import types
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,3 +42,18 @@ def test_bench_rows_become_a_table():
            "check": "equal"}
     assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal |" in benchmarks.markdown([row])
     assert 0 <= benchmarks.median_seconds(lambda: None) < 1
+
+
+def test_a_part_of_the_benchmarks_leaves_the_other_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmarks.pkgutil, "iter_modules", lambda path: [types.SimpleNamespace(name="toy")])
+    row, times = {"peer": "the loop", "peer_s": 6.0, "threads": 1, "check": "equal"}, iter((1.0, 2.0, 3.0))
+
+    def bench(name):
+        return lambda: [row | {"name": name, "ours_s": (ours := next(times)), "ratio": 6.0 / ours}]
+
+    toy = types.SimpleNamespace(bench_first=bench("first"), bench_second=bench("second"))
+    monkeypatch.setattr(benchmarks.importlib, "import_module", lambda name: toy)
+    benchmarks.run(tmp_path)
+    benchmarks.run(tmp_path, only="first")
+    rows = {row["name"]: row["ratio"] for row in json.loads((tmp_path / "bench.json").read_text())}
+    assert rows == {"first": 2.0, "second": 3.0}

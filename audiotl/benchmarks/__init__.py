@@ -29,15 +29,21 @@ def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
 
 
 def run(out: Path, only: str = "") -> list[dict]:
-    """Run the benchmarks whose function name contains `only`; write ``bench.json`` and ``bench.md`` into `out`."""
+    """Run the benchmarks whose function name contains `only`; write ``bench.json`` and ``bench.md`` into `out`.
+
+    With `only`, rows that are there already stay, unless they are measured again.
+    """
     rows: list[dict] = []
     out.mkdir(parents=True, exist_ok=True)
+    if only and (out / "bench.json").is_file():
+        rows = json.loads((out / "bench.json").read_text())
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
         room = importlib.import_module(f"{__name__}.{module.name}")
         for name in sorted(name for name in vars(room) if name.startswith("bench_") and only in name):
             print(f"{module.name}.{name} ...", flush=True)
             for row in getattr(room, name)():
                 print(f"    {row['name']}: {row['ratio']:.1f} times {row['peer']} ({row['check']})", flush=True)
+                rows = [old for old in rows if any(old[key] != row[key] for key in ("name", "peer", "threads"))]
                 rows.append({column: row[column] for column in COLUMNS})
                 (out / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
                 (out / "bench.md").write_text(markdown(rows))
