@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -44,6 +45,27 @@ def paired_bootstrap(a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = N
                      seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
     """Mean difference ``a - b`` on the same clips with its interval: ``(difference, low, high)``."""
     return bootstrap_mean(np.asarray(a, float) - np.asarray(b, float), groups, n, seed, level)
+
+
+def bootstrap_runs(values: Sequence[np.ndarray], groups: Sequence[np.ndarray], n: int = 2000,
+                   seed: int = 0) -> np.ndarray:
+    """Draws of the mean over runs of scores on each run's own test clips: runs are drawn, and in each its groups.
+
+    Args:
+        values: per run ``(rows, n_clips)``; all rows share the draws, so that differences of rows are paired.
+        groups: per run the group of each clip, ``(n_clips,)``.
+
+    Returns:
+        ``(n, rows)``. With a single run, only groups are drawn.
+    """
+    drawn = np.random.default_rng(seed).integers(len(values), size=(n, len(values)))
+    out = np.zeros((n, len(values[0])))
+    for place in range(len(values)):
+        for run, (scores, group) in enumerate(zip(values, groups, strict=True)):
+            # A run that is drawn twice has its groups drawn twice.
+            means = _group_means(np.asarray(scores, float), group, n, seed + 1 + place * len(values) + run)
+            out += np.where(drawn[:, place] == run, means, 0.0).T / len(values)
+    return out
 
 
 def _group_means(values: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:

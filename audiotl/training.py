@@ -108,10 +108,7 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
     train_rows, test_rows = split
     corpus = features.corpus
     check_split(corpus.groups, train_rows, test_rows, where=f"the training split of {corpus.name}")
-    labels = [list(corpus.classes), corpus.clips["label"].tolist()]
-    key = cache.key_of("training", VERSION, features.key, labels, train_rows.tolist(), test_rows.tolist(),
-                       dataclasses.asdict(recipe), network,
-                       settings | ({"start": [weights_key(start.model), start.early]} if start else {}))
+    key = network_key(features, split, recipe, network, start, **settings)
     torch.manual_seed(recipe.seed)
     model = models.build(network, len(corpus.classes), **settings)
     if start is not None:
@@ -131,6 +128,15 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
     outputs = np.load(folder / "outputs.npy")
     return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
                    score(outputs, corpus.targets()[test_rows]), key)
+
+
+def network_key(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, network: str,
+                start: Start | None = None, **settings) -> str:
+    """The content key of what `train` makes of the same arguments, without making it."""
+    corpus = features.corpus
+    return cache.key_of("training", VERSION, features.key, [list(corpus.classes), corpus.clips["label"].tolist()],
+                        *(rows.tolist() for rows in split), dataclasses.asdict(recipe), network,
+                        settings | ({"start": [weights_key(start.model), start.early]} if start else {}))
 
 
 def untrained(features: Features, network: str = "convnet5", seed: int = 0, **settings) -> nn.Module:

@@ -8,12 +8,11 @@ everything, early layers at a lower rate. These three take the same number of op
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch import nn
 
-from audiotl import AudiotlError, datasets, stats
+from audiotl import AudiotlError, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups
 from audiotl.embedding import embed
 from audiotl.features import Features
@@ -23,6 +22,8 @@ from audiotl.training import Recipe, inner_split, train
 
 SCRATCH, PROBE, HEAD, FINE_TUNED = MODES = ("scratch", "probe", "head", "fine-tuned")
 INNER_FOLDS = 3
+FEW_GROUPS = 20
+"""Groups from which a fraction of one in twenty is at least a group."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Outcome:
         test_rows: rows that were tested.
         right: which of them were named rightly, ``(n_test,)`` bool.
         steps: optimiser steps taken.
+        key: of the trained network in the cache; none of a probe.
     """
 
     mode: str
@@ -55,6 +57,7 @@ class Outcome:
     test_rows: np.ndarray
     right: np.ndarray
     steps: int
+    key: str = ""
 
 
 def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, steps: int,
@@ -95,7 +98,7 @@ def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], rec
     recipe, taken = budget(recipe, corpus.groups, train_rows, steps)
     start = None if mode == SCRATCH else Start(source.model, 0.0 if mode == HEAD else early)
     made = train(aim, split, recipe, network, progress, start, **settings)
-    return Outcome(mode, train_rows, test_rows, made.outputs.argmax(1) == classes[test_rows], taken)
+    return Outcome(mode, train_rows, test_rows, made.outputs.argmax(1) == classes[test_rows], taken, made.key)
 
 
 def check_source(source: Corpus, target: Corpus, test_rows: np.ndarray) -> None:
@@ -131,15 +134,25 @@ def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int =
 
     Groups come in a seeded order, those of each class spread evenly along it (a group of several classes counts
     for its most frequent one), and the set is what comes before `fraction`. Every class keeps at least
-    its first group.
+    its first group. Fewer than `FEW_GROUPS` cannot make up small fractions: then each gives its share of clips
+    of each class (the test clips are of other groups in any case).
 
     Returns:
         Sorted rows.
     """
     if not 0 < fraction <= 1:
         raise AudiotlError(f"A fraction of the training clips lies above 0 and up to 1, not at {fraction:g}.")
-    names, member = np.unique(corpus.groups[rows], return_inverse=True)
-    labels, label = np.unique(corpus.clips["label"].to_numpy()[rows], return_inverse=True)
+    label = corpus.clips["label"].to_numpy()[rows].astype(str)
+    groups = corpus.groups[rows]
+    if len(np.unique(groups)) < FEW_GROUPS:
+        label, groups = np.char.add(np.char.add(groups, " "), label), np.arange(len(rows))
+    return np.sort(rows[_first(groups, label, fraction, seed)])
+
+
+def _first(groups: np.ndarray, label: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    # Whole groups, class by class, up to the fraction: a mask.
+    names, member = np.unique(groups, return_inverse=True)
+    labels, label = np.unique(label, return_inverse=True)
     counts = np.zeros((len(names), len(labels)), int)
     np.add.at(counts, (member, label), 1)
     main, sizes = counts.argmax(1), counts.sum(1)
@@ -150,7 +163,7 @@ def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int =
         # A group belongs to the set if its middle does.
         kept[mine[(end - sizes[mine] / 2) <= fraction * end[-1:].sum()]] = True
         kept[mine[:1]] = True
-    return np.sort(rows[kept[member]])
+    return kept[member]
 
 
 def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: tuple[np.ndarray, np.ndarray],
@@ -169,28 +182,3 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: tuple[np.nd
         inner, held = train_rows[place != k], train_rows[place == k]
         right += (fold(inner, held) == y[held]).sum(1)
     return fold(train_rows, test_rows)[int(right.argmax())]
-
-
-def curve(aim: Features, split: tuple[np.ndarray, np.ndarray], modes: Sequence[str], fractions: Sequence[float],
-          seeds: Sequence[int], recipe: Recipe, steps: int, network: str = "convnet5",
-          sources: dict[int, Source] | None = None, **settings) -> Iterator[dict]:
-    """Accuracy against the fraction of training clips, mode by mode, as each is done.
-
-    Args:
-        seeds: of weights, order, crops and of the draw of clips; a seed draws the same clips in every mode.
-        sources: the pretrained network of each seed.
-        **settings: see `transfer`.
-
-    Yields:
-        Rows ``mode, fraction, clips, seed, steps, score, ci_low, ci_high`` (95 %, bootstrap over test groups) and
-        ``outcome``, for paired comparisons.
-    """
-    for seed in seeds:
-        for fraction in fractions:
-            rows = fraction_rows(aim.corpus, split[0], fraction, seed)
-            for mode in modes:
-                made = transfer(mode, aim, (rows, split[1]), dataclasses.replace(recipe, seed=seed), steps, network,
-                                (sources or {}).get(seed), **settings)
-                score, low, high = stats.bootstrap_mean(made.right, aim.corpus.groups[split[1]])
-                yield {"mode": mode, "fraction": fraction, "clips": len(rows), "seed": seed, "steps": made.steps,
-                       "score": score, "ci_low": low, "ci_high": high, "outcome": made}

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from audiotl import AudiotlError, stats
 from audiotl.plots import lattice as figures
+from audiotl.plots import savings
 from audiotl.subsets import Search
 
 
@@ -191,6 +193,74 @@ class CepstrumSlider:
             return self.box._repr_mimebundle_(**options)
         return {"image/png": base64.b64encode(self.image.value).decode(),
                 "text/plain": f"{self.slider.value} coefficients"}
+
+
+class FractionSlider:
+    """Slide the share of the target's training clips: see what each way of training makes of it.
+
+    It reads a finished table. In a notebook it is alive; anywhere else it shows its picture.
+
+    Args:
+        table: of `savings.means`.
+
+    Attributes:
+        case: the drop-down list of networks and targets.
+        slider: chooses among the fractions that were run; it starts at the smallest.
+        text, image: what is said, HTML, and the picture.
+    """
+
+    def __init__(self, table: pd.DataFrame):
+        import ipywidgets as w
+
+        if table.empty:
+            raise AudiotlError("There is no finished curve to slide along; run a cell of the grid first.")
+        self.table = table.assign(case=table["network"] + " on " + table["target"])
+        cases = list(dict.fromkeys(self.table["case"]))
+        self.case = w.Dropdown(options=cases, value=cases[0], description="case")
+        self.slider = w.SelectionSlider(options=self._options(), description="clips")
+        self.text, self.image = w.HTML(), w.Image(format="png", width=620)
+        self.box = w.VBox([w.HBox([self.case, self.slider]), self.text, self.image])
+        self.case.observe(self._offer, "value")
+        self.slider.observe(self._show, "value")
+        self._show()
+
+    def rows(self) -> pd.DataFrame:
+        """The table at the chosen case and fraction."""
+        return self.table[(self.table["case"] == self.case.value) & (self.table["fraction"] == self.slider.value)]
+
+    def figure(self) -> plt.Figure:
+        """The curves of the chosen case with the chosen fraction marked."""
+        return savings.curves(self.table[self.table["case"] == self.case.value], marked=self.slider.value)
+
+    def words(self) -> str:
+        """What each input and mode scores there, best first, plain."""
+        best_first = self.rows().sort_values("score", ascending=False)
+        return f"{100 * self.slider.value:g} % of the clips, {self.case.value}: " + "; ".join(
+            f"{row.input}, {row.mode} {100 * row.score:.1f} % ({100 * row.ci_low:.1f} to {100 * row.ci_high:.1f})"
+            for row in best_first.itertuples())
+
+    def _options(self) -> list[tuple[str, float]]:
+        here = self.table[self.table["case"] == self.case.value]
+        return [(f"{100 * fraction:g} %", fraction) for fraction in sorted(set(here["fraction"]))]
+
+    def _offer(self, change=None) -> None:
+        kept, options = self.slider.value, self._options()
+        with self.slider.hold_trait_notifications():
+            self.slider.options = options
+            self.slider.value = kept if kept in dict(options).values() else options[0][1]
+        self._show()
+
+    def _show(self, change=None) -> None:
+        self.text.value = f"<b>{html.escape(self.words())}</b>"
+        picture, figure = io.BytesIO(), self.figure()
+        figure.savefig(picture, format="png", dpi=100)
+        plt.close(figure)
+        self.image.value = picture.getvalue()
+
+    def _repr_mimebundle_(self, **options):
+        if alive():
+            return self.box._repr_mimebundle_(**options)
+        return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
 
 
 def alive() -> bool:

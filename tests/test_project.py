@@ -18,8 +18,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 ORDER = ["", "cache", "engine", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features",
          "augmentation", "finetuning", "training", "embedding", "stats", "shapley", "lattice", "cepstrum",
          "frontend_grid", "probes", "smo", "interior", "svm", "searched", "subsets", "transfer", "study",
-         "comparisons", "layerwise", "replication", "audit", "ablation", "players", "robustness", "plots", "widgets",
-         "results", "pages", "report", "benchmarks", "__main__"]
+         "fraction_grid", "savings", "comparisons", "layerwise", "replication", "audit", "ablation", "players",
+         "robustness", "plots", "widgets", "results", "pages", "report", "benchmarks", "__main__"]
 
 
 def test_the_conda_environment_has_the_same_pins():

@@ -1,0 +1,88 @@
+"""Figures of data-fraction curves: accuracy against the share of training clips, and what the 2 x 2 makes of it."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from audiotl.plots.style import COLOURS, GREY, INK, styled
+
+MODES = {"scratch": GREY, "fine-tuned": COLOURS["green"], "probe": COLOURS["pink"]}
+LINES = {"plain": ("-", "o"), "multiscale": ("--", "s")}
+WORDS = {"scratch": "from scratch", "fine-tuned": "transferred, fine-tuned", "probe": "transferred, frozen + ridge"}
+
+
+@styled
+def curves(table: pd.DataFrame, marked: float | None = None) -> plt.Figure:
+    """Accuracy against the fraction of training clips, a panel a target and a row a network.
+
+    Args:
+        table: columns ``target, network, input, mode, fraction, score, ci_low, ci_high``.
+        marked: a fraction to draw a line at.
+    """
+    targets, networks = list(dict.fromkeys(table["target"])), list(dict.fromkeys(table["network"]))
+    figure, axes = plt.subplots(len(networks), len(targets), squeeze=False, sharey=len(networks) == 1,
+                                figsize=(max(6.2, 4.6 * len(targets)), 3.4 * len(networks) + 0.7))
+    for row, network in zip(axes, networks, strict=True):
+        for axis, target in zip(row, targets, strict=True):
+            here = table[(table["network"] == network) & (table["target"] == target)]
+            axis.set_visible(len(here) > 0)
+            kinds = list(here.groupby(["input", "mode"], sort=False))
+            for k, ((heard, mode), points) in enumerate(kinds):
+                # Side by side, so that intervals do not hide each other.
+                x = points["fraction"] * 1.025 ** (k - (len(kinds) - 1) / 2)
+                style, marker = LINES[heard]
+                axis.errorbar(x, points["score"], [points["score"] - points["ci_low"],
+                                                   points["ci_high"] - points["score"]], color=MODES[mode], ls=style,
+                              marker=marker, ms=4.5, lw=1.5, elinewidth=1, label=f"{WORDS[mode]}, {heard}")
+            fractions = sorted(set(here["fraction"]))
+            axis.set(xscale="log", xlabel="training clips of the target (%)")
+            axis.set_xticks(fractions, [f"{100 * f:g}" for f in fractions])
+            axis.minorticks_off()
+            axis.set_title(f"{network} on {target.replace('_', ' ')}")
+            level = here[(here["input"] == "plain") & (here["mode"] == "scratch")]
+            if len(level):
+                axis.axhline(level["score"].iloc[level["fraction"].argmax()], color=GREY, ls=":", lw=1.2, zorder=0)
+            if marked is not None:
+                axis.axvline(marked, color=INK, lw=7, alpha=0.12, zorder=0)
+        row[0].set_ylabel("accuracy on held-out speakers")
+    handles = {l: h for a in axes.flat for h, l in zip(*a.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), ncols=2 if len(targets) < 2 else 3, loc="outside lower center")
+    return figure
+
+
+@styled
+def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
+    """Differences of the 2 x 2 against the fraction with intervals; the last place is the mean over fractions.
+
+    Args:
+        table: of `savings.effects`.
+        names: effects to show, a column each.
+    """
+    cases = list(dict.fromkeys(zip(table["network"], table["target"], strict=True)))
+    colours = [COLOURS[name] for name in ("green", "blue", "orange", "pink", "red", "sky", "black")]
+    figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 3.9), sharey=True, squeeze=False)
+    fractions = sorted({f for f in table["fraction"] if f != "mean"})
+    places = {f: i for i, f in enumerate(fractions)} | {"mean": len(fractions) + 0.5}
+    for axis, name in zip(axes[0], names, strict=True):
+        for k, (network, target) in enumerate(cases):
+            rows = table[(table["network"] == network) & (table["target"] == target) & (table["effect"] == name)]
+            x = rows["fraction"].map(places).to_numpy(float) + 0.14 * (k - (len(cases) - 1) / 2)
+            values = 100 * rows[["difference", "ci_low", "ci_high"]].to_numpy(float)
+            sure = (values[:, 1] > 0) | (values[:, 2] < 0)
+            colour = colours[k % len(colours)]
+            axis.vlines(x, values[:, 1], values[:, 2], color=colour, lw=1.6)
+            axis.scatter(x, values[:, 0], s=30, color=np.where(sure, colour, "white"), edgecolor=colour, zorder=3,
+                         label=f"{network} on {target.replace('_', ' ')}")
+        axis.axhline(0, color=GREY, lw=1)
+        axis.axvline(len(fractions) - 0.25, color=GREY, lw=0.8, ls=":")
+        axis.set_xticks(list(places.values()), [f if f == "mean" else f"{100 * f:g}" for f in places], fontsize=8)
+        axis.set(xlabel="training clips (%)")
+        axis.set_title(name)
+    axes[0, 0].set_ylabel("difference (points)")
+    handles = {l: h for h, l in zip(*axes[0, 0].get_legend_handles_labels(), strict=True)}
+    legend = figure.legend(handles.values(), handles.keys(), ncols=2, loc="outside lower center")
+    for handle, (k, _) in zip(legend.legend_handles, enumerate(cases), strict=True):
+        handle.set(facecolor=colours[k % len(colours)], edgecolor=colours[k % len(colours)])
+    return figure
