@@ -37,8 +37,8 @@ TARGETS = {"smoke": "speech", "quick": "speech", "full": "speech_commands_10,fsd
 SEEDS = {"smoke": "0", "quick": "0,1", "full": "0,1,2"}
 """What each profile runs, if nothing else is asked for."""
 
-STEPS = {"convnet5": 400, "resnet18": 150, "resnet34": 100, "resnet50": 100, "densenet121": 80}
-SHORT = {"smoke": 12, "quick": 80}
+STEPS = {"convnet5": 300, "resnet18": 150, "resnet34": 100, "resnet50": 100, "densenet121": 80}
+SHORT = {"smoke": 8, "quick": 60}
 """Optimiser steps of every trained mode, on recordings and on the built-in sounds."""
 
 COST = {"convnet5": 1.0, "resnet18": 8.0, "resnet34": 14.0, "resnet50": 20.0, "densenet121": 20.0}
@@ -160,17 +160,17 @@ class Grid:
         plan: of the study; its role ``environment`` is the source.
         aims: features of each target.
         steps: optimiser steps of each network.
-        many_sources: networks whose source is trained once a seed and input; of the others one source, of the
-            plan's seed, serves all seeds of an input.
+
+    One source network, of the plan's seed, serves all seeds of a network and input: pretraining takes longer than
+    the runs that follow.
     """
 
-    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int],
-                 many_sources: Sequence[str] = ("convnet5",)):
-        self.plan, self.aims, self.steps, self.many_sources = plan, aims, steps, many_sources
+    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int]):
+        self.plan, self.aims, self.steps = plan, aims, steps
         self.sound = study.source_features(plan, ROLE)
         self.heard = study.source_split(plan, self.sound.corpus)
         self.splits: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
-        self.sources: dict[tuple[str, str, int], Source] = {}
+        self.sources: dict[tuple[str, str], Source] = {}
 
     def run(self, wanted: Sequence[Cell], only_finished: bool = False) -> tuple[list[Done], list[Cell]]:
         """Results of the cells, and the cells that are missing.
@@ -224,8 +224,7 @@ class Grid:
         """What determines a run; no network is loaded or trained for it."""
         aim, (train_rows, test_rows) = self.aims[cell.target], self._split(cell)
         source = "" if cell.mode == SCRATCH else network_key(
-            self.sound, self.heard, study.source_recipe(self.plan, cell.network, self._source_seed(cell)),
-            cell.network, **INPUTS[cell.input])
+            self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network, **INPUTS[cell.input])
         how = [] if cell.mode == PROBE else [dataclasses.asdict(self._recipe(cell)), self.steps[cell.network]]
         return cache.key_of("fractions", VERSION, aim.key, [list(aim.corpus.classes), list(aim.corpus.clips["label"])],
                             train_rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode,
@@ -244,15 +243,13 @@ class Grid:
 
     def _recipe(self, cell: Cell) -> Recipe:
         # Nothing is chosen on an inner split, so no training clip is kept aside for one.
-        return dataclasses.replace(study.source_recipe(self.plan, cell.network, cell.seed), validation=0.0, patience=0)
-
-    def _source_seed(self, cell: Cell) -> int:
-        return cell.seed if cell.network in self.many_sources else self.plan.seed
+        usual = study.source_recipe(self.plan, cell.network)
+        return dataclasses.replace(usual, seed=cell.seed, validation=0.0, patience=0)
 
     def _source(self, cell: Cell) -> Source:
-        which = cell.network, cell.input, self._source_seed(cell)
+        which = cell.network, cell.input
         if which not in self.sources:
-            made = train(self.sound, self.heard, study.source_recipe(self.plan, cell.network, which[2]), cell.network,
+            made = train(self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network,
                          progress=False, **INPUTS[cell.input])
             self.sources[which] = Source(made.model, self.sound.corpus.subset(self.heard[0]))
         return self.sources[which]

@@ -44,7 +44,8 @@ class Curves:
 
     Args:
         target, network: names.
-        fractions: rising, ``(F,)``.
+        fractions: that were asked for, rising, ``(F,)``.
+        shares: of the training clips that they came to (whole speakers are drawn), a mean over seeds, ``(F,)``.
         seeds: over which the mean is taken.
         scores: per input and mode ``(F,)``.
         draws: bootstrap draws of the same, ``(n, F)``; a draw is the same seeds and test groups for every curve.
@@ -53,6 +54,7 @@ class Curves:
     target: str
     network: str
     fractions: tuple[float, ...]
+    shares: tuple[float, ...]
     seeds: tuple[int, ...]
     scores: dict[Kind, np.ndarray]
     draws: dict[Kind, np.ndarray]
@@ -98,18 +100,23 @@ def curves(done: Sequence[Done], n: int = 2000) -> list[Curves]:
         draws = stats.bootstrap_runs(values, groups, n)
         scores = np.mean([v.mean(1) for v in values], 0)
         at = {kind: slice(i * len(fractions), (i + 1) * len(fractions)) for i, kind in enumerate(kinds)}
-        out.append(Curves(target, network, fractions, seeds, {kind: scores[place] for kind, place in at.items()},
+        clips = np.mean([[found[*kinds[0], f, seed].clips for f in fractions] for seed in seeds], 0)
+        shares = tuple(fractions[-1] * clips / clips[-1])
+        out.append(Curves(target, network, fractions, shares, seeds,
+                          {kind: scores[place] for kind, place in at.items()},
                           {kind: draws[:, place] for kind, place in at.items()}))
     return out
 
 
 def means(found: Sequence[Curves]) -> pd.DataFrame:
-    """Every point of every curve: ``target, network, input, mode, fraction, seeds, score, ci_low, ci_high``."""
+    """Every point of every curve: ``target, network, input, mode, fraction, share, seeds, score, ci_low,
+    ci_high``."""
     return pd.DataFrame([
         {"target": one.target, "network": one.network, "input": kind[0], "mode": kind[1], "fraction": fraction,
-         "seeds": len(one.seeds), "score": score, "ci_low": low, "ci_high": high}
+         "share": share, "seeds": len(one.seeds), "score": score, "ci_low": low, "ci_high": high}
         for one in found for kind in one.scores
-        for fraction, score, low, high in zip(one.fractions, one.scores[kind], *_band(one.draws[kind]), strict=True)])
+        for fraction, share, score, low, high in zip(one.fractions, one.shares, one.scores[kind],
+                                                     *_band(one.draws[kind]), strict=True)])
 
 
 def effects(found: Sequence[Curves]) -> pd.DataFrame:
@@ -144,12 +151,12 @@ def matching(found: Sequence[Curves]) -> pd.DataFrame:
         for comparison, (rising, against) in MATCHES.items():
             if rising in one.scores and against in one.scores and one.fractions[-1] == 1:
                 level, levels = one.scores[against][-1], one.draws[against][:, -1]
-                drawn = [crossing(one.fractions, curve, aim)
+                drawn = [crossing(one.shares, curve, aim)
                          for curve, aim in zip(one.draws[rising], levels, strict=True)]
                 low, high = np.percentile(drawn, [TAIL, 100 - TAIL], method="inverted_cdf")
                 rows.append({"target": one.target, "network": one.network, "comparison": comparison, "level": level,
-                             "fraction": crossing(one.fractions, one.scores[rising], level), "ci_low": low,
-                             "ci_high": high, "smallest": one.fractions[0]})
+                             "fraction": crossing(one.shares, one.scores[rising], level), "ci_low": low,
+                             "ci_high": high, "smallest": one.shares[0]})
     return pd.DataFrame(rows, columns=["target", "network", "comparison", "level", "fraction", "ci_low", "ci_high",
                                        "smallest"])
 
@@ -181,7 +188,7 @@ def say_fraction(fraction: float, smallest: float) -> str:
     """
     if fraction == NOT_REACHED:
         return "not reached"
-    return f"less than {100 * smallest:g} %" if fraction == BELOW else f"{100 * fraction:.0f} %"
+    return f"less than {100 * smallest:.0f} %" if fraction == BELOW else f"{100 * fraction:.0f} %"
 
 
 def say_matching(matched: pd.DataFrame) -> str:
@@ -275,8 +282,8 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
     def count(effect: str) -> str:
         rows = mean[mean["effect"] == effect]
         up, down = int((rows["ci_low"] > 0).sum()), int((rows["ci_high"] < 0).sum())
-        return (f"{100 * rows['difference'].mean():+.1f} points on average, surely above zero in {up} and surely below "
-                f"in {down} of {len(rows)} cases")
+        return (f"{100 * rows['difference'].mean():+.1f} points on average, surely above zero in {up or 'none'} and "
+                f"surely below in {down or 'none'} of {len(rows)} cases")
 
     parts = []
     for effect, words in (("transfer, plain input", "Fine-tuning what was pretrained on environmental sound, against "
@@ -290,7 +297,7 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
         points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
                            for row in paper.itertuples())
         parts.append(f"With both, the score of all clips from scratch on the plain input is matched at: {points}; "
-                     f"intervals show clips saved in {len(saved)} of {len(paper)} cases.")
+                     f"intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases.")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."
 
 

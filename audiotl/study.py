@@ -106,21 +106,19 @@ def source_features(chosen: Plan, role: str) -> Features:
     return features(chosen.corpus(chosen.sources[role]))
 
 
-def source_recipe(chosen: Plan, network: str = "convnet5", seed: int | None = None) -> Recipe:
-    """How a network of this name is trained on a source (`seed` in place of the plan's)."""
-    recipe = chosen.recipe if network == "convnet5" else chosen.deep
-    return recipe if seed is None else dataclasses.replace(recipe, seed=seed)
+def source_recipe(chosen: Plan, network: str = "convnet5") -> Recipe:
+    """How a network of this name is trained on a source."""
+    return chosen.recipe if network == "convnet5" else chosen.deep
 
 
-def pretrained(chosen: Plan, role: str, network: str = "convnet5", seed: int | None = None, **settings) -> Trained:
+def pretrained(chosen: Plan, role: str, network: str = "convnet5", **settings) -> Trained:
     """The network trained on the corpus of `role`, from the cache or trained on the spot.
 
     Args:
-        seed: of weights, order and crops, in place of the plan's.
         **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``.
     """
     sound = source_features(chosen, role)
-    return train(sound, source_split(chosen, sound.corpus), source_recipe(chosen, network, seed), network, **settings)
+    return train(sound, source_split(chosen, sound.corpus), source_recipe(chosen, network), network, **settings)
 
 
 def source_model(chosen: Plan, role: str, network: str = "convnet5") -> nn.Module:

@@ -134,8 +134,8 @@ def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int =
 
     Groups come in a seeded order, those of each class spread evenly along it (a group of several classes counts
     for its most frequent one), and the set is what comes before `fraction`. Every class keeps at least
-    its first group. Fewer than `FEW_GROUPS` cannot make up small fractions: then each gives its share of clips
-    of each class (the test clips are of other groups in any case).
+    its first group. Fewer than `FEW_GROUPS` cannot make up small fractions: then single clips are drawn (those
+    that are tested are of other groups in any case).
 
     Returns:
         Sorted rows.
@@ -145,7 +145,7 @@ def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int =
     label = corpus.clips["label"].to_numpy()[rows].astype(str)
     groups = corpus.groups[rows]
     if len(np.unique(groups)) < FEW_GROUPS:
-        label, groups = np.char.add(np.char.add(groups, " "), label), np.arange(len(rows))
+        groups = np.arange(len(rows))
     return np.sort(rows[_first(groups, label, fraction, seed)])
 
 

@@ -20,7 +20,6 @@ from audiotl.transfer import (
     SCRATCH,
     Source,
     budget,
-    curve,
     fraction_rows,
     probed,
     transfer,
@@ -187,6 +186,17 @@ def test_speakers_who_say_every_word_stay_whole():
     assert 80 <= len(chosen) <= 160
 
 
+def test_few_speakers_each_give_single_clips():
+    corpus = many_groups()
+    corpus.clips["group"] = [f"speaker{i % 4}" for i in range(400)]
+    labels, rows = corpus.clips["label"].to_numpy(), np.arange(100, 400)
+    small, large = (fraction_rows(corpus, rows, fraction, seed=1) for fraction in (0.05, 0.4))
+    assert set(small) < set(large) <= set(rows) and len(set(corpus.groups[large])) == 4
+    for name in corpus.classes:
+        assert abs((labels[large] == name).sum() - 0.4 * (labels[rows] == name).sum()) <= 1
+        assert abs((labels[small] == name).sum() - 0.05 * (labels[rows] == name).sum()) <= 1
+
+
 def test_the_budget_is_the_nearest_number_of_whole_passes():
     groups, rows = np.arange(100), np.arange(100)
     recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 95)
@@ -215,14 +225,3 @@ def test_the_probe_is_chosen_without_the_test_clips():
     seen = []
     assert (probed(blocks, np.where(y > 0, 1, 0), groups, split, Watch()) == 1).all()
     assert seen == [(40, 20)] * 3 + [(60, 60)]
-
-
-def test_a_curve_draws_the_same_clips_in_each_mode(aim, source):
-    split = aim.corpus.splits(3)[0]
-    rows = list(curve(aim, split, (SCRATCH, FINE_TUNED), (0.5, 1.0), (0, 1), RECIPE, 6, sources={0: source, 1: source},
-                      progress=False))
-    assert [(row["seed"], row["fraction"], row["mode"]) for row in rows] == [
-        (seed, fraction, mode) for seed in (0, 1) for fraction in (0.5, 1.0) for mode in (SCRATCH, FINE_TUNED)]
-    assert (rows[0]["outcome"].rows == rows[1]["outcome"].rows).all() and rows[0]["steps"] == rows[1]["steps"]
-    assert set(rows[0]["outcome"].rows) < set(rows[2]["outcome"].rows) and rows[2]["clips"] == len(split[0])
-    assert all(row["ci_low"] <= row["score"] <= row["ci_high"] for row in rows)

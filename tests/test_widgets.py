@@ -92,3 +92,26 @@ def test_a_slider_draws_and_plays_the_chosen_coefficients_and_asks_for_each_soun
     slider.slider.value = 13
     assert slider.image.value == first and asked == [13, 40]
     assert set(slider._repr_mimebundle_()) == {"image/png", "text/plain"}
+
+
+def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():
+    import pandas as pd
+
+    def row(network, mode, fraction, score):
+        return {"target": "words", "network": network, "input": "plain", "mode": mode, "fraction": fraction,
+                "score": score, "ci_low": score - 0.05, "ci_high": score + 0.05}
+
+    table = pd.DataFrame([row("convnet5", "scratch", 0.1, 0.2), row("convnet5", "scratch", 1.0, 0.6),
+                          row("convnet5", "fine-tuned", 0.1, 0.4), row("convnet5", "fine-tuned", 1.0, 0.7),
+                          row("resnet18", "scratch", 0.5, 0.55)])
+    slider = widgets.FractionSlider(table)
+    assert slider.slider.value == 0.1 and "fine-tuned 40.0 % (35.0 to 45.0); plain, scratch 20.0 %" in slider.text.value
+    picture = bytes(slider.image.value)
+    slider.slider.value = 1.0
+    assert "fine-tuned 70.0 %" in slider.text.value and bytes(slider.image.value) != picture
+    slider.case.value = "resnet18 on words"
+    assert slider.slider.value == 0.5
+    assert slider.text.value.startswith("<b>50 % of the clips, resnet18 on words: plain")
+    assert slider._repr_mimebundle_()["image/png"].startswith("iVBOR")
+    with pytest.raises(AudiotlError, match="no finished curve"):
+        widgets.FractionSlider(table.iloc[:0].assign(network="", target=""))
