@@ -68,6 +68,11 @@ def bootstrap_runs(values: Sequence[np.ndarray], groups: Sequence[np.ndarray], n
     return out
 
 
+def bootstrap_draws(values: np.ndarray, groups: np.ndarray, n: int = 2000, seed: int = 0) -> np.ndarray:
+    """The drawn means behind `bootstrap_mean`, ``(n,)``; give different seeds to clips that are drawn independently."""
+    return _group_means(np.asarray(values, float)[None], groups, n, seed)[0]
+
+
 def _group_means(values: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
     groups = np.arange(values.shape[1]) if groups is None else groups
     _, member = np.unique(groups, return_inverse=True)

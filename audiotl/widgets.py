@@ -1,4 +1,4 @@
-"""The live moments in JupyterLab: tick layers and see their score, slide coefficients and hear them."""
+"""The live moments in JupyterLab: tick layers, pick a cell of the matrix, slide coefficients and hear them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pandas as pd
 from audiotl import AudiotlError, stats
 from audiotl.plots import lattice as figures
 from audiotl.plots import savings
+from audiotl.plots import matrix as matrix_figures
 from audiotl.subsets import Search
 
 
@@ -138,6 +139,83 @@ class Explorer:
         # The words first: they are there before the picture is drawn.
         self.text.value = f"<b>{html.escape(self.words())}</b>"
         if not self.ticked():
+            self.image.value = b""
+            return
+        picture, figure = io.BytesIO(), self.figure()
+        figure.savefig(picture, format="png", dpi=100)
+        plt.close(figure)
+        self.image.value = picture.getvalue()
+
+    def _repr_mimebundle_(self, **options):
+        if alive():
+            return self.box._repr_mimebundle_(**options)
+        return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
+
+
+class CellExplorer:
+    """Drop-down lists for source and target of the matrix: the cell's score, its taps, and the two spectra.
+
+    In a notebook it is alive; anywhere else it shows its picture. Everything comes from finished tables.
+
+    Args:
+        scores: ``source, draw, target, score, ci_low, ci_high``, a row a cell.
+        layers: ``source, draw, target, layer, score, ci_low, ci_high``.
+        spectra: ``{("source" | "target", name): (m, bands)}`` levels in dB.
+        centres: centre frequency of each band in Hz.
+
+    Attributes:
+        source, target: the drop-down lists.
+        text, image: what is said and shown of the cell.
+
+    Raises:
+        AudiotlError: there is no cell.
+    """
+
+    def __init__(self, scores: pd.DataFrame, layers: pd.DataFrame, spectra: Mapping[tuple[str, str], np.ndarray],
+                 centres: np.ndarray):
+        import ipywidgets as w
+
+        if scores.empty:
+            raise AudiotlError("There is no cell to show; score a source on a target first.")
+        self.scores, self.layers, self.spectra, self.centres = scores, layers, dict(spectra), centres
+        labels = [(f"{source}, {draw}", (source, draw)) for source, draw in
+                  dict.fromkeys(zip(scores["source"], scores["draw"], strict=True))]
+        self.source = w.Dropdown(options=labels, description="source")
+        self.target = w.Dropdown(options=list(dict.fromkeys(scores["target"])), description="target")
+        self.text, self.image = w.HTML(), w.Image(format="png", width=900)
+        self.box = w.VBox([w.HBox([self.source, self.target]), self.text, self.image])
+        for choice in (self.source, self.target):
+            choice.observe(self._show, "value")
+        self._show()
+
+    def cell(self) -> pd.DataFrame:
+        """The chosen cell's row, or none where a source is not scored on its own corpus."""
+        return self._of(self.scores)
+
+    def words(self) -> str:
+        """What is said about the cell, plain."""
+        (source, draw), target, found = self.source.value, self.target.value, self.cell()
+        if found.empty:
+            return f"{source} is not scored on {target}: that is its own corpus. Choose another pair."
+        row = found.iloc[0]
+        return (f"{source}, {draw} → {target}: {100 * row['score']:.1f} % ({100 * row['ci_low']:.1f} to "
+                f"{100 * row['ci_high']:.1f})")
+
+    def figure(self) -> plt.Figure:
+        """The cell beside the other sources of its target, its taps, and the spectra of source and target."""
+        found, source, target = self.cell(), self.source.value[0], self.target.value
+        others = self.scores[(self.scores["target"] == target)].drop(found.index)
+        shown = {f"{kind}: {name}": self.spectra[kind, name] for kind, name in (("source", source), ("target", target))
+                 if (kind, name) in self.spectra}
+        return matrix_figures.cell(pd.concat([found, others]), self._of(self.layers), shown, self.centres)
+
+    def _of(self, table: pd.DataFrame) -> pd.DataFrame:
+        source, draw = self.source.value
+        return table[(table["source"] == source) & (table["draw"] == draw) & (table["target"] == self.target.value)]
+
+    def _show(self, change=None) -> None:
+        self.text.value = f"<b>{html.escape(self.words())}</b>"
+        if self.cell().empty:
             self.image.value = b""
             return
         picture, figure = io.BytesIO(), self.figure()

@@ -1,0 +1,113 @@
+"""Scores that guess how well features will serve a task without training a probe: LogME and the H-score.
+
+Both look at the features of a target's clips and at their labels, once. Whether they rank sources as the probe does is
+asked by `agreement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import linalg, stats
+from sklearn.covariance import ledoit_wolf
+
+from audiotl.probes import one_hot
+from audiotl.stats import bootstrap_mean
+
+
+def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9, rounds: int = 500) -> np.ndarray:
+    """Largest log evidence of a Bayesian linear model ``y ~ N(Xw, 1/b)``, ``w ~ N(0, 1/a)``, over a and b.
+
+    MacKay's fixed point, on the singular values of X (You et al., ICML 2021, algorithm 1).
+
+    Args:
+        x: ``(n, d)``.
+        y: ``(n, m)``, a model for each column.
+
+    Returns:
+        Natural logarithm of each model's evidence, of all n observations together, ``(m,)``.
+    """
+    n = len(x)
+    u, s, _ = linalg.svd(x, full_matrices=False)
+    return np.array([_evidence(s, u.T @ column, column @ column, n, tolerance, rounds) for column in y.T])
+
+
+def _evidence(s, z, total, n, tolerance, rounds) -> float:
+    # What of y lies outside the span of X stays there whatever the weights.
+    outside, power = max(float(total - z @ z), 0.0), s**2
+    a, b, last = 1.0, 1.0, -np.inf
+    for _ in range(rounds):
+        shrunk = b * power / (a + b * power)
+        size = float(np.sum((shrunk * z) ** 2 / np.where(power > 0, power, 1.0)))
+        missed = float(np.sum(((1 - shrunk) * z) ** 2)) + outside
+        # Of d directions, those without data keep the prior's a, which cancels.
+        value = 0.5 * (n * np.log(b / (2 * np.pi)) + len(s) * np.log(a) - b * missed - a * size
+                       - np.sum(np.log(a + b * power)))
+        if abs(value - last) <= tolerance * abs(value):
+            break
+        last, used = value, float(np.sum(shrunk))
+        a, b = used / max(size, 1e-12), (n - used) / max(missed, 1e-12)
+    return float(value)
+
+
+def logme(x: np.ndarray, y: np.ndarray) -> float:
+    """LogME (You et al., ICML 2021): log evidence per clip of a linear model of each class against the rest, averaged.
+
+    Labels and columns are centred, which gives the model an intercept.
+
+    Args:
+        x: features, ``(n, d)``; standardise them, for the prior treats columns alike.
+        y: class of each clip, ``(n,)`` int.
+    """
+    _, labels = one_hot(y)
+    x, labels = x - x.mean(0), labels - labels.mean(0)
+    return float(evidence(x, labels).mean()) / len(x)
+
+
+def h_score(x: np.ndarray, y: np.ndarray, shrink: bool = True) -> float:
+    """H-score (Bao et al., ICIP 2019): ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart.
+
+    Args:
+        x: features, ``(n, d)``.
+        y: class of each clip, ``(n,)`` int.
+        shrink: use the covariance of Ledoit and Wolf, shrunk by alpha, and ``1 - alpha`` times the covariance between
+            classes (Ibrahim, Ponomareva and Mazumder 2021), which stays sound with many columns; else the sample
+            covariance and its pseudo-inverse.
+    """
+    x = x - x.mean(0)
+    classes, member = np.unique(y, return_inverse=True)
+    means = np.stack([x[member == k].mean(0) for k in range(len(classes))])[member]
+    between = means.T @ means / len(x)
+    if not shrink:
+        return float(np.trace(np.linalg.pinv(x.T @ x / len(x), hermitian=True) @ between))
+    covariance, alpha = ledoit_wolf(x, assume_centered=True)
+    return float(np.trace(linalg.solve(covariance, (1 - alpha) * between, assume_a="pos")))
+
+
+def agreement(cells: pd.DataFrame, guesses: Sequence[str], score: str = "score") -> pd.DataFrame:
+    """How well each guess ranks sources as the probe does: Kendall's tau within each target, and its mean over targets.
+
+    Args:
+        cells: one row a source and target: ``target``, the `score`, and a column a guess, NaN where it has none.
+        guesses: the columns to judge.
+
+    Returns:
+        ``guess, target, points, tau, p, ci_low, ci_high``. A target needs three points; `p` is its exact two-sided
+        p-value. The row of target ``"mean"`` has an interval from a bootstrap over targets, which are few: it does not
+        hold beyond the targets at hand.
+    """
+    rows = []
+    for guess in guesses:
+        taus = []
+        for target, part in cells.dropna(subset=[guess]).groupby("target", sort=False):
+            if len(part) >= 3 and part[guess].nunique() > 1:
+                tau, p = stats.kendalltau(part[guess], part[score])
+                taus.append(tau)
+                rows.append({"guess": guess, "target": target, "points": len(part), "tau": tau, "p": p})
+        if taus:
+            mean, low, high = bootstrap_mean(np.array(taus))
+            rows.append({"guess": guess, "target": "mean", "points": len(taus), "tau": mean, "p": np.nan,
+                         "ci_low": low, "ci_high": high})
+    return pd.DataFrame(rows, columns=["guess", "target", "points", "tau", "p", "ci_low", "ci_high"])
