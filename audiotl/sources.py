@@ -15,7 +15,7 @@ from torch import nn
 
 from audiotl import AudiotlError, study
 from audiotl.datasets.corpus import Corpus
-from audiotl.training import train, untrained
+from audiotl.training import score, train, untrained
 from audiotl.transfer import budget
 
 ALL, MATCHED = "all", "matched"
@@ -39,7 +39,7 @@ class SourceNetwork:
         corpus: the clips it was taught; None for random weights and for published networks.
         classes: how many classes (tags) they have.
         steps: optimiser steps it took.
-        own: accuracy (mean AUC for tags) on the test fold of its own corpus; NaN where there is none.
+        own: accuracy (mean AUC for tags) on the test clips of its classes in its own corpus; NaN where there are none.
     """
 
     source: str
@@ -118,9 +118,8 @@ def taught(plan: study.Plan, role: str, network: str, seed: int, steps: int, *, 
     sound = study.source_features(plan, role)
     corpus = sound.corpus
     rows, test_rows = study.source_split(plan, corpus)
-    if classes:
-        labels = corpus.clips["label"].to_numpy()
-        rows, test_rows = (part[np.isin(labels[part], list(classes))] for part in (rows, test_rows))
+    known = corpus.clips["label"].isin(list(classes)).to_numpy() if classes else np.ones(len(corpus), bool)
+    rows = rows[known[rows]]
     rows = cut(corpus, rows, clips, seed) if clips else rows
     # No clip is set aside: every network hears all of its clips, and nothing is chosen by a validation score.
     usual = dataclasses.replace(plan.recipe if network == "convnet5" else plan.deep, seed=seed, crop=SECOND,
@@ -129,7 +128,9 @@ def taught(plan: study.Plan, role: str, network: str, seed: int, steps: int, *, 
     made = train(sound, (rows, test_rows), recipe, network, progress)
     heard = corpus.subset(rows)
     present = {tag for label in heard.clips["label"].unique() for tag in label.split(";")}
-    return SourceNetwork(role, draw, network, seed, made.model, heard, len(present), taken, made.score)
+    tested = known[test_rows]
+    own = score(made.outputs[tested], corpus.targets()[test_rows[tested]]) if tested.any() else np.nan
+    return SourceNetwork(role, draw, network, seed, made.model, heard, len(present), taken, own)
 
 
 def random_network(plan: study.Plan, network: str, seed: int) -> SourceNetwork:

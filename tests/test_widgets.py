@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from audiotl import AudiotlError, stats, widgets
@@ -115,3 +116,23 @@ def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():
     assert slider._repr_mimebundle_()["image/png"].startswith("iVBOR")
     with pytest.raises(AudiotlError, match="no finished curve"):
         widgets.FractionSlider(table.iloc[:0].assign(network="", target=""))
+def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_none():
+    rng, pairs = np.random.default_rng(0), [("environment", "fsdd"), ("speech", "esc50"), ("random", "fsdd")]
+    rows = [{"source": s, "draw": "all", "target": t, "layer": layer, "score": score, "ci_low": score - 0.1,
+             "ci_high": score + 0.1} for i, (s, t) in enumerate(pairs)
+            for layer, score in (("layer1", 0.3 + i / 10), ("layer2", 0.4), ("all", 0.5 + i / 10))]
+    table = pd.DataFrame(rows)
+    spectra = {key: rng.uniform(-80, 0, (300, 16)) for key in (("source", "environment"), ("target", "fsdd"))}
+    explorer = widgets.CellExplorer(table[table["layer"] == "all"], table[table["layer"] != "all"], spectra,
+                                    np.geomspace(60, 7000, 16))
+    first = explorer.image.value
+    assert "50.0 % (40.0 to 60.0)" in explorer.text.value and first.startswith(b"\x89PNG")
+    started = time.perf_counter()
+    explorer.source.value = ("random", "all")
+    assert time.perf_counter() - started < 1 and "70.0 %" in explorer.text.value and explorer.image.value != first
+    explorer.source.value = ("speech", "all")
+    assert "its own corpus" in explorer.words() and explorer.image.value == b""
+    explorer.target.value = "esc50"
+    assert "60.0 %" in explorer.text.value and explorer._repr_mimebundle_()["image/png"]
+    with pytest.raises(AudiotlError, match="no cell"):
+        widgets.CellExplorer(table.iloc[:0], table, spectra, np.arange(16))
