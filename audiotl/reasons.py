@@ -102,7 +102,7 @@ def say_agreement(table: pd.DataFrame, names: dict[str, str]) -> str:
         points = table[(table["guess"] == row.guess) & (table["target"] != "mean")]["points"]
         clear = "ranks sources better than chance" if row.ci_low > 0 else (
             "ranks them the wrong way round" if row.ci_high < 0 else "we cannot tell whether it ranks them at all")
-        if row.points < 3:
+        if row.points < 4:
             clear = "too few targets to tell"
         lines.append(f"- {names[row.guess]}: mean tau {row.tau:+.2f} [{row.ci_low:+.2f}, {row.ci_high:+.2f}] over "
                      f"{row.points} targets of {points.min()} to {points.max()} sources: {clear}.")

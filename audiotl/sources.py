@@ -22,7 +22,7 @@ ALL, MATCHED = "all", "matched"
 SECOND = 63
 """Frames of the one second that a training step hears of a clip."""
 
-STEPS = {"smoke": (12, 3), "quick": (150, 30), "full": (800, 400)}
+STEPS = {"smoke": (4, 2), "quick": (60, 20), "full": (800, 400)}
 """Optimiser steps of ConvNet5 and of the deeper networks, by profile."""
 
 

@@ -61,7 +61,7 @@ plan = study.plan(profile, data, targets or usual, "", seed)
 names = split(networks or ("convnet5,resnet18" if full else "convnet5"))
 shallow, deep = sources.STEPS[profile]
 budget = {name: (steps or shallow) if name == "convnet5" else deep for name in names}
-runs = {name: range(seed, seed + (seeds or (3 if full else 1 if profile == "smoke" else 2))) if name == "convnet5" else [seed]
+runs = {name: range(seed, seed + (seeds or (3 if full else 1))) if name == "convnet5" else [seed]
         for name in names}
 results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets,
                   networks=names, steps=budget, seeds=max(len(run) for run in runs.values()))
@@ -110,7 +110,7 @@ results.table("sources", own[["source", "draw", "network", "seed", "source_clips
 # %%
 won = results.table("gains", matrix.gains(cells), show=0).frame
 probe = won[won["mode"] == "probe"]
-results.figure("cover", plots.grid(probe), "Gain in accuracy over random weights, sources by targets, for all clips and for equally "
+results.figure("cover", plots.grid(probe, list(plan.targets)), "Gain in accuracy over random weights, sources by targets, for all clips and for equally "
                "many clips of each source.")
 
 # %%
@@ -201,6 +201,9 @@ display(Markdown("On average, " + ", and ".join(lines) + "." if lines else "No p
 
 # %%
 same_draw = [net for net in nets[names[0]] if net.draw == sources.MATCHED or net.source == study.RANDOM]
+if len(runs[names[0]]) == 1:  # another seed of one source, for the yardstick alone
+    role = next(iter(plan.sources))
+    same_draw.append(sources.taught(plan, role, names[0], seed + 1, budget[names[0]], clips=fewest, draw=sources.MATCHED))
 layers, of = reasons.layers_on_common_clips(plan, same_draw, aims)
 alike = results.table("cka", similarity.cka_table(layers, of), show=0).frame
 kin = results.table("cka_by_kind", reasons.kinships(alike), show=0).frame

@@ -15,14 +15,15 @@ TICKS = [100, 200, 500, 1000, 2000, 5000]
 
 
 @styled
-def grid(gains: pd.DataFrame) -> plt.Figure:
+def grid(gains: pd.DataFrame, targets: list[str]) -> plt.Figure:
     """Gain over random weights, a panel a network and draw; bold where the interval leaves zero out.
 
     Args:
         gains: columns ``network, draw, source, target, difference, ci_low, ci_high``, one mode.
+        targets: in their order.
     """
     panels = list(gains.groupby(["network", "draw"], sort=False))
-    targets, sources = (list(dict.fromkeys(gains[name])) for name in ("target", "source"))
+    sources = list(dict.fromkeys(gains["source"]))
     size = 1.9 + 1.25 * len(targets), 1.2 + (0.5 * len(sources) + 0.6) * len(panels)
     figure, axes = plt.subplots(len(panels), 1, figsize=size, squeeze=False)
     limit = max(100 * gains["difference"].abs().max(), 1.0)
@@ -30,6 +31,8 @@ def grid(gains: pd.DataFrame) -> plt.Figure:
         table = rows.pivot(index="source", columns="target", values="difference")
         table = table.reindex(index=sources, columns=targets)
         image = axis.imshow(100 * table, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        for y, x in np.argwhere(table.isna().to_numpy()):
+            axis.text(x, y, "its own corpus", ha="center", va="center", fontsize=8, color=GREY)
         for row in rows.itertuples():
             sure = row.ci_low > 0 or row.ci_high < 0
             x, y = targets.index(row.target), sources.index(row.source)
