@@ -8,6 +8,7 @@ beside the blocks themselves memory does not grow with their number.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, cache, engine
 from audiotl.features import Features, decoded
+from audiotl.models.taps import Tapped
 from audiotl.models.weights import weights_key
 
 VERSION = 1
+FEW = 4
+"""Spectrograms that go through a network at a time: its first maps of a clip of 5 s fill 2.5 MB."""
 
 
-def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int = 2,
+def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int = 0,
           progress: bool = True) -> dict[str, np.ndarray]:
     """Every tap of `model` for every clip.
 
@@ -33,7 +37,8 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
             repeating, else spectrograms ``(batch, 1, bands, frames)`` in decibels.
         features: of the corpus; the clips that could not be decoded are left out of it already.
         batch: clips a pass; 0 is 64 spectrograms or 16 waveforms (wav2vec 2.0 takes 0.1 GB a clip of 4 s).
-        workers: threads that decode raw sound, one batch ahead.
+        workers: threads, 0 is one a core: of a network of spectrograms each takes a batch through it; of raw sound
+            they decode one batch ahead.
 
     Returns:
         ``{tap: (n_clips, d)}`` float32, in the order of the taps; rows are those of ``features.corpus``. A second
@@ -58,16 +63,20 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
         batches = _waveforms(features, rate, batch, workers) if rate else _spectrograms(features, batch)
         bar = tqdm(batches, total=-(-n // batch), desc=f"embedding {features.corpus.name}", unit="batch",
                    disable=not progress, mininterval=1)
-        np.savez(folder / "taps.npz", **_forward(model, bar, n))
+        # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
+        alone = rate is not None or isinstance(model, Tapped)
+        found = engine.run(_taps, bar, (model.eval(), rate is None),
+                           threads=0 if alone else workers or os.cpu_count() or 1)
+        np.savez(folder / "taps.npz", **_joined(found, n))
 
     folder = cache.entry("embeddings", key, make)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
 
 
-def _forward(model: nn.Module, batches: Iterator[Tensor], n: int) -> dict[str, np.ndarray]:
+def _joined(found: Iterator[dict[str, np.ndarray]], n: int) -> dict[str, np.ndarray]:
     start, out = 0, {}
-    for taps in engine.run(_taps, batches, (model.eval(),)):
+    for taps in found:
         for name, value in taps.items():
             if name not in out:
                 out[name] = np.empty((n, value.shape[1]), np.float32)
@@ -76,9 +85,11 @@ def _forward(model: nn.Module, batches: Iterator[Tensor], n: int) -> dict[str, n
     return out
 
 
-def _taps(x: Tensor, model: nn.Module) -> dict[str, np.ndarray]:
+def _taps(x: Tensor, model: nn.Module, apart: bool) -> dict[str, np.ndarray]:
+    # What a published network says of a clip may depend on its batch; elsewhere a few at a time stay in the cache.
     with torch.inference_mode():
-        return {name: value.numpy() for name, value in model.taps(x).items()}
+        parts = [model.taps(part) for part in (x.split(FEW) if apart else [x])]
+        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
 
 def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:

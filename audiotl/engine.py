@@ -42,7 +42,7 @@ def run(function: Callable, jobs: Iterable, shared: Sequence = (), *, threads: i
         return _on_cluster(function, jobs, shared)
     if threads == 0:
         return (function(job, *shared) for job in jobs)
-    return _in_threads(function, jobs, shared, threads)
+    return in_threads(function, jobs, shared, threads)
 
 
 def remote() -> bool:
@@ -66,9 +66,16 @@ def describe() -> str:
         return f"{len(workers)} Dask workers, {sum(worker['nthreads'] for worker in workers)} threads"
 
 
-def _in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: int) -> Iterator:
-    waiting: deque = deque()
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+def in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: int) -> Iterator:
+    """`run` in threads of this process, whatever the engine; torch, too, has one thread a job.
+
+    Jobs are started a few ahead of whoever reads, so memory does not grow with their number.
+    """
+    import torch
+
+    waiting, before = deque(), torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    with threadpool_limits(1), pool:
         try:
             for job in jobs:
                 waiting.append(pool.submit(function, job, *shared))
@@ -79,6 +86,9 @@ def _in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: i
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+        finally:
+            # What a thread sets holds for all that start after it.
+            torch.set_num_threads(before)
 
 
 def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterator:

@@ -9,8 +9,9 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ VERSION = 1
 
 PART = 512
 """Clips that a worker of a cluster takes at a time."""
+
+Decoded = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
+"""Rows, their waveforms ``(samples,)``, and ``(row, cause)`` of what is unreadable."""
 
 Computed = tuple[list[int], np.ndarray, np.ndarray, list[tuple[int, str]]]
 """Rows, their spectrograms and MFCC statistics, and ``(row, cause)`` of clips that could not be used."""
@@ -53,13 +57,17 @@ class Features:
     degradation: Degradation | None = None
 
 
-def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 2, batch: int = 64,  # noqa: B008
+def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0, batch: int = 16,  # noqa: B008
              progress: bool = True, degradation: Degradation | None = None) -> Features:
     """Spectrograms and MFCC statistics of every clip, from the cache where they are there.
 
     Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017, section 3), and
     written straight to disk: memory does not grow with the number of clips. A degradation, if one is given, comes
     between decoding and fitting.
+
+    Args:
+        workers: threads, each with clips of its own; 0 is one a core.
+        batch: clips that a thread takes at a time.
 
     Raises:
         AudiotlError: not one clip could be decoded.
@@ -102,29 +110,35 @@ def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, bat
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
 
 
-def _parts(corpus: Corpus, *how) -> Iterator[Computed]:
+def _parts(corpus: Corpus, settings: Settings, workers: int, *how) -> Iterator[Computed]:
     if not engine.remote():
-        return _computed(corpus, *how)
+        return _computed(corpus, settings, workers, *how)
     parts = [range(i, min(i + PART, len(corpus))) for i in range(0, len(corpus), PART)]
-    return itertools.chain.from_iterable(engine.run(_part, parts, (corpus, *how)))
+    return itertools.chain.from_iterable(engine.run(_part, parts, (corpus, settings, *how)))
 
 
-def _part(part: range, corpus: Corpus, *how) -> list[Computed]:
+def _part(part: range, corpus: Corpus, settings: Settings, *how) -> list[Computed]:
     return [([part[row] for row in rows], *made, [(part[row], cause) for row, cause in bad])
-            for rows, *made, bad in _computed(corpus.subset(part), *how)]
+            for rows, *made, bad in _computed(corpus.subset(part), settings, 1, *how)]
 
 
 def _computed(corpus: Corpus, settings: Settings, workers: int, batch: int,
               degradation: Degradation | None) -> Iterator[Computed]:
-    spectrogram, statistics = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+    # A thread takes its clips all the way, so that they stay near its core and no thread waits for another.
+    fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
     samples = round(corpus.duration * settings.sample_rate)
-    for rows, waveforms, bad in decoded(corpus, settings.sample_rate, samples, workers, batch, degradation):
-        made = np.zeros(0, np.float16), np.zeros((0, 120), np.float32)
-        if rows:
-            with torch.inference_mode():
-                x = torch.from_numpy(np.stack(waveforms))
-                made = spectrogram(x)[:, 0].half().contiguous().numpy(), statistics(x).numpy()
-        yield rows, *made, bad
+    shared = (corpus.clips["path"].tolist(), (settings.sample_rate, corpus.duration, samples, degradation), fronts)
+    return engine.in_threads(_few, _chunks(len(corpus), batch), shared, workers or os.cpu_count() or 1)
+
+
+def _few(chunk: range, paths: list[str], how: tuple, fronts: tuple[LogSpectrogram, MFCCStatistics]) -> Computed:
+    rows, waveforms, bad = _sorted((row, _clip(paths[row], *how)) for row in chunk)
+    if not rows:
+        return [], np.zeros(0, np.float16), np.zeros((0, 120), np.float32), bad
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack(waveforms))
+        spectrograms, mfcc = (front(x) for front in fronts)
+        return rows, spectrograms[:, 0].half().contiguous().numpy(), mfcc.numpy(), bad
 
 
 def _mfcc_settings(settings: Settings) -> Settings:
@@ -132,29 +146,43 @@ def _mfcc_settings(settings: Settings) -> Settings:
 
 
 def decoded(corpus: Corpus, sample_rate: int, samples: int, workers: int, batch: int,
-            degradation: Degradation | None = None) -> Iterator[tuple[list[int], list[np.ndarray],
-                                                                      list[tuple[int, str]]]]:
-    """The corpus batch by batch: rows, their waveforms ``(samples,)``, and ``(row, cause)`` of what is unreadable.
+            degradation: Degradation | None = None) -> Iterator[Decoded]:
+    """The corpus batch by batch, decoded one batch ahead of whoever reads, in `workers` threads (0: one a core).
 
-    Clips are degraded, where that is asked for, and fitted to length by repeating. Decoding runs one batch ahead of
-    whoever reads, in `workers` threads.
+    Clips are degraded, where that is asked for, and fitted to `samples` by repeating.
     """
+    paths, chunks = corpus.clips["path"].tolist(), _chunks(len(corpus), batch)
     # soundfile and soxr release the interpreter lock.
-    def one(path: str):
-        try:
-            wave = audio.load(path, sample_rate, corpus.duration)
-            return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
-        except audio.AudioError as error:
-            return str(error)
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        def start(chunk: range) -> list[tuple[int, Future]]:
+            return [(row, pool.submit(_clip, paths[row], sample_rate, corpus.duration, samples, degradation))
+                    for row in chunk]
 
-    paths = corpus.clips["path"].tolist()
-    chunks = [range(start, min(start + batch, len(paths))) for start in range(0, len(paths), batch)]
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = [pool.submit(one, paths[row]) for row in chunks[0]] if chunks else []
-        for i, chunk in enumerate(chunks):
-            ready = ahead
-            ahead = [pool.submit(one, paths[row]) for row in chunks[i + 1]] if i + 1 < len(chunks) else []
-            done = [(row, job.result()) for row, job in zip(chunk, ready, strict=True)]
-            good = [(row, value) for row, value in done if not isinstance(value, str)]
-            yield ([row for row, _ in good], [value for _, value in good],
-                   [(row, value) for row, value in done if isinstance(value, str)])
+        ahead = start(chunks[0]) if chunks else []
+        for chunk in [*chunks[1:], range(0)]:
+            ready, ahead = ahead, start(chunk)
+            yield _sorted((row, job.result()) for row, job in ready)
+
+
+def _chunks(n: int, batch: int) -> list[range]:
+    return [range(start, min(start + batch, n)) for start in range(0, n, batch)]
+
+
+def _clip(path: str, sample_rate: int, duration: float, samples: int, degradation: Degradation | None):
+    # A waveform, or why there is none.
+    try:
+        wave = audio.load(path, sample_rate, duration)
+        return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
+    except audio.AudioError as error:
+        return str(error)
+
+
+def _sorted(done: Iterable[tuple[int, np.ndarray | str]]) -> Decoded:
+    rows, waveforms, bad = [], [], []
+    for row, value in done:
+        if isinstance(value, str):
+            bad.append((row, value))
+        else:
+            rows.append(row)
+            waveforms.append(value)
+    return rows, waveforms, bad

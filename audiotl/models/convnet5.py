@@ -61,7 +61,7 @@ class ConvNet5(nn.Module):
         """Mean over frequency and time after each pool: five blocks of ``(batch, width)``, first layer first."""
         x, out = scale_decibel(x), {}
         for name, block in zip(self.tap_names, self.blocks, strict=True):
-            x = block(x)
+            x = block(x) if self.training or torch.is_grad_enabled() else _folded(block, x)
             out[name] = x.mean((-2, -1))
         return out
 
@@ -74,6 +74,14 @@ class ConvNet5(nn.Module):
     def first_filters(self) -> Tensor:
         """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""
         return self.blocks[0][0].weight.detach().cpu()
+
+
+def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
+    # Once trained, a batch norm is a factor and an addend of every map; in the kernels they cost no pass of their own.
+    conv, norm, pool, elu = block
+    factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight, bias = conv.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor
+    return elu(pool(nn.functional.conv2d(x, weight, bias, padding=1)))
 
 
 def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:
