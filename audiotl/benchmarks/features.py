@@ -72,7 +72,8 @@ def bench_embedding(clips: int = 500) -> list[dict]:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["AUDIOTL_CACHE"] = folder
             try:
-                return np.concatenate(list(embed(model, features(corpus, progress=False), progress=False).values()), 1)
+                sound = features(corpus, workers=threads, progress=False)
+                return np.concatenate(list(embed(model, sound, workers=threads, progress=False).values()), 1)
             finally:
                 os.environ.pop("AUDIOTL_CACHE") if kept is None else os.environ.update(AUDIOTL_CACHE=kept)
 
