@@ -121,7 +121,7 @@ def covered(target: np.ndarray, source: np.ndarray, groups: np.ndarray, nearest:
         AudiotlError: the source has too few groups.
 
     >>> line = np.arange(40.0)[:, None]
-    >>> covered(line + 0.5, line[:20], np.arange(20), nearest=1).sum()
+    >>> int(covered(line + 0.5, line[:20], np.arange(20), nearest=1).sum())
     20
     """
     apart = cdist(source, source)

@@ -15,8 +15,8 @@ import pandas as pd
 
 from audiotl import AudiotlError, stats
 from audiotl.plots import lattice as figures
-from audiotl.plots import savings
 from audiotl.plots import matrix as matrix_figures
+from audiotl.plots import savings
 from audiotl.subsets import Search
 
 
@@ -323,9 +323,10 @@ class FractionSlider:
 
     def _offer(self, change=None) -> None:
         kept, options = self.slider.value, self._options()
-        with self.slider.hold_trait_notifications():
-            self.slider.options = options
-            self.slider.value = kept if kept in dict(options).values() else options[0][1]
+        self.slider.unobserve(self._show, "value")
+        self.slider.options = options
+        self.slider.value = kept if kept in dict(options).values() else options[0][1]
+        self.slider.observe(self._show, "value")
         self._show()
 
     def _show(self, change=None) -> None:

@@ -116,6 +116,8 @@ def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():
     assert slider._repr_mimebundle_()["image/png"].startswith("iVBOR")
     with pytest.raises(AudiotlError, match="no finished curve"):
         widgets.FractionSlider(table.iloc[:0].assign(network="", target=""))
+
+
 def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_none():
     rng, pairs = np.random.default_rng(0), [("environment", "fsdd"), ("speech", "esc50"), ("random", "fsdd")]
     rows = [{"source": s, "draw": "all", "target": t, "layer": layer, "score": score, "ci_low": score - 0.1,
