@@ -38,7 +38,7 @@ SEEDS = {"smoke": "0", "quick": "0,1", "full": "0,1,2"}
 """What each profile runs, if nothing else is asked for."""
 
 STEPS = {"convnet5": 300, "resnet18": 150, "resnet34": 100, "resnet50": 100, "densenet121": 80}
-SHORT = {"smoke": 8, "quick": 60}
+SHORT = {"smoke": 4, "quick": 60}
 """Optimiser steps of every trained mode, on recordings and on the built-in sounds."""
 
 COST = {"convnet5": 1.0, "resnet18": 8.0, "resnet34": 14.0, "resnet50": 20.0, "densenet121": 20.0}
@@ -186,7 +186,7 @@ class Grid:
             return [done for done in out.values() if done is not None], todo
         # Plain text to stderr: seen in a notebook and, with a report, on the terminal.
         bar = tqdm(total=sum(self._cost(cell) for cell in todo), file=sys.stderr, mininterval=5,
-                   bar_format="{desc}: {percentage:3.0f}% of the grid, {elapsed} gone, {remaining} left")
+                   bar_format="{desc}{percentage:3.0f}% of the grid, {elapsed} gone, {remaining} left")
         for i, cell in enumerate(todo):
             bar.set_description(f"{i + 1} of {len(todo)}, {cell}")
             out[cell] = self.make(cell)

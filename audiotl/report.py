@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -128,7 +129,7 @@ def _one(source: Path, study: Run, data: Path | None) -> bool:
     started, error = time.time(), ""
     try:
         papermill.execute_notebook(str(notebook), str(notebook), given, engine_name="announcing",
-                                   cwd=str(source.parent), kernel_name="python3", progress_bar=False,
+                                   cwd=str(source.parent), kernel_name="python3", progress_bar=False, stderr_file=sys.stderr,
                                    extra_arguments=["--IPKernelApp.log_level=40"])
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"

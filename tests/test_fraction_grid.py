@@ -51,7 +51,7 @@ def test_the_grid_holds_the_2_x_2_the_probe_and_one_head():
         cells(["t"], ["n"], ["stereo"], [1.0], [0])
     with pytest.raises(AudiotlError, match="not at 5"):
         cells(["t"], ["n"], ["plain"], [5.0], [0])
-    assert budgets(["convnet5"], "smoke") == {"convnet5": 8} and budgets(["resnet18"], "full", 7) == {"resnet18": 7}
+    assert budgets(["convnet5"], "smoke") == {"convnet5": 4} and budgets(["resnet18"], "full", 7) == {"resnet18": 7}
     with pytest.raises(AudiotlError, match="no network 'vgg'"):
         budgets(["vgg"], "full")
 
