@@ -201,17 +201,16 @@ class Grid:
 
     def make(self, cell: Cell) -> Done:
         """A run from the cache, or run on the spot."""
-        aim, (train_rows, test_rows) = self.aims[cell.target], self._split(cell)
+        aim, split = self.aims[cell.target], self._rows(cell)
 
         def fill(folder: Path) -> None:
             source = None if cell.mode == SCRATCH else self._source(cell)
-            rows = fraction_rows(aim.corpus, train_rows, cell.fraction, cell.seed)
             started = time.perf_counter()
-            made = transfer(cell.mode, aim, (rows, test_rows), self._recipe(cell), self.steps[cell.network],
+            made = transfer(cell.mode, aim, split, self._recipe(cell), self.steps[cell.network],
                             cell.network, source, progress=False, **({} if cell.mode == PROBE else INPUTS[cell.input]))
             np.save(folder / "right.npy", made.right)
             (folder / "run.json").write_text(json.dumps(
-                {"clips": len(rows), "steps": made.steps, "seconds": time.perf_counter() - started,
+                {"clips": len(split[0]), "steps": made.steps, "seconds": time.perf_counter() - started,
                  "network": made.key}))
 
         folder = cache.entry("fractions", self.key(cell), fill)
@@ -222,13 +221,12 @@ class Grid:
 
     def key(self, cell: Cell) -> str:
         """What determines a run; no network is loaded or trained for it."""
-        aim, (train_rows, test_rows) = self.aims[cell.target], self._split(cell)
+        aim, (rows, test_rows) = self.aims[cell.target], self._rows(cell)
         source = "" if cell.mode == SCRATCH else network_key(
             self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network, **INPUTS[cell.input])
         how = [] if cell.mode == PROBE else [dataclasses.asdict(self._recipe(cell)), self.steps[cell.network]]
         return cache.key_of("fractions", VERSION, aim.key, [list(aim.corpus.classes), list(aim.corpus.clips["label"])],
-                            train_rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode,
-                            cell.fraction, cell.seed, how, source)
+                            rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode, how, source)
 
     def _read(self, cell: Cell, folder: Path) -> Done:
         about = json.loads((folder / "run.json").read_text())
@@ -240,6 +238,10 @@ class Grid:
         if which not in self.splits:
             self.splits[which] = target_split(self.aims[cell.target].corpus, cell.seed, self.plan.seed)
         return self.splits[which]
+
+    def _rows(self, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+        train_rows, test_rows = self._split(cell)
+        return fraction_rows(self.aims[cell.target].corpus, train_rows, cell.fraction, cell.seed), test_rows
 
     def _recipe(self, cell: Cell) -> Recipe:
         # Nothing is chosen on an inner split, so no training clip is kept aside for one.

@@ -129,7 +129,8 @@ def _one(source: Path, study: Run, data: Path | None) -> bool:
     started, error = time.time(), ""
     try:
         papermill.execute_notebook(str(notebook), str(notebook), given, engine_name="announcing",
-                                   cwd=str(source.parent), kernel_name="python3", progress_bar=False, stderr_file=sys.stderr,
+                                   cwd=str(source.parent), kernel_name="python3", progress_bar=False,
+                                   stderr_file=sys.stderr,
                                    extra_arguments=["--IPKernelApp.log_level=40"])
     except papermill.PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"

@@ -120,6 +120,12 @@ def test_what_determines_a_run_is_in_its_key(plan):
     assert made(plan, 9).key(probe) == grid.key(probe) != made(other).key(probe)
 
 
+def test_a_run_is_of_the_clips_that_were_drawn(plan, monkeypatch):
+    before, draw = made(plan).key(WANTED[0]), fraction_grid.fraction_rows
+    monkeypatch.setattr(fraction_grid, "fraction_rows", lambda *args: draw(*args)[1:])
+    assert made(plan).key(WANTED[0]) != before
+
+
 def test_the_answers_do_not_know_the_test_labels(plan):
     """The test clips' labels are turned round: the network answers as before, so each answer flips with its label."""
     grid = made(plan)
