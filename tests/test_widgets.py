@@ -127,13 +127,14 @@ def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_no
     spectra = {key: rng.uniform(-80, 0, (300, 16)) for key in (("source", "environment"), ("target", "fsdd"))}
     explorer = widgets.CellExplorer(table[table["layer"] == "all"], table[table["layer"] != "all"], spectra,
                                     np.geomspace(60, 7000, 16))
-    first = explorer.image.value
+    first = bytes(explorer.image.value)
     assert "50.0 % (40.0 to 60.0)" in explorer.text.value and first.startswith(b"\x89PNG")
-    started = time.perf_counter()
+    started = time.process_time()
     explorer.source.value = ("random", "all")
-    assert time.perf_counter() - started < 1 and "70.0 %" in explorer.text.value and explorer.image.value != first
+    assert time.process_time() - started < 1
+    assert "70.0 %" in explorer.text.value and bytes(explorer.image.value) != first
     explorer.source.value = ("speech", "all")
-    assert "its own corpus" in explorer.words() and explorer.image.value == b""
+    assert "its own corpus" in explorer.words() and not bytes(explorer.image.value)
     explorer.target.value = "esc50"
     assert "60.0 %" in explorer.text.value and explorer._repr_mimebundle_()["image/png"]
     with pytest.raises(AudiotlError, match="no cell"):

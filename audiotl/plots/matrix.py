@@ -206,5 +206,6 @@ def cell(scores: pd.DataFrame, layers: pd.DataFrame, spectra: dict[str, np.ndarr
     axes[2].set_xticks(TICKS, ["100", "200", "500", "1k", "2k", "5k"])
     axes[2].minorticks_off()
     axes[2].set(xlabel="frequency (Hz)", ylabel="dB re the clip's peak")
-    axes[2].legend()
+    if spectra:
+        axes[2].legend()
     return figure
