@@ -61,7 +61,9 @@ def back(cepstra: np.ndarray, count: int) -> np.ndarray:
 def resynthesise(made: Steps, count: int, iterations: int = 32) -> np.ndarray:
     """Sound from the first `count` coefficients: inverse DCT, mel bands to STFT, phases by Griffin and Lim (librosa).
 
-    Phases are lost at the first step already, so even with all coefficients the copy is not the original.
+    Phases are lost at the first step already, so even with all coefficients the copy is not the original. Bands are
+    spread over the bins by least squares, cut at zero: enough for the ear, and in a hundredth of the time that exact
+    non-negative least squares take.
 
     Returns:
         Samples ``(n,)`` float32, brought to the original's loudness (root mean square).
@@ -69,8 +71,10 @@ def resynthesise(made: Steps, count: int, iterations: int = 32) -> np.ndarray:
     import librosa
 
     mel = librosa.db_to_power(np.minimum(back(made.cepstra, count), 0.0), ref=float(made.mel.max()))
-    sound = librosa.feature.inverse.mel_to_audio(mel, sr=made.sample_rate, n_fft=N_FFT, hop_length=HOP,
-                                                 n_iter=iterations, length=len(made.waveform))
+    bank = librosa.filters.mel(sr=made.sample_rate, n_fft=N_FFT, n_mels=N_BANDS)
+    magnitudes = np.sqrt(np.maximum(np.linalg.pinv(bank) @ mel, 0.0))
+    sound = librosa.griffinlim(magnitudes, n_iter=iterations, n_fft=N_FFT, hop_length=HOP, random_state=0,
+                               length=len(made.waveform))
     loudness = np.sqrt(np.mean(np.square(made.waveform)) / max(np.mean(np.square(sound)), 1e-12))
     return (sound * loudness).astype(np.float32)
 

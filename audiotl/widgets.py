@@ -1,4 +1,4 @@
-"""The live moments in JupyterLab: tick layers, pick a cell of the matrix, slide coefficients and hear them."""
+"""The live moments in JupyterLab: tick layers, pick a cell of the matrix, choose a clip or an epoch, and hear it."""
 
 from __future__ import annotations
 
@@ -141,15 +141,10 @@ class Explorer:
         if not self.ticked():
             self.image.value = b""
             return
-        picture, figure = io.BytesIO(), self.figure()
-        figure.savefig(picture, format="png", dpi=100)
-        plt.close(figure)
-        self.image.value = picture.getvalue()
+        self.image.value = _png(self.figure())
 
     def _repr_mimebundle_(self, **options):
-        if alive():
-            return self.box._repr_mimebundle_(**options)
-        return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
+        return _shown(self, options)
 
 
 class CellExplorer:
@@ -229,48 +224,86 @@ class CellExplorer:
         return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
 
 
-class CepstrumSlider:
-    """Slide the number of coefficients: see what they keep and hear what they sound like.
+class Viewer:
+    """Choose values on sliders and lists: see what they give, and hear it.
 
     In a notebook it is alive; anywhere else it shows its picture.
 
     Args:
-        draw: figure for a number of coefficients.
-        hear: samples for it, ``(n,)``; asked for once a number.
-        sample_rate: in Hz.
-        counts: the numbers on the slider; it starts in the middle.
+        draw: figure for one value of each choice, in their order.
+        choices: per name what can be chosen. A ``range`` and a list of numbers become sliders, which start in the
+            middle; anything else a drop-down list, which starts at its first.
+        hear: samples for the same values, ``(n,)``; asked for once a combination. Without it nothing is played.
+        sample_rate: of the sound, in Hz.
 
     Attributes:
-        slider: chooses among `counts`.
+        controls: the slider or list of each choice, by name.
         image, player: the picture, and the sound as HTML.
+
+    Raises:
+        AudiotlError: nothing can be chosen.
     """
 
-    def __init__(self, draw: Callable[[int], plt.Figure], hear: Callable[[int], np.ndarray], sample_rate: int,
-                 counts: Sequence[int]):
+    def __init__(self, draw: Callable[..., plt.Figure], choices: Mapping[str, Sequence],
+                 hear: Callable[..., np.ndarray] | None = None, sample_rate: int = 16_000):
         import ipywidgets as w
 
-        self._draw, self._hear, self._rate = draw, functools.cache(hear), sample_rate
-        self.slider = w.SelectionSlider(options=list(counts), value=counts[len(counts) // 2],
-                                        description="coefficients", continuous_update=False)
-        self.image, self.player = w.Image(format="png", width=520), w.HTML()
-        self.box = w.VBox([self.slider, self.image, self.player])
-        self.slider.observe(self._show, "value")
+        if not choices or not all(len(values) for values in choices.values()):
+            raise AudiotlError("There is nothing to choose; give each choice a value or more.")
+        self._draw, self._hear, self._rate = draw, hear and functools.cache(hear), sample_rate
+        self.controls = {name: _control(name, values) for name, values in choices.items()}
+        self.image, self.player = w.Image(format="png", width=620), w.HTML()
+        self.box = w.VBox([w.HBox([*self.controls.values()]), self.image, self.player])
+        for control in self.controls.values():
+            control.observe(self._show, "value")
         self._show()
+
+    def chosen(self) -> tuple:
+        """The values that are chosen now."""
+        return tuple(control.value for control in self.controls.values())
+
+    def figure(self) -> plt.Figure:
+        """The picture of what is chosen."""
+        return self._draw(*self.chosen())
+
+    def words(self) -> str:
+        """What is chosen, plain."""
+        return ", ".join(f"{name} {value}" for name, value in zip(self.controls, self.chosen(), strict=True))
 
     def _show(self, change=None) -> None:
         from IPython.display import Audio
 
-        picture, figure = io.BytesIO(), self._draw(self.slider.value)
-        figure.savefig(picture, format="png", dpi=100)
-        plt.close(figure)
-        self.image.value = picture.getvalue()
-        self.player.value = Audio(self._hear(self.slider.value), rate=self._rate)._repr_html_()
+        # The picture first: it is there before the sound is made.
+        self.image.value = _png(self.figure())
+        if self._hear:
+            self.player.value = Audio(self._hear(*self.chosen()), rate=self._rate)._repr_html_()
 
     def _repr_mimebundle_(self, **options):
-        if alive():
-            return self.box._repr_mimebundle_(**options)
-        return {"image/png": base64.b64encode(self.image.value).decode(),
-                "text/plain": f"{self.slider.value} coefficients"}
+        return _shown(self, options)
+
+
+def _control(name: str, values: Sequence):
+    import ipywidgets as w
+
+    middle = values[len(values) // 2]
+    if isinstance(values, range):
+        return w.IntSlider(middle, values[0], values[-1], values.step, description=name, continuous_update=False)
+    if all(isinstance(value, (int, float)) for value in values):
+        return w.SelectionSlider(options=list(values), value=middle, description=name, continuous_update=False)
+    return w.Dropdown(options=list(values), value=values[0], description=name)
+
+
+def _png(figure: plt.Figure) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    plt.close(figure)
+    return picture.getvalue()
+
+
+def _shown(widget: Explorer | Viewer, options: dict):
+    if alive():
+        return widget.box._repr_mimebundle_(**options)
+    return {"image/png": base64.b64encode(widget.image.value).decode(), "text/plain": widget.words()}
 
 
 class FractionSlider:

@@ -36,10 +36,11 @@ seed = 0
 
 # %%
 import numpy as np
+import torch
 from IPython.display import Audio, Markdown, display
 
-from audiotl import audio, study
-from audiotl.frontend import Settings, band_centres
+from audiotl import audio, study, widgets
+from audiotl.frontend import AXES, MFCC, LogSpectrogram, Settings, band_centres
 from audiotl.plots import domains
 from audiotl.results import Results
 
@@ -91,6 +92,36 @@ results.figure("cover", domains.gallery(clips, seconds, 8000),
 # mouth), the environment draws everything: vertical strokes, hiss, hum, ladders too. McMahan and Rao guessed that this
 # is why environmental sound transfers: it *contains* the others. We shall see whether numbers agree.
 #
+# ### Any clip, every front end
+#
+# The frequency axis is a choice. *Mel* is about linear below 1 kHz and logarithmic above; a *logarithmic* axis gives
+# every octave as many bands; a *linear* one gives most of them to the top. *MFCCs* fold each mel column into its broad
+# shape (chapter 03 takes them apart). Choose a domain and slide through its clips; listen to what you see.
+
+# %%
+fronts = {axis: LogSpectrogram(Settings(axis=axis, low=60.0)) for axis in AXES}
+cepstra = MFCC()
+order = {role: np.random.default_rng(seed).permutation(len(sound.corpus)) for role, sound in sounds.items()}
+
+
+def clip(role, number):
+    corpus = sounds[role].corpus
+    one = corpus.clips.iloc[order[role][number - 1]]
+    return one["label"].replace("_", " ").replace(";", ", "), audio.load(one["path"], 16_000, corpus.duration)
+
+
+def every_front_end(role, number):
+    label, samples = clip(role, number)
+    wave = torch.from_numpy(samples)[None]
+    seen = {axis: (front(wave)[0, 0].numpy(), band_centres(front.settings).numpy()) for axis, front in fronts.items()}
+    return domains.front_ends(f"{role}: {label}", seen | {"MFCC": (cepstra(wave)[0].numpy(), None)}, len(samples) / 16_000)
+
+
+viewer = widgets.Viewer(every_front_end, {"domain": list(sounds), "clip": range(1, 1 + min(map(len, order.values())))},
+                        lambda role, number: clip(role, number)[1])
+viewer if not out else results.figure("front_ends", viewer.figure(), f"One clip on a mel, a logarithmic and a linear axis, and its MFCCs ({viewer.words()}).")
+
+# %% [markdown]
 # ## Where in the spectrum does each domain live?
 
 # %%
@@ -114,8 +145,6 @@ display(Markdown(f"The shaded quartiles say how different the clips of one domai
 # has to answer in its own words, which is a way to hear what it can tell apart.
 
 # %%
-import torch
-
 from audiotl.models import published
 
 where = plan.data / published.NETWORKS["musicnn-mtt"][0] if plan.data else None

@@ -41,7 +41,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from audiotl import stats, study
+from audiotl import stats, study, widgets
 from audiotl.models.convnet5 import kernel_table
 from audiotl.plots import learning
 from audiotl.results import Results
@@ -75,6 +75,14 @@ for sound in sounds.values():
 measures = {role: "mean AUC" if sound.corpus.multilabel else "accuracy" for role, sound in sounds.items()}
 results.figure("curves", learning.curves({role: t.history for role, t in trained.items()}, measures),
                "Loss and validation score by epoch for the three source networks.")
+
+# %% [markdown]
+# Had training stopped earlier? Slide through the epochs. (A report shows the picture for the one in the middle.)
+
+# %%
+viewer = widgets.Viewer(lambda role, epoch: learning.until(role, trained[role].history, epoch, measures[role]),
+                        {"source": list(trained), "epoch": range(1, 1 + min(len(t.history) for t in trained.values()))})
+viewer if not out else results.figure("until", viewer.figure(), f"The curves up to one epoch: {viewer.words()}.")
 
 # %% [markdown]
 # Where the dotted line stays above the solid one, the network knows by heart what it has seen and cannot carry it to

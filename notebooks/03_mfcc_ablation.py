@@ -58,8 +58,8 @@ from audiotl.plots import published as published_plots
 from audiotl.results import Results
 
 full, split = profile == "full", lambda text: [name.strip() for name in text.split(",") if name.strip()]
-usual = "esc50,urbansound8k,speech_commands_10,fsdd,gtzan,philharmonia" if full else ""
-plan = study.plan(profile, data, targets or usual, "environment,music", seed)
+usual = {"full": "esc50,urbansound8k,speech_commands_10,fsdd,gtzan,philharmonia", "smoke": "environment,speech"}
+plan = study.plan(profile, data, targets or usual.get(profile, ""), "environment,music", seed)
 probe_names = split(probes) or ["ridge"]
 grid_names = split(grid_targets) or [name for name in plan.targets if name in ("esc50", "fsdd", "philharmonia", "speech")] or list(plan.targets)
 degraded_names = split(degraded) or [name for name in plan.targets if name in ("esc50", "speech_commands_10", "speech")] or list(plan.targets[:1])
@@ -128,10 +128,13 @@ for domain, (label, made) in examples.items():
 
 # %%
 if not out:  # live: slide and listen
-    label, made = next(reversed(examples.values()))
-    display(widgets.CepstrumSlider(
-        lambda n: cepstra.survivors({label: {cepstrum.N_BANDS: made.level, n: cepstrum.back(made.cepstra, n)}}, cepstrum.N_BANDS),
-        lambda n: cepstrum.resynthesise(made, n), 16_000, (2, 5, 13, 20, 40, 80, 128)))
+    def pair(domain, n):
+        made = examples[domain][1]
+        return cepstra.survivors({domain: {cepstrum.N_BANDS: made.level, n: cepstrum.back(made.cepstra, n)}}, cepstrum.N_BANDS)
+
+    viewer = widgets.Viewer(pair, {"domain": list(examples), "coefficients": (2, 5, 13, 20, 40, 80, 128)},
+                            lambda domain, n: cepstrum.resynthesise(examples[domain][1], n))
+    display(viewer)
 
 # %% [markdown]
 # ## The published features: was it the scale?
@@ -146,7 +149,8 @@ if not out:  # live: slide and listen
 # %%
 root = plan.data
 real = root is not None and (root / "choi2017" / "data_feats").is_dir()
-tasks = [choi2017.load(root, name) for name in choi2017.TASKS] if real else [choi2017.demonstration(seed)]
+made_up = choi2017.demonstration(seed, 60 if profile == "smoke" else 150)
+tasks = [choi2017.load(root, name) for name in choi2017.TASKS] if real else [made_up]
 names = choi2017.TASKS if real else {"demonstration": "synthetic demonstration"}
 scored = [row for task in tasks for row in (*ablation.published(task), *ablation.published_svm(task, compute=not real))]
 published = ablation.differences(scored)

@@ -1,8 +1,10 @@
 import time
 
+import jupytext
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from audiotl import AudiotlError, stats, widgets
 from audiotl.subsets import Search, all_subsets
@@ -76,23 +78,60 @@ def test_without_a_notebook_there_is_the_picture():
         widgets.Explorer({})
 
 
-def test_a_slider_draws_and_plays_the_chosen_coefficients_and_asks_for_each_sound_once():
+def test_a_viewer_draws_and_plays_what_is_chosen_and_asks_for_each_sound_once():
     import matplotlib.pyplot as plt
 
     asked = []
 
-    def hear(count):
-        asked.append(count)
+    def hear(domain, count):
+        asked.append((domain, count))
         return np.sin(np.arange(800) / count)
 
-    slider = widgets.CepstrumSlider(lambda count: plt.figure(figsize=(1, count / 10)), hear, 16_000, (5, 13, 40))
-    first = slider.image.value
-    assert slider.slider.value == 13 and "<audio" in slider.player.value and first[1:4] == b"PNG"
-    slider.slider.value = 40
-    assert slider.image.value != first
-    slider.slider.value = 13
-    assert slider.image.value == first and asked == [13, 40]
-    assert set(slider._repr_mimebundle_()) == {"image/png", "text/plain"}
+    def draw(domain, count):
+        return plt.figure(figsize=(len(domain) / 4, count / 10))
+
+    viewer = widgets.Viewer(draw, {"domain": ["speech", "music"], "coefficients": (5, 13, 40)}, hear, 16_000)
+    first = viewer.image.value
+    assert viewer.chosen() == ("speech", 13) and "<audio" in viewer.player.value and first[1:4] == b"PNG"
+    viewer.controls["coefficients"].value = 40
+    assert viewer.image.value != first
+    viewer.controls["coefficients"].value = 13
+    assert viewer.image.value == first and asked == [("speech", 13), ("speech", 40)]
+    viewer.controls["domain"].value = "music"
+    assert viewer.image.value != first and asked[2:] == [("music", 13)]
+    shown = viewer._repr_mimebundle_()
+    assert set(shown) == {"image/png", "text/plain"} and shown["text/plain"] == "domain music, coefficients 13"
+    with pytest.raises(AudiotlError, match="nothing to choose"):
+        widgets.Viewer(draw, {"domain": []})
+
+
+def seconds_to_move(viewer, name, value):
+    """Processor time until picture and sound are there; both must have changed."""
+    before = viewer.image.value, viewer.player.value
+    started = time.process_time()
+    viewer.controls[name].value = value
+    taken = time.process_time() - started
+    assert viewer.image.value != before[0] and (not before[1] or viewer.player.value != before[1])
+    return taken
+
+
+def live_viewer(chapter):
+    """The viewer of a notebook: its own cells are run, in the smoke profile, up to the one that makes it."""
+    made = {}
+    for cell in jupytext.read(ROOT / "notebooks" / f"{chapter}.py").cells:
+        if cell.cell_type == "code":
+            exec(cell.source, made)
+            made |= {"profile": "smoke"} if "parameters" in cell.metadata.get("tags", []) else {}
+        if "viewer" in made:
+            return made["viewer"]
+
+
+def test_the_live_moments_of_the_chapters_answer_within_a_second():
+    first, then, last = map(live_viewer, ("00_start_here", "01_pretraining", "03_mfcc_ablation"))
+    assert seconds_to_move(first, "clip", 2) < 1 and seconds_to_move(first, "domain", "music") < 1
+    assert seconds_to_move(then, "epoch", 1) < 1 and seconds_to_move(then, "source", "speech") < 1
+    last.controls["coefficients"].value = 5  # librosa compiles on the first one
+    assert seconds_to_move(last, "coefficients", 40) < 1 and seconds_to_move(last, "domain", "speech") < 1
 
 
 def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():

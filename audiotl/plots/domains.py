@@ -34,6 +34,37 @@ def gallery(clips: dict[str, list[tuple[str, np.ndarray]]], seconds: dict[str, f
 
 
 @styled
+def front_ends(title: str, pictures: dict[str, tuple[np.ndarray, np.ndarray | None]], seconds: float) -> plt.Figure:
+    """One clip through several front ends, side by side.
+
+    Args:
+        title: what the clip is.
+        pictures: per front end ``(rows, frames)`` and the frequency of each row in Hz; None for cepstra, whose first
+            row, the loudness, is left out.
+        seconds: length of the clip.
+    """
+    figure, axes = plt.subplots(1, len(pictures), figsize=(2.4 * len(pictures), 2.6), squeeze=False)
+    for axis, (name, (picture, centres)) in zip(axes[0], pictures.items(), strict=True):
+        bare(axis)
+        how = {"vmin": -80, "vmax": 0}
+        if centres is None:
+            picture = picture[1:]
+            reach = np.abs(picture).max()
+            how = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach, "interpolation": "nearest"}
+            axis.set_yticks([0, len(picture) - 1], ["1", f"{len(picture)}"])
+        else:
+            rows = np.interp([500, 1000, 2000, 5000], centres, np.arange(len(centres)))
+            axis.set_yticks(rows, ["500", "1k", "2k", "5k"])
+        axis.imshow(picture, origin="lower", aspect="auto", extent=(0, seconds, -0.5, len(picture) - 0.5), **how)
+        axis.set_title(name, fontsize=10)
+        axis.set_xticks([0, seconds], ["0", f"{seconds:g} s"])
+        axis.tick_params(length=2, labelsize=8)
+    axes[0, 0].set_ylabel("Hz", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure
+
+
+@styled
 def mean_spectra(spectra: dict[str, np.ndarray], centres: np.ndarray) -> plt.Figure:
     """Mean level per mel band of each domain, in dB below a clip's loudest point, with quartiles over clips.
 

@@ -34,6 +34,32 @@ def curves(histories: dict[str, pd.DataFrame], measures: dict[str, str]) -> plt.
 
 
 @styled
+def until(source: str, history: pd.DataFrame, epoch: int, measure: str) -> plt.Figure:
+    """The curves of one source up to an epoch, and what was to come, faint.
+
+    Args:
+        history: table of `training.Trained.history`.
+        epoch: the last one that is drawn full.
+        measure: name of the score (accuracy or mean AUC).
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(6.2, 2.7))
+    now = history[history["epoch"] <= epoch]
+    lines = [(axes[0], "train_loss", "-", "training"), (axes[0], "validation_loss", ":", "inner validation"),
+             (axes[1], "validation_score", ":", "inner validation")]
+    for axis, column, dashes, label in [line for line in lines if line[1] in history]:
+        axis.plot(history["epoch"], history[column], color=FAINT, ls=dashes)
+        axis.plot(now["epoch"], now[column], color=SOURCES[source], ls=dashes, label=label)
+        axis.plot(now["epoch"].iloc[-1], now[column].iloc[-1], "o", color=SOURCES[source], ms=5)
+        axis.annotate(f"{now[column].iloc[-1]:.2f}", (now["epoch"].iloc[-1], now[column].iloc[-1]), (5, 5),
+                      textcoords="offset points", fontsize=9)
+    axes[0].set(title=f"{source}, epoch {epoch}", xlabel="epoch", ylabel="loss")
+    axes[0].set_ylim(bottom=0)
+    axes[0].legend()
+    axes[1].set(xlabel="epoch", ylabel=measure, ylim=(0, 1))
+    return figure
+
+
+@styled
 def confusion(counts: np.ndarray, classes: list[str]) -> plt.Figure:
     """Confusion matrix, each row in percent of its true class.
 
