@@ -17,7 +17,7 @@ from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.layerwise import WIDTH
 from audiotl.probes import reduce, standardise
-from audiotl.sources import ALL, SourceNetwork
+from audiotl.sources import ALL, MATCHED, SourceNetwork
 from audiotl.subsets import search
 
 EVERYTHING = "all"
@@ -170,7 +170,8 @@ def asymmetry(cells: Sequence[Cell], one: str = "environment", other: str = "spe
 
     Returns:
         ``network, mode, draw, what, targets, seeds, gain, ci_low, ci_high, seed_low, seed_high, errors_removed,
-        errors_low, errors_high``, three rows a network, mode and draw: both directions, and the one minus the other.
+        errors_low, errors_high``, three rows a network, mode and draw: both directions, and the one minus the other;
+        none where the targets are of neither kind.
     """
     together, rows = dict(_together(cells)), []
     for network, mode, draw in dict.fromkeys((k[3], k[4], k[1]) for k in together if k[0] in (one, other)):
@@ -193,7 +194,9 @@ def asymmetry(cells: Sequence[Cell], one: str = "environment", other: str = "spe
             rows.append({"network": network, "mode": mode, "draw": draw, "what": what, "targets": targets,
                          "seeds": len(seeds), "gain": points[0], **_interval(points, "ci"), "seed_low": seeds.min(),
                          "seed_high": seeds.max(), "errors_removed": errors[0], **_interval(errors, "errors")})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["network", "mode", "draw", "what", "targets", "seeds", "gain", "ci_low",
+                                       "ci_high", "seed_low", "seed_high", "errors_removed", "errors_low",
+                                       "errors_high"])
 
 
 def _gain(target, mine, base, seed):
@@ -263,11 +266,12 @@ def say_asymmetry(rows: pd.DataFrame) -> str:
 
 
 def finding(turns: pd.DataFrame, won: pd.DataFrame) -> str:
-    """The chapter's answer in two sentences, from the matched draw and the first network."""
-    rows = turns[(turns["network"] == turns["network"].iloc[0]) & (turns["mode"] == transfer.PROBE)]
-    matched = rows[rows["draw"] == rows["draw"].iloc[-1]]
-    probe = won[(won["mode"] == transfer.PROBE) & (won["draw"] == matched["draw"].iloc[0])]
+    """The chapter's answer, for the first network and equally many clips; without `asymmetry` the count of pairs."""
+    probe = won[(won["mode"] == transfer.PROBE) & (won["network"] == won["network"].iloc[0]) & (won["draw"] == MATCHED)]
+    rows = turns[(turns["mode"] == transfer.PROBE) & (turns["network"] == won["network"].iloc[0])
+                 & (turns["draw"] == MATCHED)]
     calls = [verdict(row) for row in probe.itertuples()]
-    return (f"With equally many source clips and steps, {say_asymmetry(matched)} Over all pairs of source and target, "
-            f"pretraining helps the frozen probe in {calls.count('helps')} of {len(calls)}, hurts in "
-            f"{calls.count('hurts')}, and in {calls.count('cannot tell')} we cannot tell.")
+    both = "" if rows.empty else f"{say_asymmetry(rows)} Over all pairs of source and target, "
+    return (f"With equally many source clips and steps, {both}pretraining helps the frozen probe in "
+            f"{calls.count('helps')} of {len(calls)}{' pairs' if rows.empty else ''}, hurts in {calls.count('hurts')}, "
+            f"and in {calls.count('cannot tell')} we cannot tell.")

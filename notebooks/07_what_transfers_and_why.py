@@ -134,9 +134,10 @@ if set(split(modes)) - {"probe"}:
 
 # %%
 turns = results.table("asymmetry", matrix.asymmetry(cells), show=0).frame
-display(results.figure("asymmetry", plots.asymmetry(turns[turns["mode"] == "probe"]),
-                       "Gain of environment on speech targets and of speech on environment targets, and their difference, with "
-                       "intervals, for all clips and for equally many."))
+if len(turns):
+    display(results.figure("asymmetry", plots.asymmetry(turns[turns["mode"] == "probe"]),
+                           "Gain of environment on speech targets and of speech on environment targets, and their difference, with "
+                           "intervals, for all clips and for equally many."))
 display(Markdown("\n".join(f"- {name}, {'all clips' if draw == 'all' else 'equally many clips'}, {mode}: {matrix.say_asymmetry(rows)}"
                            for (name, mode, draw), rows in turns.groupby(["network", "mode", "draw"], sort=False))))
 

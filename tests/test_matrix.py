@@ -101,7 +101,10 @@ def test_asymmetry_is_the_difference_of_the_two_directions():
     said = matrix.say_asymmetry(turns.loc[[ALL]].reset_index())
     assert "environment → speech gains more" in said and "speech → environment +0.0 points" in said
     assert "we cannot tell which gains more" in matrix.say_asymmetry(turns.loc[[MATCHED]].reset_index())
-    assert "equally many" in matrix.finding(turns.reset_index(), matrix.gains([*base, *world(0.3, 0.0, ALL)]))
+    won = matrix.gains([*base, *world(0.2, 0.2, MATCHED)])
+    assert "gains more" in matrix.finding(turns.reset_index(), won)
+    nothing = matrix.asymmetry([cell("music", "folder", right(0.5)), cell("random", "folder", right(0.5))])
+    assert nothing.empty and "in 3 of 3 pairs, hurts in 0" in matrix.finding(nothing, won)
 
 
 def test_changes_pair_draws_seed_by_seed():
