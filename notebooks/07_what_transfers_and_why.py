@@ -114,8 +114,8 @@ results.figure("cover", plots.grid(probe, list(plan.targets)), "Gain in accuracy
                "many clips of each source.")
 
 # %%
-display(results.table("best", scores[scores["mode"] == "probe"].groupby(["network", "target", "source", "draw"], sort=False)["score"]
-                      .mean().unstack(["source", "draw"]).round(3).rename(columns=str).reset_index()))
+best = scores[scores["mode"] == "probe"].assign(heard=lambda t: t["source"] + ", " + t["draw"])
+display(results.table("best", best.pivot_table("score", ["network", "target"], "heard", sort=False).round(3).reset_index()))
 calls = [(row, matrix.verdict(row)) for row in probe.itertuples()]
 lines = [f"- **{call}**: " + "; ".join(f"{row.source} → {row.target} ({row.network}, {row.draw}) {100 * row.difference:+.1f}"
                                        for row, given in calls if given == call)

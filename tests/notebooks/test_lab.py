@@ -82,6 +82,14 @@ def test_jupyterlab_opens_chapter_00_and_runs_it(lab):
     assert any("In one sentence." in data.get("text/markdown", "") for data in shown)
 
 
+def text_of(message: str | bytes) -> str | bytes:
+    """The JSON of a message; one that brings a picture has it first, after the count and the offsets of its parts."""
+    if isinstance(message, str):
+        return message
+    first, end = (int.from_bytes(message[i:i + 4], "big") for i in (4, 8))
+    return message[first:end]
+
+
 def run(channel, code: str, where: str) -> list[dict]:
     """Run one cell over the kernel's websocket; what it showed, by MIME type."""
     mine, shown = uuid.uuid4().hex, []
@@ -90,7 +98,7 @@ def run(channel, code: str, where: str) -> list[dict]:
                              "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
                                          "user_expressions": {}, "stop_on_error": True}}))
     while True:
-        message = json.loads(channel.recv())
+        message = json.loads(text_of(channel.recv()))
         if message["parent_header"].get("msg_id") != mine:
             continue
         kind, content = message["msg_type"], message["content"]
