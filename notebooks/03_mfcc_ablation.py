@@ -345,7 +345,9 @@ tuned = count(trained[(trained["features_from"] == "live") & (trained["scaling"]
 svm = adding[adding["probe"] != "ridge"]
 raw, scaled = (count(svm[svm["scaling"] == how], f"published, svm, {how}") for how in ("raw", "standardised"))
 swap = contrasts[contrasts["contrast"] == "log axis and learnt - MFCC"].assign(what=lambda t: t["contrast"] + ", " + t["target"])
-results.table("answer", pd.concat([main, pd.DataFrame([tuned, raw, scaled]), swap[kept[:4]]]), show=0)
+company = {"what": "pairs of MFCC and a layer: complete each other (gains), repeat each other (losses)", "cases": pairs,
+           "gains": sides["complements"].sum(), "losses": sides["repeats"].sum()}
+results.table("answer", pd.concat([main, pd.DataFrame([tuned, raw, scaled, company]), swap[kept[:4]]]), show=0)
 finding = "Beside a trained network, MFCC: " + "; ".join(
     f"on {row['what']} it {verdict(row)}, {span(row)} ({row['gains']} clear gains, {row['losses']} clear losses in "
     f"{row['cases']} cases)" for _, row in main.iterrows()) + "." + (" Synthetic sound." if plan.synthetic else "")

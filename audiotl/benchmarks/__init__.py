@@ -1,7 +1,7 @@
 """Benchmarks: every row a ratio against a named alternative, measured in the same run, with a check of the result.
 
 A row is ``{name, ours_s, peer, peer_s, ratio, threads, check}``; times are medians in seconds. Each module here has
-functions called ``bench_...`` that give rows, which are written as they come.
+functions called ``bench_...`` that give rows, which are written as they come, and may have a `figure` of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(out: Path, only: str = "") -> list[dict]:
 
     With `only`, rows that are there already stay, unless they are measured again.
     """
-    rows: list[dict] = []
+    rows, pictures = [], ""
     out.mkdir(parents=True, exist_ok=True)
     if only and (out / "bench.json").is_file():
         rows = json.loads((out / "bench.json").read_text())
@@ -47,6 +47,10 @@ def run(out: Path, only: str = "") -> list[dict]:
                 rows.append({column: row[column] for column in COLUMNS})
                 (out / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
                 (out / "bench.md").write_text(markdown(rows))
+        if (drawn := getattr(room, "figure", lambda rows: None)(rows)) is not None:
+            drawn.savefig(out / f"bench_{module.name}.png", dpi=110)
+            pictures += f"\n![{drawn.alt}](bench_{module.name}.png)\n"
+    (out / "bench.md").write_text(markdown(rows) + pictures)
     return rows
 
 

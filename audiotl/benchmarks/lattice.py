@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import Ridge as Peer
 from threadpoolctl import threadpool_limits
 
+from audiotl.plots.lattice import cost
 from audiotl.probes import Ridge, standardise
 from audiotl.subsets import Search, search
 
@@ -36,6 +40,22 @@ def bench_ridge_cost() -> list[dict]:
         rows.append(row | {"name": f"ridge, one of the {n_subsets:,} subsets of {taps} taps",
                            "ours_s": row["ours_s"] / n_subsets, "peer_s": row["peer_s"] / n_subsets})
     return rows
+
+
+def figure(rows: list[dict]) -> plt.Figure | None:
+    """Time for one subset against the number of taps, at one thread, from the rows of this room."""
+    found = []
+    for row in rows:
+        said = re.match(r"ridge, (all|one of the) ([\d,]+) subsets of (\d+) taps", row["name"])
+        if said and row["threads"] == 1:
+            share = int(said[2].replace(",", "")) if said[1] == "all" else 1
+            found += [{"taps": int(said[3]), "seconds": row[side] / share, "who": who}
+                      for side, who in (("ours_s", "all subsets together"), ("peer_s", "scikit-learn, one by one"))]
+    if not found:
+        return None
+    drawn = cost(pd.DataFrame(found))
+    drawn.alt = "Milliseconds for one subset against the number of taps: all subsets together, and one by one."
+    return drawn
 
 
 def problem(taps: int) -> tuple[dict[str, np.ndarray], np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:

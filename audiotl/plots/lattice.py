@@ -201,3 +201,19 @@ def _legend_below(figure: plt.Figure, axes: np.ndarray) -> None:
     handles = {text: handle for axis in axes.flat for handle, text in zip(*axis.get_legend_handles_labels(),
                                                                          strict=True)}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=3 if figure.get_figwidth() > 5 else 1)
+
+
+@styled
+def cost(table: pd.DataFrame) -> plt.Figure:
+    """Milliseconds for one subset against the number of taps.
+
+    Args:
+        table: ``taps, seconds, who``.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 3.2))
+    for (who, rows), (colour, marker) in zip(table.sort_values("taps").groupby("who"),
+                                             ((COLOURS["blue"], "o"), (COLOURS["orange"], "s")), strict=False):
+        axis.plot(rows["taps"], 1000 * rows["seconds"], marker=marker, color=colour, label=who)
+    axis.set(yscale="log", xlabel="taps", ylabel="one subset (ms)", xticks=sorted(set(table["taps"])))
+    axis.legend(loc="center left", bbox_to_anchor=(0, 0.55), frameon=False)
+    return figure
