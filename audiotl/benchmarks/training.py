@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from audiotl import datasets, stats
 from audiotl.features import Features, features
 from audiotl.models import DenseNet121
-from audiotl.models.scale import scale_decibel
-from audiotl.training import predict
+from audiotl.training import has_bfloat16, predict
 
 BATCH, BANDS, FRAMES = 32, 64, 128
 RATE = 1e-3
@@ -52,25 +51,24 @@ def stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:
     """A training step as `training` takes it."""
     model.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
-    return lambda x, targets: _step(model, optimiser, x.contiguous(memory_format=torch.channels_last), targets)
+
+    def step(x: Tensor, targets: Tensor) -> float:
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+            outputs = model(x.contiguous(memory_format=torch.channels_last))
+        return _descend(optimiser, outputs.float(), targets)
+
+    return step
 
 
-def textbook_stepper(model: DenseNet121) -> Callable[[Tensor, Tensor], float]:
-    """A training step as one would write it: each part in turn, nothing said of layout or optimiser."""
+def textbook_stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:
+    """A training step as one would write it: nothing said of layout, precision or optimiser."""
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-
-    def forward(x: Tensor) -> Tensor:
-        x = model.stem(scale_decibel(x))
-        for module in model.body.values():
-            x = module(x)
-        return model.head(model.final(x).mean((-2, -1)))
-
-    return lambda x, targets: _step(forward, optimiser, x, targets)
+    return lambda x, targets: _descend(optimiser, model(x), targets)
 
 
-def _step(forward: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, x: Tensor, targets: Tensor) -> float:
-    loss = nn.functional.cross_entropy(forward(x), targets)
+def _descend(optimiser: torch.optim.Optimizer, outputs: Tensor, targets: Tensor) -> float:
+    loss = nn.functional.cross_entropy(outputs, targets)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()

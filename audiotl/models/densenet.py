@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
-from audiotl.models.dense_block import dense_block
 from audiotl.models.scale import scale_decibel
 
 GROWTH = 32
@@ -48,8 +47,6 @@ class DenseNet121(nn.Module):
     layers with copies of themselves. ``final`` alone repeats others: after batch norm and ReLU, it is what one means
     by the last layer.
 
-    Training on a processor goes through `dense_block`, which computes the same in less time.
-
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
         in_channels: channels of the input.
@@ -87,20 +84,9 @@ class DenseNet121(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self._start(x)
-        plain = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled()
-        if plain or not all(stage.training for stage in self.stages):
-            for module in self.body.values():
-                x = module(x)
-            return self.head(self.final(x).mean((-2, -1)))
-        layers: list[nn.Module] = []
         for module in self.body.values():
-            if isinstance(module, DensePart):
-                layers += module
-            else:
-                norm, _, convolution, pool = module
-                # Pooling by means and a 1x1 convolution may change places, and three points in four are saved.
-                x, layers = convolution(pool(dense_block(x, layers, norm))), []
-        return self.head(dense_block(x, layers, self.final[0]).mean((-2, -1)))
+            x = module(x)
+        return self.head(self.final(x).mean((-2, -1)))
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
