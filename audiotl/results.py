@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from audiotl import cache
+from audiotl.features import Features
 
 
 class Results:
@@ -66,11 +67,13 @@ class Results:
         self._write()
         return value
 
-    def skipped(self, corpus: str, clips: list[tuple[str, str]]) -> None:
-        """Keep the clips that could not be used: ``(path, cause)``."""
-        if clips:
-            self.record["skipped"][corpus] = [{"path": Path(p).name, "cause": cause} for p, cause in clips]
-            self._write()
+    def skipped(self, *sounds: Features) -> None:
+        """Keep which clips could not be used, and why."""
+        for sound in sounds:
+            if sound.skipped:
+                self.record["skipped"][sound.corpus.name] = [{"path": Path(path).name, "cause": cause}
+                                                             for path, cause in sound.skipped]
+        self._write()
 
     def finding(self, sentence: str) -> str:
         """Keep the notebook's one-sentence answer, shown on its card."""

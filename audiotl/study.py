@@ -101,6 +101,17 @@ def target(chosen: Plan, name: str) -> tuple[Corpus, int]:
     return corpus.subset(keep), int((~keep).sum())
 
 
+def aims(chosen: Plan) -> tuple[dict[str, Features], dict[str, str]]:
+    """Features of each target, as `target` leaves it, and a few words on each: clips, classes, what was left out."""
+    found, about = {}, {}
+    for name in chosen.targets:
+        corpus, gone = target(chosen, name)
+        found[name] = features(corpus)
+        about[name] = found[name].corpus.describe() + (
+            f"; {gone} clips left out, because their recording also occurs in a source" if gone else "")
+    return found, about
+
+
 def source_features(chosen: Plan, role: str) -> Features:
     """Features of the corpus that plays `role`."""
     return features(chosen.corpus(chosen.sources[role]))

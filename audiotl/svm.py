@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from audiotl import AudiotlError, interior, smo
+from audiotl import AudiotlError, interior, machines
 from audiotl.probes import Blocks, Subset
 
 COSTS = (0.1, 2.0, 8.0, 32.0)
@@ -107,7 +107,7 @@ class SVM:
             for cells, values in kernels(gram, left, right, columns.shape[1], self.cells):
                 order = sorted(cells, key=lambda cell: self.cells[cell]["C"])
                 costs = np.array([self.cells[cell]["C"] for cell in order])
-                kernel, diagonal = smo.single(values, len(y)), values.diagonal().copy()
+                kernel, diagonal = machines.single(values, len(y)), values.diagonal().copy()
                 spanning = columns if self.cells[cells[0]]["kernel"] == "linear" else None
                 for found, (members, classes, starts), (_, test) in zip(out, sides, splits, strict=True):
                     across = values[np.ix_(members, test)]
@@ -138,7 +138,7 @@ class SVM:
         limits = np.array([ENDLESS if columns is None else self.limit(c) if callable(self.limit) else self.limit
                            for c in costs], np.int64)
         if self.task == "classification":
-            votes, stuck = smo.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, limits)
+            votes, stuck = machines.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, limits)
             for c, first, second in np.argwhere(stuck):
                 rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
                 positive = rows < starts[first + 1]
@@ -148,7 +148,7 @@ class SVM:
             out[order] = classes[votes.argmax(2)]
             return
         values = y[members].astype(np.float64)
-        found, stuck = smo.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits)
+        found, stuck = machines.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits)
         for c in np.flatnonzero(stuck):
             beta, rho = interior.solve(np.tile(columns[members], (2, 1)),
                                        np.r_[values - self.tube, values + self.tube],
@@ -192,7 +192,7 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
         np.exp(values, out=values)
         for k, gamma in enumerate(family):
             if k:
-                smo.square(values, round(math.log2(gamma / family[k - 1])))
+                machines.square(values, round(math.log2(gamma / family[k - 1])))
             yield by_gamma[gamma], values
 
 

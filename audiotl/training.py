@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import json
 import time
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, models
+from audiotl import AudiotlError, cache, checkpoints, models
 from audiotl.augmentation import augment
 from audiotl.datasets.corpus import check_split
 from audiotl.features import Features
@@ -123,7 +120,7 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
         history.to_csv(folder / "history.csv", index=False)
 
     folder = cache.entry("networks", key, make)
-    _drop_checkpoints(key)
+    checkpoints.drop(key)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     outputs = np.load(folder / "outputs.npy")
     return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
@@ -201,7 +198,7 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
                                                    total_steps=steps * recipe.epochs)
     history: list[dict] = []
     best: dict[str, Tensor] | None = None
-    state = _last_checkpoint(key, recipe.epochs)
+    state = checkpoints.last(key, recipe.epochs)
     if state is not None:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
@@ -243,7 +240,7 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
                 best = {k: v.detach().clone() for k, v in model.state_dict().items()}
         history.append(row | {"seconds": time.perf_counter() - started})
         if time.perf_counter() - saved >= CHECKPOINT_SECONDS:
-            _checkpoint(key, len(history), {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
+            checkpoints.keep(key, len(history), {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
                                             "schedule": schedule.state_dict(), "history": history, "best": best})
             saved = time.perf_counter()
         bar.update()
@@ -276,29 +273,3 @@ def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0, rng: np.ra
         starts = rng.integers(0, frames - crop + 1, len(rows))
         x = np.stack([spectrograms[row, :, s:s + crop] for row, s in zip(rows, starts, strict=True)])
     return torch.from_numpy(x).float()[:, None].contiguous(memory_format=torch.channels_last)
-
-
-def _checkpoint(key: str, epoch: int, state: dict) -> None:
-    with cache.making("checkpoints", f"{key}-{epoch:04d}") as folder:
-        content = io.BytesIO()  # written by Python, so that a full disk is an OSError
-        torch.save({k: state[k] for k in ("model", "optimiser", "schedule", "best")}, content)
-        (folder / "state.pt").write_bytes(content.getbuffer())
-        (folder / "history.json").write_text(json.dumps(state["history"]))
-    _drop_checkpoints(key, keep=2)
-
-
-def _last_checkpoint(key: str, epochs: int) -> dict | None:
-    for epoch in range(epochs, 0, -1):
-        folder = cache.find("checkpoints", f"{key}-{epoch:04d}")
-        # Another process that is further on with the same network drops old checkpoints.
-        with contextlib.suppress(FileNotFoundError):
-            if folder is not None:
-                state = torch.load(folder / "state.pt", weights_only=True)
-                return state | {"history": json.loads((folder / "history.json").read_text())}
-    return None
-
-
-def _drop_checkpoints(key: str, keep: int = 0) -> None:
-    folders = sorted((cache.cache_root() / "checkpoints").glob(f"{key}-*"))
-    for folder in folders[:len(folders) - keep]:
-        cache.drop(folder)

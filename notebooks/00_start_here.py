@@ -47,8 +47,7 @@ from audiotl.results import Results
 plan = study.plan(profile, data, seed=seed)
 results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets)
 sounds = {role: study.source_features(plan, role) for role in plan.sources}
-for sound in sounds.values():
-    results.skipped(sound.corpus.name, sound.skipped)
+results.skipped(*sounds.values())
 
 # %%
 if plan.synthetic:

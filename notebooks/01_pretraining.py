@@ -68,8 +68,7 @@ display(Markdown(f"**The recipe**, the same for each source: AdamW with a one-cy
 # %%
 sounds = {role: study.source_features(plan, role) for role in plan.sources}
 trained = {role: study.pretrained(plan, role) for role in plan.sources}
-for sound in sounds.values():
-    results.skipped(sound.corpus.name, sound.skipped)
+results.skipped(*sounds.values())
 
 # %%
 measures = {role: "mean AUC" if sound.corpus.multilabel else "accuracy" for role, sound in sounds.items()}

@@ -45,10 +45,9 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from audiotl import comparisons, study
-from audiotl.features import features
 from audiotl.plots import layers
 from audiotl.results import Results
-from audiotl.widgets import Explorer
+from audiotl.explorers import Explorer
 
 plan = study.plan(profile, data, targets, sources, seed, epochs)
 probe_names = [name.strip() for name in probes.split(",") if name.strip()] or list(plan.probes)
@@ -64,14 +63,9 @@ if plan.synthetic:
 # One forward pass gives the mean of each layer's 32 maps over frequency and time: five blocks of 32 values a clip.
 
 # %%
-aims, lines = {}, []
-for name in plan.targets:
-    corpus, left_out = study.target(plan, name)
-    aims[name] = features(corpus)
-    results.skipped(name, aims[name].skipped)
-    lines.append(f"- {aims[name].corpus.describe()}" + (
-        f"; {left_out} clips left out, because their recording also occurs in a source" if left_out else ""))
-display(Markdown("\n".join(lines)))
+aims, about = study.aims(plan)
+results.skipped(*aims.values())
+display(Markdown("\n".join(f"- {words}" for words in about.values())))
 
 # %% [markdown]
 # ## All 31 combinations

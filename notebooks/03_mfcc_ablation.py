@@ -181,14 +181,12 @@ if full and (plan.data / tagger_network.NETWORKS["choi2017-keras2"][0]).is_file(
     models["music tags"] = tagger_network.load("choi2017-keras2", plan.data)
     cases += [("music tags", name) for name in split(tagged) or ["esc50", "gtzan", "philharmonia"] if name in plan.targets]
 cases.sort(key=lambda case: plan.targets.index(case[1]))
-aims, notes = {}, []
+aims, about = study.aims(plan)
+results.skipped(*aims.values())
+notes = []
 for name in plan.targets:
-    corpus, gone = study.target(plan, name)
-    aims[name] = features(corpus)
-    results.skipped(name, aims[name].skipped)
     without = [role for role in plan.sources if (role, name) not in cases]
-    notes.append(f"- {aims[name].corpus.describe()}" + (f"; {gone} clips left out, shared with a source" if gone else "")
-                 + (f"; not scored for the {', '.join(without)} network, which was trained on it" if without else ""))
+    notes.append(f"- {about[name]}" + (f"; not scored for the {', '.join(without)} network, which was trained on it" if without else ""))
     scored += ablation.live(ablation.NONE, name, {}, aims[name], probe_names, seed)
 for source, name in cases:
     scored += ablation.live(source, name, embed(models[source], aims[name]), aims[name], probe_names, seed)

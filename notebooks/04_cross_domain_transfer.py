@@ -50,11 +50,10 @@ only_finished = False
 from IPython.display import Markdown, display
 
 from audiotl import fraction_grid, savings, study
-from audiotl.features import features
 from audiotl.fraction_grid import FRACTIONS, SEEDS, TARGETS, listed
 from audiotl.plots import savings as figures
 from audiotl.results import Results
-from audiotl.widgets import FractionSlider
+from audiotl.explorers import FractionSlider
 
 plan = study.plan(profile, data, ",".join(listed(targets, TARGETS[profile])), fraction_grid.ROLE, seed)
 chosen = listed(networks, "convnet5")
@@ -72,16 +71,12 @@ if plan.synthetic:
 # ## Source and targets
 
 # %%
-aims, lines = {}, []
-for name in plan.targets:
-    corpus, left_out = study.target(plan, name)
-    aims[name] = features(corpus)
-    results.skipped(name, aims[name].skipped)
-    lines.append(f"- target {aims[name].corpus.describe()}" + (
-        f"; {left_out} clips left out, because their recording also occurs in the source" if left_out else ""))
+aims, about = study.aims(plan)
+results.skipped(*aims.values())
 grid = fraction_grid.Grid(plan, aims, budget)
 source = grid.sound.corpus
-lines.insert(0, f"- source {source.describe()}; {len(grid.heard[0]):,} of its clips train the networks")
+lines = [f"- source {source.describe()}; {len(grid.heard[0]):,} of its clips train the networks",
+         *(f"- target {words}" for words in about.values())]
 display(Markdown("\n".join(lines)))
 
 # %%

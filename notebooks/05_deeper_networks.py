@@ -48,7 +48,7 @@ from audiotl import datasets, layerwise, study
 from audiotl.features import features
 from audiotl.plots import lattice
 from audiotl.results import Results
-from audiotl.widgets import Explorer
+from audiotl.explorers import Explorer
 
 plan = study.plan(profile, data, targets or layerwise.TARGETS[profile], sources or "environment", seed)
 names = layerwise.chosen(networks, profile)
@@ -62,15 +62,10 @@ if plan.synthetic:
 # ## The targets
 
 # %%
-aims, lines = {}, []
-for name in plan.targets:
-    corpus, left_out = study.target(plan, name)
-    aims[name] = features(corpus)
-    results.skipped(name, aims[name].skipped)
-    lines.append(f"- {aims[name].corpus.describe()}" + (
-        f"; {left_out} clips left out, because their recording also occurs in a source" if left_out else ""))
+aims, about = study.aims(plan)
+results.skipped(*aims.values())
 chance = {name: np.bincount(aim.corpus.targets()).max() / len(aim.corpus) for name, aim in aims.items()}
-display(Markdown("\n".join(lines)))
+display(Markdown("\n".join(f"- {words}" for words in about.values())))
 
 # %% [markdown]
 # ## Every subset of every network
@@ -175,7 +170,6 @@ from torch import nn
 
 from audiotl import datasets, study
 from audiotl.embedding import embed
-from audiotl.features import features
 from audiotl.models import taps_of
 from audiotl.subsets import search
 

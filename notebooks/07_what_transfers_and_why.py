@@ -48,12 +48,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from audiotl import matrix, reasons, similarity, sources, study, transferability
-from audiotl.features import features
 from audiotl.frontend import Settings, band_centres
 from audiotl.models import published as taggers
 from audiotl.plots import matrix as plots
 from audiotl.results import Results
-from audiotl.widgets import CellExplorer
+from audiotl.explorers import CellExplorer
 
 full, split = profile == "full", lambda text: [name.strip() for name in text.split(",") if name.strip()]
 usual = "esc50,urbansound8k,speech_commands_10,fsdd,gtzan,philharmonia" if full else ""
@@ -76,14 +75,10 @@ if plan.synthetic:
 # carry Freesound numbers), those clips leave the target, for all sources alike.
 
 # %%
-aims, notes = {}, []
-for name in plan.targets:
-    corpus, gone = study.target(plan, name)
-    aims[name] = features(corpus)
-    results.skipped(name, aims[name].skipped)
-    notes.append(f"- {aims[name].corpus.describe()}" + (f"; {gone} clips left out, shared with a source" if gone else ""))
+aims, about = study.aims(plan)
+results.skipped(*aims.values())
 fewest = sources.smallest(plan)
-display(Markdown("\n".join(notes) + f"\n\nEqually many clips means {fewest:,}."))
+display(Markdown("\n".join(f"- {words}" for words in about.values()) + f"\n\nEqually many clips means {fewest:,}."))
 
 # %% [markdown]
 # ## The matrix

@@ -1,5 +1,6 @@
 """What the tests share: a cache of their own, small clips on disk, the recordings where they are present."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -26,6 +27,29 @@ def fresh_cache(tmp_path, monkeypatch) -> Path:
     """An empty cache for this test alone."""
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """``with cut_off(n):`` writes a checkpoint an epoch, and interrupts training once the n-th is written."""
+    from audiotl import checkpoints, training
+
+    @contextlib.contextmanager
+    def cutting(after: int):
+        keep, written = checkpoints.keep, []
+
+        def cut(*args):
+            keep(*args)
+            written.append(args)
+            if len(written) == after:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(checkpoints, "keep", cut)
+            patch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+            yield
+
+    return cutting
 
 
 def write_clip(path: Path, seconds: float = 0.5, hertz: float = 440.0, rate: int = 16_000, seed: int = 0) -> Path:

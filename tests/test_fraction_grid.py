@@ -64,25 +64,14 @@ def test_each_seed_tests_other_speakers(plan):
         assert not tested[seed] & set(corpus.groups[target_split(corpus, seed)[0]])
 
 
-def test_a_grid_that_was_killed_goes_on_to_the_undisturbed_results(plan, tmp_path, monkeypatch):
+def test_a_grid_that_was_killed_goes_on_to_the_undisturbed_results(plan, tmp_path, monkeypatch, cut_off):
     wanted = [cell for cell in WANTED if cell.input == "plain"]
     whole, missing = made(plan).run(wanted)
     assert not missing and [one.cell for one in whole] == wanted
 
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    real, written = training._checkpoint, []
-
-    def cut(key, epoch, state):
-        real(key, epoch, state)
-        written.append(key)
-        if len(written) == 7:  # amid the second run: three epochs of the source and of each of the runs
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_checkpoint", cut)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(7):  # amid the second run: three epochs of the source and of each of the runs
         made(plan).run(wanted)
-    monkeypatch.setattr(training, "_checkpoint", real)
     some, missing = made(plan).run(wanted, only_finished=True)
     assert 0 < len(some) < len(wanted) and len(some) + len(missing) == len(wanted)
     started, teach = [], fraction_grid.transfer

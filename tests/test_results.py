@@ -22,11 +22,13 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(tmp_path):
     data, about = picture._repr_mimebundle_()
     assert data["text/plain"] == "Nothing." and about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
     results.number("best", np.float32(0.5))
-    results.skipped("toy", [("/some/where/clip.wav", "it is empty")])
+    results.skipped(types.SimpleNamespace(corpus=types.SimpleNamespace(name="toy"),
+                                          skipped=[("/some/where/clip.wav", "it is empty")]),
+                    types.SimpleNamespace(corpus=types.SimpleNamespace(name="whole"), skipped=[]))
     results.finding("Done.")
     record = json.loads((tmp_path / "results.json").read_text())
     assert record["finding"] == "Done." and record["numbers"] == {"best": 0.5}
-    assert record["skipped"]["toy"] == [{"path": "clip.wav", "cause": "it is empty"}]
+    assert record["skipped"] == {"toy": [{"path": "clip.wav", "cause": "it is empty"}]}
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):

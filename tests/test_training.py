@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import cache, datasets, training
+from audiotl import cache, checkpoints, datasets, training
 from audiotl.features import features
 from audiotl.training import Recipe, inner_split, score, train, untrained
 
@@ -30,23 +30,13 @@ def test_an_easy_problem_is_learnt_and_the_same_seed_gives_the_same_network(soun
     assert torch.equal(weights(one.model), weights(two.model)) and (one.outputs == two.outputs).all()
 
 
-def test_a_run_cut_off_between_epochs_ends_as_an_unbroken_one(sound, tmp_path, monkeypatch):
+def test_a_run_cut_off_between_epochs_ends_as_an_unbroken_one(sound, tmp_path, monkeypatch, cut_off):
     split = sound.corpus.splits(3)[0]
     whole = train(sound, split, RECIPE, progress=False)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    real = training._checkpoint
-
-    def cut(key, epoch, state):
-        real(key, epoch, state)
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_checkpoint", cut)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(3):
         train(sound, split, RECIPE, progress=False)
     assert len(list((tmp_path / "cut" / "checkpoints").iterdir())) == 2
-    monkeypatch.setattr(training, "_checkpoint", real)
     resumed = train(sound, split, RECIPE, progress=False)
     assert torch.equal(weights(whole.model), weights(resumed.model))
     assert np.allclose(whole.history["train_loss"], resumed.history["train_loss"], atol=0)
@@ -59,7 +49,7 @@ def test_a_damaged_checkpoint_is_not_used(sound):
         (folder / "history.json").write_text("[]")
     (cache.cache_root() / "checkpoints" / "k-0002" / "state.pt").write_bytes(b"tor")
     with pytest.warns(UserWarning, match="damaged"):
-        assert training._last_checkpoint("k", 6) is None
+        assert checkpoints.last("k", 6) is None
 
 
 def test_a_leak_is_refused(sound):
@@ -98,7 +88,7 @@ def test_random_weights_differ_by_seed_only(sound):
 
 def test_short_epochs_are_not_each_written_to_disk(sound, monkeypatch):
     written = []
-    monkeypatch.setattr(training, "_checkpoint", lambda key, epoch, state: written.append(epoch))
+    monkeypatch.setattr(checkpoints, "keep", lambda key, epoch, state: written.append(epoch))
     train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False)
     assert not written
 

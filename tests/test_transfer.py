@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import write_clip
 
-from audiotl import AudiotlError, datasets, training
+from audiotl import AudiotlError, datasets
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import features
 from audiotl.finetuning import Start, rates
@@ -81,22 +81,12 @@ def test_rates_grow_from_the_first_stage_to_the_head(name):
     assert [p.shape for group in frozen for p in group["params"]] == [p.shape for p in model.stages[-1].parameters()]
 
 
-def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch):
+def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch, cut_off):
     split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=5, mixup=0.3, mask=0.2, tilt=4.0)
     whole = train(aim, split, recipe, progress=False, start=Start(source.model))
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    real = training._checkpoint
-
-    def cut(key, epoch, state):
-        real(key, epoch, state)
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_checkpoint", cut)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(2):
         train(aim, split, recipe, progress=False, start=Start(source.model))
-    monkeypatch.setattr(training, "_checkpoint", real)
     resumed = train(aim, split, recipe, progress=False, start=Start(source.model))
     assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
     assert torch.equal(body(resumed.model), body(whole.model)) and len(resumed.history) == 5

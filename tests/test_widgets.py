@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from audiotl import AudiotlError, stats, widgets
+from audiotl import AudiotlError, explorers, stats, widgets
 from audiotl.subsets import Search, all_subsets
 
 
@@ -25,25 +25,25 @@ def made(n_blocks, n_clips, probe="ridge", seed=0):
 def test_a_lookup_gives_score_interval_and_rank():
     found = made(4, 300)
     right = found.nested()
-    seen = widgets.lookup(found, ("mfcc", "layer2"))
+    seen = explorers.lookup(found, ("mfcc", "layer2"))
     at = found.subsets.index(("layer2", "mfcc"))
     assert (seen.score, seen.ci_low, seen.ci_high) == stats.bootstrap_mean(right[at], found.groups)
     assert seen.rank == 1 + (right.mean(1) > right[at].mean()).sum() and seen.of == 15
     best = found.subsets[int(right.mean(1).argmax())]
-    assert widgets.lookup(found, best).rank == 1
+    assert explorers.lookup(found, best).rank == 1
     assert str(seen) == f"{100 * seen.score:.1f} % ({100 * seen.ci_low:.1f} to {100 * seen.ci_high:.1f}), " \
                         f"rank {seen.rank} of 15"
     with pytest.raises(AudiotlError, match="was not scored"):
-        widgets.lookup(found, ())
+        explorers.lookup(found, ())
 
 
 def test_a_lookup_is_quick_for_three_thousand_clips_and_four_thousand_subsets():
     found = made(12, 3000)
-    widgets.lookup(found, ("layer1",))  # the first one prepares
+    explorers.lookup(found, ("layer1",))  # the first one prepares
     times = []
     for subset in found.subsets[5:4000:500]:
         started = time.perf_counter()
-        widgets.lookup(found, subset)
+        explorers.lookup(found, subset)
         times.append(time.perf_counter() - started)
     assert np.median(times) < 0.2
 
@@ -51,18 +51,18 @@ def test_a_lookup_is_quick_for_three_thousand_clips_and_four_thousand_subsets():
 def test_a_tick_changes_the_text_and_the_picture():
     one, two = made(4, 200), made(3, 100, seed=1)
     other = made(4, 200, "svm", seed=2)
-    explorer = widgets.Explorer({("esc50", "ridge"): one, ("fsdd", "ridge"): two, ("esc50", "svm"): other})
+    explorer = explorers.Explorer({("esc50", "ridge"): one, ("fsdd", "ridge"): two, ("esc50", "svm"): other})
     assert explorer.ticked() == one.names and f"{100 * one.scores()[-1]:.1f} %" in explorer.text.value
     before, picture = explorer.text.value, bytes(explorer.image.value)
     explorer.boxes["layer1"].value = False
     assert explorer.ticked() == ("layer2", "layer3", "mfcc") and explorer.text.value != before
-    assert str(widgets.lookup(one, explorer.ticked())) in explorer.text.value
+    assert str(explorers.lookup(one, explorer.ticked())) in explorer.text.value
     assert picture != bytes(explorer.image.value) and bytes(explorer.image.value).startswith(b"\x89PNG")
     explorer.probe.value = "svm"
-    assert str(widgets.lookup(other, explorer.ticked())) in explorer.text.value
+    assert str(explorers.lookup(other, explorer.ticked())) in explorer.text.value
     explorer.target.value = "fsdd"
     assert explorer.probe.options == ("ridge",) and set(explorer.boxes) == set(two.names)
-    assert str(widgets.lookup(two, explorer.ticked())) in explorer.text.value
+    assert str(explorers.lookup(two, explorer.ticked())) in explorer.text.value
     for box in explorer.boxes.values():
         box.value = False
     assert explorer.text.value == "<b>Tick a layer or more.</b>" and explorer.words() == "Tick a layer or more."
@@ -71,11 +71,11 @@ def test_a_tick_changes_the_text_and_the_picture():
 
 
 def test_without_a_notebook_there_is_the_picture():
-    explorer = widgets.Explorer({("esc50", "ridge"): made(3, 100)}, ["layer2"])
+    explorer = explorers.Explorer({("esc50", "ridge"): made(3, 100)}, ["layer2"])
     shown = explorer._repr_mimebundle_()
     assert not widgets.alive() and shown["image/png"].startswith("iVBOR") and "rank" in shown["text/plain"]
     with pytest.raises(AudiotlError, match="no search"):
-        widgets.Explorer({})
+        explorers.Explorer({})
 
 
 def test_a_viewer_draws_and_plays_what_is_chosen_and_asks_for_each_sound_once():
@@ -128,9 +128,11 @@ def live_viewer(chapter):
 
 def test_the_live_moments_of_the_chapters_answer_within_a_second():
     first, then, last = map(live_viewer, ("00_start_here", "01_pretraining", "03_mfcc_ablation"))
+    first.controls["clip"].value = 1  # the first time, fonts are looked up and code is compiled
+    then.controls["epoch"].value = 2
+    last.controls["coefficients"].value = 5
     assert seconds_to_move(first, "clip", 2) < 1 and seconds_to_move(first, "domain", "music") < 1
     assert seconds_to_move(then, "epoch", 1) < 1 and seconds_to_move(then, "source", "speech") < 1
-    last.controls["coefficients"].value = 5  # librosa compiles on the first one
     assert seconds_to_move(last, "coefficients", 40) < 1 and seconds_to_move(last, "domain", "speech") < 1
 
 
@@ -144,7 +146,7 @@ def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():
     table = pd.DataFrame([row("convnet5", "scratch", 0.1, 0.2), row("convnet5", "scratch", 1.0, 0.6),
                           row("convnet5", "fine-tuned", 0.1, 0.4), row("convnet5", "fine-tuned", 1.0, 0.7),
                           row("resnet18", "scratch", 0.5, 0.55)])
-    slider = widgets.FractionSlider(table)
+    slider = explorers.FractionSlider(table)
     assert slider.slider.value == 0.1 and "fine-tuned 40.0 % (35.0 to 45.0); plain, scratch 20.0 %" in slider.text.value
     picture = bytes(slider.image.value)
     slider.slider.value = 1.0
@@ -154,7 +156,7 @@ def test_sliding_the_share_of_clips_changes_the_scores_and_the_picture():
     assert slider.text.value.startswith("<b>50 % of the clips, resnet18 on words: plain")
     assert slider._repr_mimebundle_()["image/png"].startswith("iVBOR")
     with pytest.raises(AudiotlError, match="no finished curve"):
-        widgets.FractionSlider(table.iloc[:0].assign(network="", target=""))
+        explorers.FractionSlider(table.iloc[:0].assign(network="", target=""))
 
 
 def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_none():
@@ -164,7 +166,7 @@ def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_no
             for layer, score in (("layer1", 0.3 + i / 10), ("layer2", 0.4), ("all", 0.5 + i / 10))]
     table = pd.DataFrame(rows)
     spectra = {key: rng.uniform(-80, 0, (300, 16)) for key in (("source", "environment"), ("target", "fsdd"))}
-    explorer = widgets.CellExplorer(table[table["layer"] == "all"], table[table["layer"] != "all"], spectra,
+    explorer = explorers.CellExplorer(table[table["layer"] == "all"], table[table["layer"] != "all"], spectra,
                                     np.geomspace(60, 7000, 16))
     first = bytes(explorer.image.value)
     assert "50.0 % (40.0 to 60.0)" in explorer.text.value and first.startswith(b"\x89PNG")
@@ -177,4 +179,4 @@ def test_a_cell_of_the_matrix_is_told_in_under_a_second_and_an_own_corpus_has_no
     explorer.target.value = "esc50"
     assert "60.0 %" in explorer.text.value and explorer._repr_mimebundle_()["image/png"]
     with pytest.raises(AudiotlError, match="no cell"):
-        widgets.CellExplorer(table.iloc[:0], table, spectra, np.arange(16))
+        explorers.CellExplorer(table.iloc[:0], table, spectra, np.arange(16))
