@@ -8,6 +8,8 @@ jobs. A job on a worker that dies goes to another one.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +22,9 @@ from threadpoolctl import threadpool_limits
 from audiotl import AudiotlError
 
 SECONDS_TO_CONNECT = 60
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Parameters of ``mallopt`` (glibc, malloc.h)."""
 
 
 def run(function: Callable, jobs: Iterable, shared: Sequence = (), *, threads: int = 0) -> Iterator:
@@ -73,6 +78,7 @@ def in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: in
     """
     import torch
 
+    keep_freed_memory()
     waiting, before = deque(), torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     with threadpool_limits(1), pool:
@@ -89,6 +95,19 @@ def in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: in
         finally:
             # What a thread sets holds for all that start after it.
             torch.set_num_threads(before)
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Keep up to 256 MB that arrays free for the next ones of this process.
+
+    glibc gives large arrays back to the system at once and has every page of the next one faulted in anew, which took
+    longer than the arithmetic of the front ends. With another C library nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(MMAP_THRESHOLD, 1 << 25)
+        mallopt(TRIM_THRESHOLD, 1 << 28)
 
 
 def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterator:
