@@ -8,6 +8,9 @@ from torch import nn
 
 from audiotl import AudiotlError
 
+EARLY = 0.1
+"""Usual rate of the first stage as a fraction of the head's."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:
@@ -20,7 +23,7 @@ class Start:
     """
 
     model: nn.Module
-    early: float = 0.1
+    early: float = EARLY
 
 
 def rates(model: nn.Module, peak: float, early: float) -> list[dict]:

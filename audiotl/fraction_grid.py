@@ -18,6 +18,7 @@ from tqdm import tqdm
 from audiotl import AudiotlError, cache, study
 from audiotl.datasets.corpus import Corpus, deal_groups
 from audiotl.features import Features
+from audiotl.finetuning import EARLY
 from audiotl.training import Recipe, network_key, train
 from audiotl.transfer import FEW_GROUPS, FINE_TUNED, HEAD, PROBE, SCRATCH, Source, fraction_rows, transfer
 
@@ -160,13 +161,14 @@ class Grid:
         plan: of the study; its role ``environment`` is the source.
         aims: features of each target.
         steps: optimiser steps of each network.
+        early: rate of the first layers in fine-tuning, as a fraction of the head's (see `finetuning.Start`).
 
     One source network, of the plan's seed, serves all seeds of a network and input: pretraining takes longer than
     the runs that follow.
     """
 
-    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int]):
-        self.plan, self.aims, self.steps = plan, aims, steps
+    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int], early: float = EARLY):
+        self.plan, self.aims, self.steps, self.early = plan, aims, steps, early
         self.sound = study.source_features(plan, ROLE)
         self.heard = study.source_split(plan, self.sound.corpus)
         self.splits: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -207,7 +209,8 @@ class Grid:
             source = None if cell.mode == SCRATCH else self._source(cell)
             started = time.perf_counter()
             made = transfer(cell.mode, aim, split, self._recipe(cell), self.steps[cell.network],
-                            cell.network, source, progress=False, **({} if cell.mode == PROBE else INPUTS[cell.input]))
+                            cell.network, source, early=self.early, progress=False,
+                            **({} if cell.mode == PROBE else INPUTS[cell.input]))
             np.save(folder / "right.npy", made.right)
             (folder / "run.json").write_text(json.dumps(
                 {"clips": len(split[0]), "steps": made.steps, "seconds": time.perf_counter() - started,
@@ -225,6 +228,8 @@ class Grid:
         source = "" if cell.mode == SCRATCH else network_key(
             self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network, **INPUTS[cell.input])
         how = [] if cell.mode == PROBE else [dataclasses.asdict(self._recipe(cell)), self.steps[cell.network]]
+        if cell.mode == FINE_TUNED and self.early != EARLY:
+            how.append(self.early)
         return cache.key_of("fractions", VERSION, aim.key, [list(aim.corpus.classes), list(aim.corpus.clips["label"])],
                             rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode, how, source)
 

@@ -275,6 +275,31 @@ def say_longer(budgeted: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def even_rates(done: Sequence[Done], even: Sequence[Done]) -> pd.DataFrame:
+    """Fine-tuning with one rate for all layers against a lower one for early layers and against from scratch:
+    ``target, network, fraction, seed, even_score, against, score, difference, ci_low, ci_high``."""
+    usual, rows = {one.cell: one for one in done}, []
+    for one in even:
+        for mode in (FINE_TUNED, SCRATCH):
+            other = usual.get(dataclasses.replace(one.cell, mode=mode))
+            if other is not None:
+                difference, low, high = stats.paired_bootstrap(one.right, other.right, one.groups)
+                rows.append({"target": one.cell.target, "network": one.cell.network, "fraction": one.cell.fraction,
+                             "seed": one.cell.seed, "even_score": one.right.mean(), "against": mode,
+                             "score": other.right.mean(), "difference": difference, "ci_low": low, "ci_high": high})
+    return pd.DataFrame(rows)
+
+
+def say_even_rates(rated: pd.DataFrame) -> str:
+    """A line a target and network: where along the fractions one rate for all is surely better or worse."""
+    lines = []
+    for (network, target, against), rows in rated.groupby(["network", "target", "against"], sort=False):
+        other = "a lower rate for early layers" if against == FINE_TUNED else "training from scratch"
+        each = "; ".join(f"{100 * row.fraction:g} %: {verdict(row)}" for row in rows.itertuples())
+        lines.append(f"- {network} on {target}, one rate for all layers against {other}, by share of clips: {each}.")
+    return "\n".join(lines)
+
+
 def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
     """The chapter's answer: transfer, interaction, matching fraction, counted over networks and targets."""
     mean = differences[differences["fraction"] == "mean"]
@@ -286,9 +311,10 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
                 f"surely below in {down or 'none'} of {len(rows)} cases")
 
     parts = []
-    for effect, words in (("transfer, plain input", "Fine-tuning what was pretrained on environmental sound, against "
-                           "training from scratch, gives"), (INTERACTION, "The interaction of transfer with the "
-                           "multiscale input is")):
+    transferred = ("Fine-tuning what was pretrained on environmental sound, early layers at a tenth of the head's "
+                   "rate, against training from scratch, gives")
+    for effect, words in (("transfer, plain input", transferred),
+                          (INTERACTION, "The interaction of transfer with the multiscale input is")):
         if (mean["effect"] == effect).any():
             parts.append(f"{words} {count(effect)}.")
     paper = matched[matched["comparison"] == list(MATCHES)[-1]]

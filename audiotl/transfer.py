@@ -16,7 +16,7 @@ from audiotl import AudiotlError, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.finetuning import Start
+from audiotl.finetuning import EARLY, Start
 from audiotl.probes import Blocks, Probe, Ridge, standardise
 from audiotl.training import Recipe, inner_split, train
 
@@ -61,8 +61,8 @@ class Outcome:
 
 
 def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, steps: int,
-             network: str = "convnet5", source: Source | None = None, *, early: float = 0.1, probe: Probe | None = None,
-             progress: bool = True, **settings) -> Outcome:
+             network: str = "convnet5", source: Source | None = None, *, early: float = EARLY,
+             probe: Probe | None = None, progress: bool = True, **settings) -> Outcome:
     """Teach one network one target in one mode.
 
     Args:

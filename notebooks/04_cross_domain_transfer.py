@@ -181,6 +181,20 @@ results.table("budget", budgeted, show=0)
 display(Markdown(savings.say_longer(budgeted) or "Not checked in this run."))
 
 # %% [markdown]
+# ## Is it the low rate of the early layers?
+#
+# A lower rate protects what the early layers learnt from the source; it also keeps them from learning the target. So
+# fine-tuning is run once more on the plain input with one rate for all layers, for the first seed.
+
+# %%
+even = fraction_grid.Grid(plan, aims, budget, early=1.0)
+same, _ = even.run([cell for cell in wanted if cell.seed == seed_list[0] and (cell.input, cell.mode) == fraction_grid.FACTORIAL[1]],
+                   only_finished)
+rated = savings.even_rates(done, same)
+results.table("even_rates", rated, show=0)
+display(Markdown(savings.say_even_rates(rated) if len(rated) else "Not checked in this run."))
+
+# %% [markdown]
 # ## What we learnt
 
 # %%
@@ -203,5 +217,5 @@ display(Markdown(
 # ## Exercises
 #
 # 1. `python -m audiotl report --only 04 -p fractions 0.05,0.1,1 -p seeds 0,1,2`: does the gain grow as clips get fewer?
-# 2. Fine-tune with `early=1` (all layers at one rate) in `fraction_grid.Grid.make`. What does the low rate protect?
+# 2. Run the whole grid with `fraction_grid.Grid(..., early=1.0)`, all layers at one rate. Which fractions does it help?
 # 3. Give the source's labels a random order before pretraining. How much of the gain is left?

@@ -123,3 +123,16 @@ def test_a_longer_budget_is_compared_on_the_same_clips():
     text = savings.say_longer(frame)
     assert "after 300 steps" in text and "after 1,200" in text and "had not converged" in text
     assert savings.say_longer(savings.longer(done, [])) == "" and isinstance(frame, pd.DataFrame)
+
+
+def test_one_rate_for_all_layers_is_compared_with_a_lower_one_and_with_scratch():
+    done = runs((0,))
+    even = [Done(one.cell, one.clips, 300, np.ones_like(one.right), one.groups, 4.0) for one in done
+            if (one.cell.input, one.cell.mode) == ("plain", "fine-tuned")]
+    frame = savings.even_rates(done, even)
+    right = {(one.cell.mode, one.cell.fraction): one.right.mean() for one in done if one.cell.input == "plain"}
+    assert len(frame) == 2 * len(even) and set(frame["against"]) == {"fine-tuned", "scratch"}
+    assert frame["difference"].tolist() == pytest.approx(
+        [1 - right[row.against, row.fraction] for row in frame.itertuples()])
+    text = savings.say_even_rates(frame)
+    assert "a lower rate for early layers" in text and "training from scratch" in text and "above zero" in text
