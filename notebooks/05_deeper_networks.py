@@ -45,7 +45,6 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from audiotl import datasets, layerwise, study
-from audiotl.features import features
 from audiotl.plots import lattice
 from audiotl.results import Results
 from audiotl.explorers import Explorer
@@ -170,6 +169,7 @@ from torch import nn
 
 from audiotl import datasets, study
 from audiotl.embedding import embed
+from audiotl.features import features
 from audiotl.models import taps_of
 from audiotl.subsets import search
 
