@@ -18,9 +18,8 @@ from tqdm import tqdm
 from audiotl import AudiotlError, cache, study
 from audiotl.datasets.corpus import Corpus, deal_groups
 from audiotl.features import Features
-from audiotl.finetuning import EARLY
 from audiotl.training import Recipe, network_key, train
-from audiotl.transfer import FEW_GROUPS, FINE_TUNED, HEAD, PROBE, SCRATCH, Source, fraction_rows, transfer
+from audiotl.transfer import FEW_GROUPS, FINE_TUNED, HEAD, ONE_RATE, PROBE, SCRATCH, Source, fraction_rows, transfer
 
 VERSION = 1
 """Raised whenever the same run would give other answers."""
@@ -38,7 +37,7 @@ TARGETS = {"smoke": "speech", "quick": "speech", "full": "speech_commands_10,fsd
 SEEDS = {"smoke": "0", "quick": "0,1", "full": "0,1,2"}
 """What each profile runs, if nothing else is asked for."""
 
-STEPS = {"convnet5": 300, "resnet18": 150, "resnet34": 100, "resnet50": 100, "densenet121": 80}
+STEPS = {"convnet5": 300, "resnet18": 100, "resnet34": 80, "resnet50": 60, "densenet121": 60}
 SHORT = {"smoke": 4, "quick": 60}
 """Optimiser steps of every trained mode, on recordings and on the built-in sounds."""
 
@@ -95,8 +94,8 @@ def cells(targets: Sequence[str], networks: Sequence[str], inputs: Sequence[str]
           seeds: Sequence[int]) -> list[Cell]:
     """Every run, those that serve one comparison together: all clips first, then ever fewer.
 
-    The 2 x 2 at every fraction; beside it, on the plain input, the ridge probe at every fraction and the head alone
-    at the largest.
+    The 2 x 2 at every fraction; beside it, on the plain input, fine-tuning at one rate and the ridge probe at every
+    fraction, and the head alone at the largest.
 
     Raises:
         AudiotlError: an unknown input, or a fraction that is none.
@@ -114,7 +113,7 @@ def cells(targets: Sequence[str], networks: Sequence[str], inputs: Sequence[str]
                 for fraction in sorted(fractions, reverse=True):
                     kinds = [kind for kind in FACTORIAL if kind[0] in inputs]
                     if PLAIN in inputs:
-                        kinds += [(PLAIN, PROBE)] + [(PLAIN, HEAD)] * (fraction == max(fractions))
+                        kinds += [(PLAIN, ONE_RATE), (PLAIN, PROBE)] + [(PLAIN, HEAD)] * (fraction == max(fractions))
                     out += [Cell(target, network, *kind, fraction, seed) for kind in kinds]
     return out
 
@@ -161,14 +160,13 @@ class Grid:
         plan: of the study; its role ``environment`` is the source.
         aims: features of each target.
         steps: optimiser steps of each network.
-        early: rate of the first layers in fine-tuning, as a fraction of the head's (see `finetuning.Start`).
 
     One source network, of the plan's seed, serves all seeds of a network and input: pretraining takes longer than
     the runs that follow.
     """
 
-    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int], early: float = EARLY):
-        self.plan, self.aims, self.steps, self.early = plan, aims, steps, early
+    def __init__(self, plan: study.Plan, aims: dict[str, Features], steps: dict[str, int]):
+        self.plan, self.aims, self.steps = plan, aims, steps
         self.sound = study.source_features(plan, ROLE)
         self.heard = study.source_split(plan, self.sound.corpus)
         self.splits: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -209,7 +207,7 @@ class Grid:
             source = None if cell.mode == SCRATCH else self._source(cell)
             started = time.perf_counter()
             made = transfer(cell.mode, aim, split, self._recipe(cell), self.steps[cell.network],
-                            cell.network, source, early=self.early, progress=False,
+                            cell.network, source, progress=False,
                             **({} if cell.mode == PROBE else INPUTS[cell.input]))
             np.save(folder / "right.npy", made.right)
             (folder / "run.json").write_text(json.dumps(
@@ -228,8 +226,6 @@ class Grid:
         source = "" if cell.mode == SCRATCH else network_key(
             self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network, **INPUTS[cell.input])
         how = [] if cell.mode == PROBE else [dataclasses.asdict(self._recipe(cell)), self.steps[cell.network]]
-        if cell.mode == FINE_TUNED and self.early != EARLY:
-            how.append(self.early)
         return cache.key_of("fractions", VERSION, aim.key, [list(aim.corpus.classes), list(aim.corpus.clips["label"])],
                             rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode, how, source)
 

@@ -14,7 +14,6 @@ Everything is float64. The penalty must be positive: then every pivot is, and no
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -279,25 +278,3 @@ def _settle(before, change, after, keep, best, where):
                 more = value > best[i]
                 best[i] = value if more else best[i]
                 where[i] = row if more else where[i]
-
-
-def operations(n_subsets: int, n_test: int, fits: int, width: float, k: int) -> float:
-    """Floating-point operations a penalty of walks over all subsets, by the counts in the module's head.
-
-    Args:
-        n_test: test clips of all fits together.
-        width: mean columns of a block.
-    """
-    return n_subsets * (2 * n_test * width * (width + k) + fits * (10 * width**3 + 4 * width**2 * k))
-
-
-def speed(width: int = 32, rows: int = 80, seconds: float = 0.02) -> float:
-    """Operations a second of this machine in products of the size that a walk makes, one thread."""
-    a, b = np.ones((rows, width)), np.ones((width, CHUNK))
-    out = np.empty((rows, CHUNK))
-    np.dot(a, b, out)
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        np.dot(a, b, out)
-        done += 1
-    return 2 * a.size * CHUNK * done / (time.perf_counter() - started)

@@ -102,9 +102,9 @@ def estimate(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, n
     held = n_subsets * (n_cells * (n / 8 + (16 * folds if nested else 0)) + 150)
     if isinstance(probe, Ridge):
         widths = [min(block.shape[1], width or block.shape[1]) for block in blocks.values()]
-        work = n_cells * lattice.operations(n_subsets, n * (folds if nested else 1), fits, np.mean(widths),
-                                            len(np.unique(y)))
-        return work / (WALK_EFFICIENCY * lattice.speed() * threads), held
+        work = n_cells * _operations(n_subsets, n * (folds if nested else 1), fits, np.mean(widths),
+                                    len(np.unique(y)))
+        return work / (WALK_EFFICIENCY * _speed() * threads), held
     started = time.perf_counter()
     _fold(blocks, y, *splits[0], probe, [tuple(blocks)], scale, width)
     return (time.perf_counter() - started) * n_subsets * fits / threads, held
@@ -118,6 +118,23 @@ def _weigh(blocks, y, splits, probe, scale, width, nested, patience, threads) ->
             f"{held / 1e6:,.0f} MB with {probe.name} (allowed are {patience:,.0f} s and {MOST_BYTES / 1e6:,.0f} MB); "
             "drop blocks, raise patience, or estimate Shapley values from a sample: search the subsets that "
             "shapley.sample names, and give their scores to shapley.sampled.")
+
+
+def _operations(n_subsets: int, n_test: int, fits: int, width: float, k: int) -> float:
+    # Of ridge a penalty, by the counts in the head of `lattice`: test clips of all fits, mean columns of a block.
+    return n_subsets * (2 * n_test * width * (width + k) + fits * (10 * width**3 + 4 * width**2 * k))
+
+
+def _speed(width: int = 32, rows: int = 80, seconds: float = 0.02) -> float:
+    # Operations a second of this machine in products of the size that `lattice` makes, one thread.
+    a, b = np.ones((rows, width)), np.ones((width, lattice.CHUNK))
+    out = np.empty((rows, lattice.CHUNK))
+    np.dot(a, b, out)
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        np.dot(a, b, out)
+        done += 1
+    return 2 * a.size * lattice.CHUNK * done / (time.perf_counter() - started)
 
 
 def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress, title, key, threads):

@@ -1,8 +1,9 @@
 """What pretraining saves: a network from scratch, or on another's weights, taught by a part of the target's clips.
 
-Four modes. ``scratch`` starts from random weights; ``head`` trains the head on frozen layers; ``fine-tuned`` trains
-everything, early layers at a lower rate. These three take the same number of optimiser steps on the same clips.
-``probe`` reads the frozen taps, all side by side, with a ridge probe that is solved exactly and takes none.
+Five modes. ``scratch`` starts from random weights; ``head`` trains the head on frozen layers; ``fine-tuned`` trains
+everything, early layers at a lower rate; ``fine-tuned at one rate`` trains all layers alike. These four take the same
+number of optimiser steps on the same clips. ``probe`` reads the frozen taps, all side by side, with a ridge probe that
+is solved exactly and takes none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from audiotl.finetuning import EARLY, Start
 from audiotl.probes import Blocks, Probe, Ridge, standardise
 from audiotl.training import Recipe, inner_split, train
 
-SCRATCH, PROBE, HEAD, FINE_TUNED = MODES = ("scratch", "probe", "head", "fine-tuned")
+SCRATCH, PROBE, HEAD, FINE_TUNED, ONE_RATE = MODES = (
+    "scratch", "probe", "head", "fine-tuned", "fine-tuned at one rate")
+RATES = {HEAD: 0.0, FINE_TUNED: EARLY, ONE_RATE: 1.0}
+"""Rate of the first layers as a fraction of the head's (see `finetuning.Start`)."""
+
 INNER_FOLDS = 3
 FEW_GROUPS = 20
 """Groups from which a fraction of one in twenty is at least a group."""
@@ -61,18 +66,17 @@ class Outcome:
 
 
 def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, steps: int,
-             network: str = "convnet5", source: Source | None = None, *, early: float = EARLY,
-             probe: Probe | None = None, progress: bool = True, **settings) -> Outcome:
+             network: str = "convnet5", source: Source | None = None, *, probe: Probe | None = None,
+             progress: bool = True, **settings) -> Outcome:
     """Teach one network one target in one mode.
 
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         aim: features of the target corpus, one class a clip.
         split: training and test rows; no group on both sides.
-        recipe: of the three trained modes; its epochs are set by `steps`.
+        recipe: of the trained modes; its epochs are set by `steps`.
         steps: optimiser steps, in whole passes over the training clips: the nearest number of passes, at least one.
-        network: what to train; for ``head`` and ``fine-tuned`` of the same kind as the source's.
-        early: see `finetuning.Start`.
+        network: what to train; in a mode of `RATES` of the same kind as the source's.
         probe: of the mode ``probe``, its cell chosen by folds inside the training clips; None for ridge.
         **settings: of the network.
 
@@ -96,7 +100,7 @@ def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], rec
         answers = probed(blocks, classes, corpus.groups, split, probe or Ridge())
         return Outcome(mode, train_rows, test_rows, answers == classes[test_rows], 0)
     recipe, taken = budget(recipe, corpus.groups, train_rows, steps)
-    start = None if mode == SCRATCH else Start(source.model, 0.0 if mode == HEAD else early)
+    start = None if mode == SCRATCH else Start(source.model, RATES[mode])
     made = train(aim, split, recipe, network, progress, start, **settings)
     return Outcome(mode, train_rows, test_rows, made.outputs.argmax(1) == classes[test_rows], taken, made.key)
 

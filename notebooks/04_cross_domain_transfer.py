@@ -26,8 +26,10 @@
 # optimiser.
 #
 # **What we do.** The 2 x 2 of {from scratch, transferred} x {plain, multiscale} at several fractions of the training clips.
-# Transferred means fine-tuned throughout, early layers at a tenth of the head's rate. Every trained mode takes the same
-# number of optimiser steps. Beside them, on the plain input: a ridge probe on all frozen layers, and the head alone. The
+# Transferred means fine-tuned throughout, early layers at a tenth of the head's rate: a low rate protects what they learnt
+# from the source, and keeps them from learning the target. So the plain input is fine-tuned at one rate for all layers too.
+# Every trained mode takes the same number of optimiser steps. Beside them: a ridge probe on all frozen layers, and the head
+# alone. The
 # clips drawn at a small fraction are among those of a larger one, and are the same for all modes. Whole speakers are drawn
 # (single clips where there are fewer than 20 speakers), so a share is met about, not exactly; `clips` in the table tells.
 # Each seed tests other speakers than the one before, and no test speaker is heard in training.
@@ -49,11 +51,12 @@ only_finished = False
 # %%
 from IPython.display import Markdown, display
 
-from audiotl import fraction_grid, savings, study
-from audiotl.fraction_grid import FRACTIONS, SEEDS, TARGETS, listed
+from audiotl import fraction_grid, savings, savings_text, study
+from audiotl.fraction_grid import FRACTIONS, PLAIN, SEEDS, TARGETS, listed
 from audiotl.plots import savings as figures
 from audiotl.results import Results
 from audiotl.explorers import FractionSlider
+from audiotl.transfer import FINE_TUNED, ONE_RATE, SCRATCH
 
 plan = study.plan(profile, data, ",".join(listed(targets, TARGETS[profile])), fraction_grid.ROLE, seed)
 chosen = listed(networks, "convnet5")
@@ -101,7 +104,7 @@ results.table("fractions", table, show=6)
 
 # %%
 results.number("missing_runs", len(missing))
-display(Markdown(savings.say_missing(missing)))
+display(Markdown(savings_text.say_missing(missing)))
 
 # %% [markdown]
 # ## Accuracy against the share of training clips
@@ -144,14 +147,16 @@ if len(means):
 # %%
 effects = savings.effects(found)
 results.table("effects", effects, show=0)
-names = [name for name in ("transfer, plain input", "multiscale, from scratch", "interaction") if name in set(effects["effect"])]
+names = [name for name in (savings.TRANSFER, savings.AT_ONE_RATE, "multiscale, from scratch", savings.INTERACTION)
+         if name in set(effects["effect"])]
 if names:
     display(results.figure("effects", figures.effects(effects, names),
-                           "Gain by transfer, gain by multiscale input and their interaction against the percentage of "
+                           "Gain by transfer, at a lower rate for early layers and at one rate, gain by multiscale input and "
+                           "the interaction, against the percentage of "
                            "training clips, with intervals."))
 
 # %%
-display(Markdown(savings.say_effects(effects) or "No comparison of the 2 x 2 is finished yet."))
+display(Markdown(savings_text.say_effects(effects) or "No comparison of the 2 x 2 is finished yet."))
 
 # %% [markdown]
 # ## How many clips does transfer save?
@@ -162,43 +167,29 @@ display(Markdown(savings.say_effects(effects) or "No comparison of the 2 x 2 is 
 # %%
 matched = savings.matching(found)
 results.table("matching", matched, show=0)
-display(Markdown(savings.say_matching(matched) or "The curves do not reach to all clips yet, so nothing can be read off."))
+display(Markdown(savings_text.say_matching(matched) or "The curves do not reach to all clips yet, so nothing can be read off."))
 
 # %% [markdown]
 # ## Was the budget enough?
 #
-# Training from scratch may need more steps than fine-tuning does. So both are given four times the steps on all clips, for
+# Training from scratch may need more steps than fine-tuning does. So each is given four times the steps on all clips, for
 # the first seed.
 
 # %%
 checked = [name for name in listed(longer, "") if name in chosen]
 patient = fraction_grid.Grid(plan, aims, {name: 4 * budget[name] for name in checked})
 ends = [cell for cell in wanted if cell.network in checked and cell.seed == seed_list[0] and cell.fraction == max(shares)
-        and (cell.input, cell.mode) in fraction_grid.FACTORIAL[:2]]
+        and cell.input == PLAIN and cell.mode in (SCRATCH, FINE_TUNED, ONE_RATE)]
 more, _ = patient.run(ends, only_finished)
 budgeted = savings.longer(done, more)
 results.table("budget", budgeted, show=0)
-display(Markdown(savings.say_longer(budgeted) or "Not checked in this run."))
-
-# %% [markdown]
-# ## Is it the low rate of the early layers?
-#
-# A lower rate protects what the early layers learnt from the source; it also keeps them from learning the target. So
-# fine-tuning is run once more on the plain input with one rate for all layers, for the first seed.
-
-# %%
-even = fraction_grid.Grid(plan, aims, budget, early=1.0)
-same, _ = even.run([cell for cell in wanted if cell.seed == seed_list[0] and (cell.input, cell.mode) == fraction_grid.FACTORIAL[1]],
-                   only_finished)
-rated = savings.even_rates(done, same)
-results.table("even_rates", rated, show=0)
-display(Markdown(savings.say_even_rates(rated) if len(rated) else "Not checked in this run."))
+display(Markdown(savings_text.say_longer(budgeted) or "Not checked in this run."))
 
 # %% [markdown]
 # ## What we learnt
 
 # %%
-text = results.finding(savings.finding(effects, matched) + (" Synthetic sound." if plan.synthetic else ""))
+text = results.finding(savings_text.finding(effects, matched) + (" Synthetic sound." if plan.synthetic else ""))
 few = [f"{name} ({aim.corpus.clips['group'].nunique()})" for name, aim in aims.items()
        if aim.corpus.clips["group"].nunique() < 20]
 settings = (f"Front end: {grid.sound.spectrograms.shape[1]} log-mel bands at 16 kHz, hop of 256 samples; AdamW; ")
@@ -217,5 +208,5 @@ display(Markdown(
 # ## Exercises
 #
 # 1. `python -m audiotl report --only 04 -p fractions 0.05,0.1,1 -p seeds 0,1,2`: does the gain grow as clips get fewer?
-# 2. Run the whole grid with `fraction_grid.Grid(..., early=1.0)`, all layers at one rate. Which fractions does it help?
+# 2. Add `(MULTISCALE, ONE_RATE)` to `fraction_grid.cells`. Is the interaction at one rate another than at the low one?
 # 3. Give the source's labels a random order before pretraining. How much of the gain is left?

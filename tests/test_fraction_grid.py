@@ -9,7 +9,7 @@ from audiotl.datasets import folder
 from audiotl.features import features
 from audiotl.fraction_grid import FACTORIAL, Cell, Grid, budgets, cells, target_split
 from audiotl.training import Recipe
-from audiotl.transfer import FINE_TUNED, HEAD, PROBE, SCRATCH
+from audiotl.transfer import FINE_TUNED, HEAD, ONE_RATE, PROBE, SCRATCH
 
 RECIPE = Recipe(epochs=3, batch=8, crop=32, validation=0.1)
 
@@ -40,11 +40,12 @@ def made(plan, steps=6):
 WANTED = cells(["target"], ["convnet5"], ["plain", "multiscale"], [0.5, 1.0], [0])
 
 
-def test_the_grid_holds_the_2_x_2_the_probe_and_one_head():
-    assert len(WANTED) == 2 * 4 + 2 + 1 and WANTED[0] == Cell("target", "convnet5", "plain", SCRATCH, 1.0, 0)
+def test_the_grid_holds_the_2_x_2_one_rate_the_probe_and_one_head():
+    assert len(WANTED) == 2 * 6 + 1 and WANTED[0] == Cell("target", "convnet5", "plain", SCRATCH, 1.0, 0)
     assert [cell.fraction for cell in WANTED] == sorted((cell.fraction for cell in WANTED), reverse=True)
     for fraction in (0.5, 1.0):
-        assert {(c.input, c.mode) for c in WANTED if c.fraction == fraction} >= {*FACTORIAL, ("plain", PROBE)}
+        assert {(c.input, c.mode) for c in WANTED if c.fraction == fraction} >= {*FACTORIAL, ("plain", PROBE),
+                                                                                 ("plain", ONE_RATE)}
     assert [cell.fraction for cell in WANTED if cell.mode == HEAD] == [1.0]
     assert {cell.input for cell in cells(["t"], ["n"], ["plain"], [1.0], [0, 1])} == {"plain"}
     with pytest.raises(AudiotlError, match="no input 'stereo'"):
@@ -101,10 +102,11 @@ def test_a_multiscale_source_serves_the_multiscale_runs_and_no_network_of_a_run_
 def test_what_determines_a_run_is_in_its_key(plan):
     grid, cell = made(plan), WANTED[1]
     keys = {grid.key(one) for one in (cell, *(dataclasses.replace(cell, **change) for change in (
-        {"mode": SCRATCH}, {"mode": HEAD}, {"input": "multiscale"}, {"fraction": 0.5}, {"seed": 1})))}
+        {"mode": SCRATCH}, {"mode": HEAD}, {"mode": ONE_RATE}, {"input": "multiscale"}, {"fraction": 0.5},
+        {"seed": 1})))}
     other = dataclasses.replace(plan, recipe=dataclasses.replace(RECIPE, epochs=4))
     keys |= {made(plan, 9).key(cell), made(other).key(cell)}
-    assert len(keys) == 8 and made(plan).key(cell) in keys
+    assert len(keys) == 9 and made(plan).key(cell) in keys
     probe = dataclasses.replace(cell, mode=PROBE)
     assert made(plan, 9).key(probe) == grid.key(probe) != made(other).key(probe)
 

@@ -18,9 +18,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 ORDER = ["", "cache", "engine", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features",
          "augmentation", "finetuning", "checkpoints", "training", "embedding", "stats", "shapley", "similarity",
          "lattice", "cepstrum", "frontend_grid", "probes", "transferability", "smo", "machines", "interior", "svm",
-         "searched", "subsets", "transfer", "study", "sources", "fraction_grid", "savings", "comparisons",
-         "layerwise", "matrix", "reasons", "replication", "audit", "ablation", "players", "robustness", "plots",
-         "widgets", "explorers", "results", "pages", "report", "benchmarks", "__main__"]
+         "searched", "subsets", "transfer", "study", "sources", "fraction_grid", "savings", "savings_text",
+         "comparisons", "layerwise", "matrix", "reasons", "replication", "audit", "ablation", "players", "robustness",
+         "plots", "widgets", "explorers", "results", "pages", "report", "benchmarks", "__main__"]
 
 
 def test_the_conda_environment_has_the_same_pins():

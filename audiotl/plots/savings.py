@@ -8,9 +8,11 @@ import pandas as pd
 
 from audiotl.plots.style import COLOURS, GREY, INK, styled
 
-MODES = {"scratch": GREY, "fine-tuned": COLOURS["green"], "probe": COLOURS["pink"]}
+MODES = {"scratch": GREY, "fine-tuned": COLOURS["green"], "fine-tuned at one rate": COLOURS["orange"],
+         "probe": COLOURS["pink"]}
 LINES = {"plain": ("-", "o"), "multiscale": ("--", "s")}
-WORDS = {"scratch": "from scratch", "fine-tuned": "transferred, fine-tuned", "probe": "transferred, frozen + ridge"}
+WORDS = {"scratch": "from scratch", "fine-tuned": "transferred, fine-tuned",
+         "fine-tuned at one rate": "transferred, fine-tuned at one rate", "probe": "transferred, frozen + ridge"}
 
 
 @styled
@@ -70,7 +72,7 @@ def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
             rows = table[(table["network"] == network) & (table["target"] == target) & (table["effect"] == name)]
             x = rows["fraction"].map(places).to_numpy(float) + 0.14 * (k - (len(cases) - 1) / 2)
             values = 100 * rows[["difference", "ci_low", "ci_high"]].to_numpy(float)
-            sure = (values[:, 1] > 0) | (values[:, 2] < 0)
+            sure = rows["sure"] != 0
             colour = colours[k % len(colours)]
             axis.vlines(x, values[:, 1], values[:, 2], color=colour, lw=1.6)
             axis.scatter(x, values[:, 0], s=30, color=np.where(sure, colour, "white"), edgecolor=colour, zorder=3,

@@ -1,0 +1,131 @@
+"""What transfer saves, in sentences that claim what the intervals of `savings` support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from audiotl.fraction_grid import Cell
+from audiotl.savings import AT_ONE_RATE, BELOW, FEWEST, INTERACTION, MATCHES, NOT_REACHED, TRANSFER
+from audiotl.transfer import FINE_TUNED, ONE_RATE, SCRATCH
+
+
+def say_fraction(fraction: float, smallest: float) -> str:
+    """A matching fraction in words.
+
+    >>> say_fraction(0.413, 0.05), say_fraction(0.0, 0.05), say_fraction(float("inf"), 0.05)
+    ('41 %', 'less than 5 %', 'not reached')
+    """
+    if fraction == NOT_REACHED:
+        return "not reached"
+    return f"less than {100 * smallest:.0f} %" if fraction == BELOW else f"{100 * fraction:.0f} %"
+
+
+def say_matching(matched: pd.DataFrame) -> str:
+    """A line a network, target and comparison on the clips that transfer saves."""
+    lines = []
+    for row in matched.itertuples():
+        point, low, high = (say_fraction(f, row.smallest) for f in (row.fraction, row.ci_low, row.ci_high))
+        reading = (f"with {row.test_groups} test groups that tells nothing of others" if row.test_groups < FEWEST else
+                   "so clips are saved" if row.ci_high < 1 else
+                   "so transfer stays behind" if row.ci_low == NOT_REACHED else
+                   "so we cannot tell whether clips are saved")
+        span = f"the whole interval is {low}" if low == high else f"interval from {low} to {high}"
+        lines.append(f"- {row.network} on {row.target}, {row.comparison} ({100 * row.level:.1f} % right on all clips): "
+                     f"matched at **{point}** of the clips, {span}; {reading}."
+                     .replace("matched at **not reached** of the clips", "**not reached** at all clips"))
+    return "\n".join(lines)
+
+
+def verdict(row) -> str:
+    """What an interval says of a difference; `row` is one of `savings.effects` or `savings.longer`.
+
+    >>> row = {"difference": 0.02, "ci_low": -0.01, "ci_high": 0.05, "test_groups": 20, "sure": 0}
+    >>> verdict(pd.Series(row))
+    '+2.0 points (-1.0 to +5.0): we cannot tell its sign'
+    >>> verdict(pd.Series(row | {"ci_low": 0.01, "test_groups": 2}))
+    '+2.0 points (+1.0 to +5.0): 2 test groups are too few to tell its sign'
+    """
+    sure = {1: "above zero", -1: "below zero"}.get(row.sure, "we cannot tell its sign")
+    if row.test_groups < FEWEST:
+        sure = f"{row.test_groups:g} test groups are too few to tell its sign"
+    return f"{100 * row.difference:+.1f} points ({100 * row.ci_low:+.1f} to {100 * row.ci_high:+.1f}): {sure}"
+
+
+def say_effects(differences: pd.DataFrame) -> str:
+    """A line a network and target: each effect as a mean over fractions, and where along the fractions it is sure."""
+    lines = []
+    for (network, target, effect), rows in differences.groupby(["network", "target", "effect"], sort=False):
+        each, mean = rows[rows["fraction"] != "mean"], rows[rows["fraction"] == "mean"].iloc[0]
+        up, down = each[each["sure"] > 0]["fraction"], each[each["sure"] < 0]["fraction"]
+        where = [f"{word} at {', '.join(f'{100 * f:g} %' for f in part)}"
+                 for word, part in (("above zero", up), ("below zero", down)) if len(part)]
+        singly = f"one by one, {' and '.join(where)}" if where else "at no single fraction is it sure"
+        lines.append(f"- {network} on {target}, {effect}: {verdict(mean)} on average over fractions; {singly}.")
+    return "\n".join(lines)
+
+
+def say_missing(missing: Sequence[Cell]) -> str:
+    """Which runs an unfinished grid lacks, network by network."""
+    if not missing:
+        return "Every run of the grid is finished."
+    lines = []
+    for network, target in dict.fromkeys((cell.network, cell.target) for cell in missing):
+        here = [cell for cell in missing if (cell.network, cell.target) == (network, target)]
+        lines.append(f"- {network} on {target}: {len(here)} runs missing (seeds "
+                     f"{', '.join(map(str, sorted({cell.seed for cell in here})))}; inputs "
+                     f"{', '.join(dict.fromkeys(cell.input for cell in here))}; fractions "
+                     f"{', '.join(f'{100 * f:g} %' for f in sorted({cell.fraction for cell in here}))})")
+    return (f"**{len(missing)} runs of the grid are not finished** and take no part in what follows:\n\n"
+            + "\n".join(lines))
+
+
+def say_longer(budgeted: pd.DataFrame) -> str:
+    """A line a mode on what a longer budget changes, and what that means for the gain by transfer."""
+    lines = [f"- {row.network} on {row.target}, {row.mode}: {100 * row.score:.1f} % after {row.steps:,} steps, "
+             f"{100 * row.longer_score:.1f} % after {row.longer_steps:,}; {verdict(row)}."
+             for row in budgeted.itertuples()]
+    for (network, target), rows in budgeted.groupby(["network", "target"], sort=False):
+        score = rows.set_index("mode")
+        if SCRATCH not in score.index:
+            continue
+        gains = []
+        for mode in (FINE_TUNED, ONE_RATE):
+            if mode in score.index:
+                before, after = (100 * (score[column][mode] - score[column][SCRATCH])
+                                 for column in ("score", "longer_score"))
+                gains.append(f"{mode} minus from scratch is {before:+.1f} points at the budget of this chapter and "
+                             f"{after:+.1f} at the longer one")
+        if gains:
+            lines.append(f"- {network} on {target}: {', '.join(gains)} (one seed)"
+                         + ("; from scratch had not converged, and what follows from the curves holds for this budget."
+                            if score["sure"][SCRATCH] > 0 else "."))
+    return "\n".join(lines)
+
+
+def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
+    """The chapter's answer: transfer, interaction, matching fraction, counted over networks and targets."""
+    mean = differences[differences["fraction"] == "mean"]
+
+    def count(effect: str) -> str:
+        rows = mean[mean["effect"] == effect]
+        up, down = int((rows["sure"] > 0).sum()), int((rows["sure"] < 0).sum())
+        return (f"{100 * rows['difference'].mean():+.1f} points on average, surely above zero in {up or 'none'} and "
+                f"surely below in {down or 'none'} of {len(rows)} cases")
+
+    parts = []
+    transferred = ("Fine-tuning what was pretrained on environmental sound, early layers at a tenth of the head's "
+                   "rate, against training from scratch, gives")
+    for effect, words in ((TRANSFER, transferred), (AT_ONE_RATE, "With one rate for all layers it gives"),
+                          (INTERACTION, "The interaction of transfer with the multiscale input is")):
+        if (mean["effect"] == effect).any():
+            parts.append(f"{words} {count(effect)}.")
+    paper = matched[matched["comparison"] == list(MATCHES)[-1]]
+    if len(paper):
+        saved = paper[(paper["ci_high"] < 1) & (paper["test_groups"] >= FEWEST)]
+        points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
+                           for row in paper.itertuples())
+        parts.append(f"With both, the score of all clips from scratch on the plain input is matched at: {points}; "
+                     f"intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases.")
+    return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."
