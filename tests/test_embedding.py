@@ -1,6 +1,9 @@
+import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import small_wav2vec2
@@ -91,3 +94,22 @@ def test_a_clip_that_is_gone_since_is_named(sound):
     Path(gone).unlink()
     with pytest.raises(AudiotlError, match="cannot be decoded for this network.*is not there"):
         embed(Loudness(), sound, progress=False)
+
+
+def test_memory_does_not_grow_with_the_number_of_clips(class_folders, fresh_cache):
+    """Three times the clips, and the most that is allocated at once grows by less than a quarter of their samples."""
+    def peak(times):
+        clips = pd.concat([corpus.clips] * times, ignore_index=True)
+        tracemalloc.start()
+        embed(model, features(dataclasses.replace(corpus, clips=clips), progress=False), batch=16, progress=False)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    corpus = datasets.load("folder", class_folders)
+    corpus = corpus.subset(np.flatnonzero(~corpus.clips["path"].str.contains("broken")))
+    model = build("convnet5", 3)
+    peak(1)  # what is set up once
+    few, many = peak(2), peak(6)
+    samples = 4 * len(corpus.clips) * 16_000 * 0.6 * 4
+    assert many - few < samples / 4, (few, many)
