@@ -11,6 +11,7 @@ from audiotl.plots.style import COLOURS, GREY, INK, SOURCES, styled
 DASHES = {"all": "-", "matched": "--"}
 KINDS = {"same source, other seed": COLOURS["black"], "two sources": COLOURS["blue"], "source and random": GREY,
          "random, other seed": COLOURS["pink"]}
+SHAPES = "osD^vPX*"
 TICKS = [100, 200, 500, 1000, 2000, 5000]
 
 
@@ -107,22 +108,24 @@ def series(classes: pd.DataFrame, clips: pd.DataFrame, random: dict[str, float])
 
 @styled
 def coverage(table: pd.DataFrame) -> plt.Figure:
-    """Gain over random weights against the share of the target that the source spans, a dot a source and target.
+    """Gain over random weights against the share of the target that the source spans: colour a source, shape a target.
 
     Args:
         table: columns ``source, target, coverage, difference, ci_low, ci_high``.
     """
-    figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for source, rows in table.groupby("source", sort=False):
-        y = 100 * rows["difference"]
-        axis.errorbar(100 * rows["coverage"], y, [y - 100 * rows["ci_low"], 100 * rows["ci_high"] - y], fmt="o",
-                      color=SOURCES.get(source, INK), ms=6, lw=1, label=source)
+    figure, axis = plt.subplots(figsize=(6.4, 4.8))
+    sources, targets = (list(dict.fromkeys(table[name])) for name in ("source", "target"))
     for row in table.itertuples():
-        axis.annotate(row.target.replace("_", " "), (100 * row.coverage, 100 * row.difference), (5, 3),
-                      textcoords="offset points", fontsize=7.5, color=SOURCES.get(row.source, INK))
+        x, y, low, high = 100 * np.array([row.coverage, row.difference, row.ci_low, row.ci_high])
+        colour = SOURCES.get(row.source, INK)
+        axis.vlines(x, low, high, color=colour, lw=1)
+        axis.scatter(x, y, s=45, color=colour, marker=SHAPES[targets.index(row.target) % len(SHAPES)], zorder=3)
     axis.axhline(0, color=GREY, lw=1)
     axis.set(xlabel="share of the target's spectra that the source spans (%)", ylabel="points over random weights")
-    axis.legend(title="source")
+    handles = [plt.Line2D([], [], ls="", marker="_", mew=3, ms=11, color=SOURCES.get(name, INK)) for name in sources]
+    handles += [plt.Line2D([], [], ls="", marker=SHAPES[k % len(SHAPES)], color=INK) for k in range(len(targets))]
+    figure.legend(handles, [f"from {name}" for name in sources] + [f"to {name.replace('_', ' ')}" for name in targets],
+                  ncols=3, loc="outside lower center")
     return figure
 
 
