@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -218,7 +219,11 @@ def explain_full_disk(path: Path) -> Iterator[None]:
 
 def disk_is_full(error: Exception) -> bool:
     """Whether an error is the system's word for a full disk, a spent quota or a file over the size allowed."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if not isinstance(error, OSError):
+        return False
+    # NumPy says of an array that did not fit how much of it was written, and leaves the system's number out.
+    short = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None
+    return short or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def drop(folder: Path) -> None:

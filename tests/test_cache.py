@@ -1,6 +1,7 @@
 import errno
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,12 @@ def test_the_first_of_two_writers_wins_and_neither_fails(fresh_cache):
 def test_a_full_disk_is_one_clear_sentence(fresh_cache):
     with pytest.raises(AudiotlError, match="No space left"), cache.making("step", "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
+    if Path("/dev/full").exists():  # Linux: every write to it finds the disk full
+        with (pytest.raises(AudiotlError, match="No space left"), cache.making("step", "a"),
+              open("/dev/full", "wb") as full):
+            np.zeros(10**6).tofile(full)
+    with pytest.raises(OSError, match="of another kind"), cache.making("step", "a"):
+        raise OSError("an error of another kind")
 
 
 def test_the_fingerprint_follows_the_bytes(fresh_cache, tmp_path):
