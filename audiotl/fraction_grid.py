@@ -29,8 +29,8 @@ PLAIN, MULTISCALE = "plain", "multiscale"
 INPUTS = {PLAIN: {}, MULTISCALE: {"multiscale": [1, 2, 3, 4]}}
 """What a network reads: the spectrogram, or four dilated convolutions of it (see `models.Multiscale`)."""
 
-FACTORIAL = tuple((heard, mode) for heard in INPUTS for mode in (SCRATCH, FINE_TUNED))
-"""The 2 x 2: from scratch or transferred, plain or multiscale."""
+FACTORIAL = tuple((heard, mode) for heard in INPUTS for mode in (SCRATCH, FINE_TUNED, ONE_RATE))
+"""The 2 x 2: from scratch or transferred, plain or multiscale; transferred in two ways."""
 
 FRACTIONS = {"smoke": "0.3,1", "quick": "0.1,0.3,1", "full": "0.05,0.1,0.2,0.4,0.7,1"}
 TARGETS = {"smoke": "speech", "quick": "speech", "full": "speech_commands_10,fsdd"}
@@ -94,8 +94,8 @@ def cells(targets: Sequence[str], networks: Sequence[str], inputs: Sequence[str]
           seeds: Sequence[int]) -> list[Cell]:
     """Every run, those that serve one comparison together: all clips first, then ever fewer.
 
-    The 2 x 2 at every fraction; beside it, on the plain input, fine-tuning at one rate and the ridge probe at every
-    fraction, and the head alone at the largest.
+    The 2 x 2 at every fraction; beside it, on the plain input, the ridge probe at every fraction and the head alone
+    at the largest.
 
     Raises:
         AudiotlError: an unknown input, or a fraction that is none.
@@ -113,7 +113,7 @@ def cells(targets: Sequence[str], networks: Sequence[str], inputs: Sequence[str]
                 for fraction in sorted(fractions, reverse=True):
                     kinds = [kind for kind in FACTORIAL if kind[0] in inputs]
                     if PLAIN in inputs:
-                        kinds += [(PLAIN, ONE_RATE), (PLAIN, PROBE)] + [(PLAIN, HEAD)] * (fraction == max(fractions))
+                        kinds += [(PLAIN, PROBE)] + [(PLAIN, HEAD)] * (fraction == max(fractions))
                     out += [Cell(target, network, *kind, fraction, seed) for kind in kinds]
     return out
 

@@ -19,26 +19,27 @@ FEWEST = 5
 Kind = tuple[str, str]
 """Input and mode."""
 
-TRANSFER, AT_ONE_RATE, INTERACTION = "transfer, plain input", "transfer at one rate, plain input", "interaction"
-EFFECTS: dict[str, dict[Kind, int]] = {
-    TRANSFER: {(PLAIN, FINE_TUNED): 1, (PLAIN, SCRATCH): -1},
-    AT_ONE_RATE: {(PLAIN, ONE_RATE): 1, (PLAIN, SCRATCH): -1},
-    "one rate against a lower one for early layers": {(PLAIN, ONE_RATE): 1, (PLAIN, FINE_TUNED): -1},
-    "transfer, multiscale input": {(MULTISCALE, FINE_TUNED): 1, (MULTISCALE, SCRATCH): -1},
-    "multiscale, from scratch": {(MULTISCALE, SCRATCH): 1, (PLAIN, SCRATCH): -1},
-    "multiscale, transferred": {(MULTISCALE, FINE_TUNED): 1, (PLAIN, FINE_TUNED): -1},
-    INTERACTION: {(MULTISCALE, FINE_TUNED): 1, (MULTISCALE, SCRATCH): -1, (PLAIN, FINE_TUNED): -1,
-                  (PLAIN, SCRATCH): 1},
-}
-"""Differences between corners of the 2 x 2, and between the two ways to fine-tune, as signs."""
+TUNED = {FINE_TUNED: "", ONE_RATE: " at one rate"}
+"""The two ways to fine-tune, and how effects and comparisons name them."""
+
+SCALES = "multiscale, from scratch"
+EFFECTS: dict[str, dict[Kind, int]] = {SCALES: {(MULTISCALE, SCRATCH): 1, (PLAIN, SCRATCH): -1}} | {
+    effect.format(how): signs for mode, how in TUNED.items() for effect, signs in {
+        "transfer{}, plain input": {(PLAIN, mode): 1, (PLAIN, SCRATCH): -1},
+        "transfer{}, multiscale input": {(MULTISCALE, mode): 1, (MULTISCALE, SCRATCH): -1},
+        "multiscale, transferred{}": {(MULTISCALE, mode): 1, (PLAIN, mode): -1},
+        "interaction{}": {(MULTISCALE, mode): 1, (MULTISCALE, SCRATCH): -1, (PLAIN, mode): -1, (PLAIN, SCRATCH): 1},
+    }.items()} | {
+    "one rate against a lower one early, plain input": {(PLAIN, ONE_RATE): 1, (PLAIN, FINE_TUNED): -1}}
+"""Differences between corners of the 2 x 2 and between the two ways to fine-tune, as signs."""
 
 MATCHES: dict[str, tuple[Kind, Kind]] = {
-    "plain: transferred against from scratch": ((PLAIN, FINE_TUNED), (PLAIN, SCRATCH)),
-    "plain: transferred at one rate against from scratch": ((PLAIN, ONE_RATE), (PLAIN, SCRATCH)),
-    "multiscale: transferred against from scratch": ((MULTISCALE, FINE_TUNED), (MULTISCALE, SCRATCH)),
-    "multiscale and transferred against plain from scratch": ((MULTISCALE, FINE_TUNED), (PLAIN, SCRATCH)),
-}
-"""Which curve is to reach which curve's score on all clips; the last is the comparison of the paper's claim."""
+    comparison.format(how): kinds for mode, how in TUNED.items() for comparison, kinds in {
+        "plain: transferred{} against from scratch": ((PLAIN, mode), (PLAIN, SCRATCH)),
+        "multiscale: transferred{} against from scratch": ((MULTISCALE, mode), (MULTISCALE, SCRATCH)),
+        "multiscale and transferred{} against plain from scratch": ((MULTISCALE, mode), (PLAIN, SCRATCH)),
+    }.items()}
+"""Which curve is to reach which curve's score on all clips; the last of each three is the paper's comparison."""
 
 BELOW, NOT_REACHED = 0.0, np.inf
 """Matching fractions off the curve: the smallest fraction is enough already, or all clips are not."""

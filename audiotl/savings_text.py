@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from audiotl.fraction_grid import Cell
-from audiotl.savings import AT_ONE_RATE, BELOW, FEWEST, INTERACTION, MATCHES, NOT_REACHED, TRANSFER
+from audiotl.savings import BELOW, FEWEST, NOT_REACHED, TUNED
 from audiotl.transfer import FINE_TUNED, ONE_RATE, SCRATCH
 
 
@@ -54,16 +54,31 @@ def verdict(row) -> str:
 
 
 def say_effects(differences: pd.DataFrame) -> str:
-    """A line a network and target: each effect as a mean over fractions, and where along the fractions it is sure."""
-    lines = []
-    for (network, target, effect), rows in differences.groupby(["network", "target", "effect"], sort=False):
-        each, mean = rows[rows["fraction"] != "mean"], rows[rows["fraction"] == "mean"].iloc[0]
-        up, down = each[each["sure"] > 0]["fraction"], each[each["sure"] < 0]["fraction"]
-        where = [f"{word} at {', '.join(f'{100 * f:g} %' for f in part)}"
-                 for word, part in (("above zero", up), ("below zero", down)) if len(part)]
-        singly = f"one by one, {' and '.join(where)}" if where else "at no single fraction is it sure"
-        lines.append(f"- {network} on {target}, {effect}: {verdict(mean)} on average over fractions; {singly}.")
+    """A table in Markdown: each effect as a mean over fractions, a column a network and target, bold where it is sure.
+
+    Below the interval stand the fractions at which the effect is sure on its own.
+    """
+    if differences.empty:
+        return ""
+    cases = list(dict.fromkeys(zip(differences["network"], differences["target"], strict=True)))
+    lines = ["| effect (points) | " + " | ".join(f"{network}, {target}" for network, target in cases) + " |",
+             "| --- |" + " --- |" * len(cases)]
+    for effect, of_effect in differences.groupby("effect", sort=False):
+        cells = [_effect(of_effect[(of_effect["network"] == network) & (of_effect["target"] == target)])
+                 for network, target in cases]
+        lines.append(f"| {effect} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _effect(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return "not run"
+    mean, each = rows[rows["fraction"] == "mean"].iloc[0], rows[rows["fraction"] != "mean"]
+    words, _, sure = verdict(mean).partition(":")
+    words = f"**{words}**" if mean["sure"] else words + (sure if mean["test_groups"] < FEWEST else "")
+    where = [f"{sign} at {', '.join(f'{100 * f:g} %' for f in each[each['sure'] == value]['fraction'])}"
+             for sign, value in (("above zero", 1), ("below zero", -1)) if (each["sure"] == value).any()]
+    return "; ".join([words, *where])
 
 
 def say_missing(missing: Sequence[Cell]) -> str:
@@ -106,7 +121,7 @@ def say_longer(budgeted: pd.DataFrame) -> str:
 
 def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
     """The chapter's answer: transfer, interaction, matching fraction, counted over networks and targets."""
-    mean = differences[differences["fraction"] == "mean"]
+    mean, parts = differences[differences["fraction"] == "mean"], []
 
     def count(effect: str) -> str:
         rows = mean[mean["effect"] == effect]
@@ -114,18 +129,19 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
         return (f"{100 * rows['difference'].mean():+.1f} points on average, surely above zero in {up or 'none'} and "
                 f"surely below in {down or 'none'} of {len(rows)} cases")
 
-    parts = []
-    transferred = ("Fine-tuning what was pretrained on environmental sound, early layers at a tenth of the head's "
-                   "rate, against training from scratch, gives")
-    for effect, words in ((TRANSFER, transferred), (AT_ONE_RATE, "With one rate for all layers it gives"),
-                          (INTERACTION, "The interaction of transfer with the multiscale input is")):
-        if (mean["effect"] == effect).any():
-            parts.append(f"{words} {count(effect)}.")
-    paper = matched[matched["comparison"] == list(MATCHES)[-1]]
-    if len(paper):
-        saved = paper[(paper["ci_high"] < 1) & (paper["test_groups"] >= FEWEST)]
-        points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
-                           for row in paper.itertuples())
-        parts.append(f"With both, the score of all clips from scratch on the plain input is matched at: {points}; "
-                     f"intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases.")
+    for how, words in zip(TUNED.values(), (
+            "Fine-tuning what was pretrained on environmental sound, early layers at a tenth of the head's rate, gives "
+            "against training from scratch", "With one rate for all layers it gives"), strict=True):
+        if (mean["effect"] == f"transfer{how}, plain input").any():
+            said = f"{words} {count(f'transfer{how}, plain input')}"
+            if (mean["effect"] == f"interaction{how}").any():
+                said += f"; its interaction with the multiscale input is {count(f'interaction{how}')}"
+            paper = matched[matched["comparison"] == f"multiscale and transferred{how} against plain from scratch"]
+            if len(paper):
+                saved = paper[(paper["ci_high"] < 1) & (paper["test_groups"] >= FEWEST)]
+                points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
+                                   for row in paper.itertuples())
+                said += (f"; with both, the score of all clips from scratch on the plain input is matched at {points}, "
+                         f"and intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases")
+            parts.append(said + ".")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."

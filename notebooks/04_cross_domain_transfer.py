@@ -26,10 +26,9 @@
 # optimiser.
 #
 # **What we do.** The 2 x 2 of {from scratch, transferred} x {plain, multiscale} at several fractions of the training clips.
-# Transferred means fine-tuned throughout, early layers at a tenth of the head's rate: a low rate protects what they learnt
-# from the source, and keeps them from learning the target. So the plain input is fine-tuned at one rate for all layers too.
-# Every trained mode takes the same number of optimiser steps. Beside them: a ridge probe on all frozen layers, and the head
-# alone. The
+# Transferred means fine-tuned throughout, in two ways: early layers at a tenth of the head's rate, which protects what they
+# learnt from the source and keeps them from learning the target; and one rate for all layers. Every trained mode takes the
+# same number of optimiser steps. Beside them, on the plain input: a ridge probe on all frozen layers, and the head alone. The
 # clips drawn at a small fraction are among those of a larger one, and are the same for all modes. Whole speakers are drawn
 # (single clips where there are fewer than 20 speakers), so a share is met about, not exactly; `clips` in the table tells.
 # Each seed tests other speakers than the one before, and no test speaker is heard in training.
@@ -142,17 +141,18 @@ if len(means):
 #
 # The interaction is (multiscale, transferred minus multiscale, from scratch) minus (plain, transferred minus plain, from
 # scratch): above zero, the two gain more together than the sum of what each gains alone. All differences are on the same
-# test clips. Filled dots: the interval leaves zero out.
+# test clips. Filled dots, and bold in the table: the interval leaves zero out, and at least five speakers were tested. The
+# table holds means over fractions, then the fractions at which the effect is sure on its own.
 
 # %%
 effects = savings.effects(found)
 results.table("effects", effects, show=0)
-names = [name for name in (savings.TRANSFER, savings.AT_ONE_RATE, "multiscale, from scratch", savings.INTERACTION)
-         if name in set(effects["effect"])]
+names = [name for how in savings.TUNED.values() for name in (f"transfer{how}, plain input", f"transfer{how}, multiscale input",
+                                                             f"interaction{how}") if name in set(effects["effect"])]
 if names:
     display(results.figure("effects", figures.effects(effects, names),
-                           "Gain by transfer, at a lower rate for early layers and at one rate, gain by multiscale input and "
-                           "the interaction, against the percentage of "
+                           "Gain by transfer on either input and the interaction, early layers at a lower rate above and all "
+                           "layers at one rate below, against the percentage of "
                            "training clips, with intervals."))
 
 # %%
@@ -208,5 +208,5 @@ display(Markdown(
 # ## Exercises
 #
 # 1. `python -m audiotl report --only 04 -p fractions 0.05,0.1,1 -p seeds 0,1,2`: does the gain grow as clips get fewer?
-# 2. Add `(MULTISCALE, ONE_RATE)` to `fraction_grid.cells`. Is the interaction at one rate another than at the low one?
+# 2. Put a rate between the two into `transfer.RATES` (0.3, say). Is there one that beats both?
 # 3. Give the source's labels a random order before pretraining. How much of the gain is left?

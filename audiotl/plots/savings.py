@@ -60,14 +60,18 @@ def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
 
     Args:
         table: of `savings.effects`.
-        names: effects to show, a column each.
+        names: effects to show, a panel each, three a row.
     """
     cases = list(dict.fromkeys(zip(table["network"], table["target"], strict=True)))
     colours = [COLOURS[name] for name in ("green", "blue", "orange", "pink", "red", "sky", "black")]
-    figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 3.9), sharey=True, squeeze=False)
+    columns = min(len(names), 3)
+    figure, axes = plt.subplots(-(-len(names) // columns), columns, sharey=True, squeeze=False,
+                                figsize=(3.4 * columns, 0.9 + 3 * -(-len(names) // columns)))
+    for axis in axes.flat[len(names):]:
+        axis.set_visible(False)
     fractions = sorted({f for f in table["fraction"] if f != "mean"})
     places = {f: i for i, f in enumerate(fractions)} | {"mean": len(fractions) + 0.5}
-    for axis, name in zip(axes[0], names, strict=True):
+    for axis, name in zip(axes.flat, names, strict=False):
         for k, (network, target) in enumerate(cases):
             rows = table[(table["network"] == network) & (table["target"] == target) & (table["effect"] == name)]
             x = rows["fraction"].map(places).to_numpy(float) + 0.14 * (k - (len(cases) - 1) / 2)
@@ -82,7 +86,8 @@ def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
         axis.set_xticks(list(places.values()), [f if f == "mean" else f"{100 * f:g}" for f in places], fontsize=8)
         axis.set(xlabel="training clips (%)")
         axis.set_title(name)
-    axes[0, 0].set_ylabel("difference (points)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("difference (points)")
     handles = {l: h for h, l in zip(*axes[0, 0].get_legend_handles_labels(), strict=True)}
     legend = figure.legend(handles.values(), handles.keys(), ncols=2, loc="outside lower center")
     for handle, (k, _) in zip(legend.legend_handles, enumerate(cases), strict=True):
