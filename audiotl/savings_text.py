@@ -74,8 +74,10 @@ def _effect(rows: pd.DataFrame) -> str:
     if rows.empty:
         return "not run"
     mean, each = rows[rows["fraction"] == "mean"].iloc[0], rows[rows["fraction"] != "mean"]
-    words, _, sure = verdict(mean).partition(":")
-    words = f"**{words}**" if mean["sure"] else words + (sure if mean["test_groups"] < FEWEST else "")
+    words = verdict(mean).partition(":")[0].replace(" points", "")
+    words = f"**{words}**" if mean["sure"] else words
+    if mean["test_groups"] < FEWEST:
+        words += f", too few test groups ({mean['test_groups']})"
     where = [f"{sign} at {', '.join(f'{100 * f:g} %' for f in each[each['sure'] == value]['fraction'])}"
              for sign, value in (("above zero", 1), ("below zero", -1)) if (each["sure"] == value).any()]
     return "; ".join([words, *where])
@@ -141,7 +143,7 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
                 saved = paper[(paper["ci_high"] < 1) & (paper["test_groups"] >= FEWEST)]
                 points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
                                    for row in paper.itertuples())
-                said += (f"; with both, the score of all clips from scratch on the plain input is matched at {points}, "
-                         f"and intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases")
+                said += ("; with both, the share of clips that does what all do from scratch on the plain input is "
+                         f"{points}, and intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases")
             parts.append(said + ".")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."

@@ -139,7 +139,7 @@ def test_two_speakers_say_nothing_of_others():
     effects, matched = savings.effects(found), savings.matching(found)
     transfer = effects[effects["effect"] == "transfer, plain input"]
     assert (transfer["ci_low"] > 0).all() and (effects["sure"] == 0).all() and (effects["test_groups"] == 2).all()
-    assert "2 test groups are too few" in savings_text.say_effects(effects)
+    assert "too few test groups (2)" in savings_text.say_effects(effects)
     assert "tells nothing of others" in savings_text.say_matching(matched)
     text = savings_text.finding(effects, matched)
     assert "surely above zero in none and surely below in none of 1 cases" in text and "saved in none of 1" in text
