@@ -12,7 +12,7 @@ MODES = {"scratch": GREY, "fine-tuned": COLOURS["green"], "fine-tuned at one rat
          "probe": COLOURS["pink"]}
 LINES = {"plain": ("-", "o"), "multiscale": ("--", "s")}
 WORDS = {"scratch": "from scratch", "fine-tuned": "transferred, fine-tuned",
-         "fine-tuned at one rate": "transferred, fine-tuned at one rate", "probe": "transferred, frozen + ridge"}
+         "fine-tuned at one rate": "transferred, one rate", "probe": "transferred, frozen + ridge"}
 
 
 @styled
