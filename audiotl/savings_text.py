@@ -123,27 +123,33 @@ def say_longer(budgeted: pd.DataFrame) -> str:
 
 def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
     """The chapter's answer: transfer, interaction, matching fraction, counted over networks and targets."""
-    mean, parts = differences[differences["fraction"] == "mean"], []
+    mean = differences[differences["fraction"] == "mean"]
 
     def count(effect: str) -> str:
         rows = mean[mean["effect"] == effect]
         up, down = int((rows["sure"] > 0).sum()), int((rows["sure"] < 0).sum())
-        return (f"{100 * rows['difference'].mean():+.1f} points on average, surely above zero in {up or 'none'} and "
-                f"surely below in {down or 'none'} of {len(rows)} cases")
+        return (f"{100 * rows['difference'].mean():+.1f} points (surely above zero in {up or 'none'}, below in "
+                f"{down or 'none'} of {len(rows)} cases)")
 
-    for how, words in zip(TUNED.values(), (
-            "Fine-tuning what was pretrained on environmental sound, early layers at a tenth of the head's rate, gives "
-            "against training from scratch", "With one rate for all layers it gives"), strict=True):
-        if (mean["effect"] == f"transfer{how}, plain input").any():
-            said = f"{words} {count(f'transfer{how}, plain input')}"
-            if (mean["effect"] == f"interaction{how}").any():
-                said += f"; its interaction with the multiscale input is {count(f'interaction{how}')}"
-            paper = matched[matched["comparison"] == f"multiscale and transferred{how} against plain from scratch"]
-            if len(paper):
-                saved = paper[(paper["ci_high"] < 1) & (paper["test_groups"] >= FEWEST)]
-                points = ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target})"
-                                   for row in paper.itertuples())
-                said += ("; with both, the share of clips that does what all do from scratch on the plain input is "
-                         f"{points}, and intervals show clips saved in {len(saved) or 'none'} of {len(paper)} cases")
-            parts.append(said + ".")
+    def each(effect: str) -> str:
+        return " and ".join(f"{count(effect.format(how))} {words}" for how, words in ways.items()
+                            if (mean["effect"] == effect.format(how)).any())
+
+    def share(how: str) -> str:
+        paper = matched[matched["comparison"] == f"multiscale and transferred{how} against plain from scratch"]
+        return ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target}"
+                         + ("; clips saved)" if row.ci_high < 1 and row.test_groups >= FEWEST else ")")
+                         for row in paper.itertuples())
+
+    ways = dict(zip(TUNED.values(), ("with early layers at a tenth of the head's rate", "with one rate for all layers"),
+                    strict=True))
+    parts = []
+    if gains := each("transfer{}, plain input"):
+        parts.append("Fine-tuning what was pretrained on environmental sound, against training from scratch at the "
+                     f"same budget: {gains}.")
+    if helped := each("interaction{}"):
+        parts.append(f"The multiscale input and transfer add to each other {helped}.")
+    if any(shares := [f"{words} {share(how)}" for how, words in ways.items() if share(how)]):
+        parts.append("With both, the share of clips that does what all do from scratch on the plain input (marked "
+                     f"where the interval shows clips saved): {'; '.join(shares)}.")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."
