@@ -36,7 +36,7 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
             `sample_rate` in Hz it hears waveforms ``(batch, samples)``, fitted to the corpus's duration by
             repeating, else spectrograms ``(batch, 1, bands, frames)`` in decibels.
         features: of the corpus; the clips that could not be decoded are left out of it already.
-        batch: clips a pass; 0 is 64 spectrograms or 16 waveforms (wav2vec 2.0 takes 0.1 GB a clip of 4 s).
+        batch: clips a pass; 0 is 32 spectrograms or 16 waveforms (wav2vec 2.0 takes 0.1 GB a clip of 4 s).
         workers: threads, 0 is one a core: of a network of spectrograms each takes a batch through it; of raw sound
             they decode one batch ahead.
 
@@ -48,7 +48,7 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
         AudiotlError: a clip that could be decoded for the features no longer can.
     """
     rate, n = getattr(model, "sample_rate", None), len(features.corpus)
-    batch = batch or (64 if rate is None else 16)
+    batch = batch or (32 if rate is None else 16)
     if rate is None:
         key = cache.key_of("embedding", VERSION, features.key, weights_key(model))
         model.to(memory_format=torch.channels_last)

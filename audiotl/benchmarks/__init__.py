@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +19,15 @@ from pathlib import Path
 COLUMNS = ("name", "ours_s", "peer", "peer_s", "ratio", "threads", "check")
 
 
-def median_seconds(work: Callable[[], object], runs: int = 3) -> float:
-    """Median wall time of a few runs."""
-    times = []
+def median_seconds(*works: Callable[[], object], runs: int = 3) -> list[float]:
+    """Median wall time of each work, run in turns: a machine whose speed drifts is then as fast for one as for all."""
+    times = [[] for _ in works]
     for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return sorted(times)[len(times) // 2]
+        for work, taken in zip(works, times, strict=True):
+            started = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - started)
+    return [statistics.median(taken) for taken in times]
 
 
 def run(out: Path, only: str = "") -> list[dict]:

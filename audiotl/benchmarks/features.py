@@ -47,7 +47,7 @@ def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]
         torch.set_num_threads(threads)
         with threadpool_limits(threads):
             worst = float(np.abs(ours(every[:200]) - theirs(every[:200])).max())
-            a, b = median_seconds(lambda: ours(every)), median_seconds(lambda: theirs(every), 1)
+            (a,), (b,) = median_seconds(lambda: ours(every)), median_seconds(lambda: theirs(every), runs=1)
         rows.append({"name": f"MFCC statistics of {clips:,} clips of {seconds:g} s", "ours_s": a,
                      "peer": "librosa.feature.mfcc in a loop", "peer_s": b, "ratio": b / a, "threads": threads,
                      "check": f"largest difference {worst:.1e}"})
@@ -97,7 +97,7 @@ def bench_embedding(clips: int = 500) -> list[dict]:
     a, b = ours(), theirs()
     likeness = min(np.corrcoef(a[:, k], b[:, k])[0, 1] for k in range(a.shape[1]) if b[:, k].std() > 1e-4)
     check = f"smallest correlation of a column {likeness:.5f}"
-    mine, script, floor = median_seconds(ours), median_seconds(theirs, 1), median_seconds(decoding)
+    (mine, floor), (script,) = median_seconds(ours, decoding, runs=7), median_seconds(theirs, runs=1)
     torch.set_num_threads(before)
     name = f"all taps of {clips} ESC-50 clips, from files"
     return [{"name": name, "ours_s": mine, "peer": "one clip, one tap at a time with librosa", "peer_s": script,
