@@ -121,8 +121,8 @@ def say_longer(budgeted: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
-    """The chapter's answer: transfer, interaction, matching fraction, counted over networks and targets."""
+def finding(differences: pd.DataFrame, matched: pd.DataFrame, budgeted: pd.DataFrame) -> str:
+    """The chapter's answer: transfer, interaction, matching fraction, and whether the budget was enough for scratch."""
     mean = differences[differences["fraction"] == "mean"]
 
     def count(effect: str) -> str:
@@ -152,4 +152,10 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame) -> str:
     if any(shares := [f"{words} {share(how)}" for how, words in ways.items() if share(how)]):
         parts.append("With both, the share of clips that does what all do from scratch on the plain input (marked "
                      f"where the interval shows clips saved): {'; '.join(shares)}.")
+    slow = budgeted[(budgeted["mode"] == SCRATCH) & (budgeted["sure"] > 0)]
+    if len(slow) and parts:
+        cases = ", ".join(f"{row.network}, {row.target}: {100 * row.score:.1f} % and {100 * row.longer_score:.1f} %"
+                          for row in slow.itertuples())
+        parts.append(f"From scratch had not converged at this budget (here and with four times the steps, {cases}): "
+                     "all of this holds for the budget, not for training to the end.")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."

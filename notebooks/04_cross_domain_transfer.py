@@ -189,7 +189,7 @@ display(Markdown(savings_text.say_longer(budgeted) or "Not checked in this run."
 # ## What we learnt
 
 # %%
-text = results.finding(savings_text.finding(effects, matched) + (" Synthetic sound." if plan.synthetic else ""))
+text = results.finding(savings_text.finding(effects, matched, budgeted) + (" Synthetic sound." if plan.synthetic else ""))
 few = [f"{name} ({aim.corpus.clips['group'].nunique()})" for name, aim in aims.items()
        if aim.corpus.clips["group"].nunique() < 20]
 settings = (f"Front end: {grid.sound.spectrograms.shape[1]} log-mel bands at 16 kHz, hop of 256 samples; AdamW; ")

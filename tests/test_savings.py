@@ -93,7 +93,8 @@ def test_an_unfinished_grid_gives_what_is_complete():
     assert savings.curves(first[:1])[0].fractions == (0.1,) and savings.matching(savings.curves(first[:1])).empty
     for nothing in (savings.means([]), savings.effects([]), savings.matching([])):
         assert nothing.empty
-    assert "nothing can be told" in savings_text.finding(savings.effects([]), savings.matching([]))
+    nothing = savings.effects([]), savings.matching([]), savings.longer([], [])
+    assert "nothing can be told" in savings_text.finding(*nothing)
     assert list(savings.table([], "s")) == ["source", "target", "network", "input", "mode", "fraction", "seed", "score"]
 
 
@@ -111,7 +112,7 @@ def test_sentences_claim_what_intervals_support():
     assert cells["interaction"].startswith("**+") and cells["interaction"].endswith("above zero at 10 %, 40 %, 100 %")
     assert "**" not in cells["multiscale, from scratch"] and "zero" not in cells["multiscale, from scratch"]
     assert cells["one rate against a lower one early, plain input"].endswith("above zero at 10 %; below zero at 100 %")
-    text = savings_text.finding(effects, savings.matching(savings.curves(runs())))
+    text = savings_text.finding(effects, savings.matching(savings.curves(runs())), savings.longer([], []))
     assert "surely above zero in 1, below in none of 1 cases" in text
     assert text.count("(convnet5, words; clips saved)") == 2
     even = effects[(effects["effect"] == "transfer at one rate, plain input") & (effects["fraction"] == "mean")].iloc[0]
@@ -130,6 +131,8 @@ def test_a_longer_budget_is_compared_on_the_same_clips():
     assert frame["difference"].tolist() == pytest.approx([one.right.mean() - before[one.cell] for one in more])
     text = savings_text.say_longer(frame)
     assert "after 300 steps" in text and "after 1,200" in text and "had not converged" in text
+    whole = savings_text.finding(savings.effects(savings.curves(done)), savings.matching([]), frame)
+    assert "From scratch had not converged" in whole and "holds for the budget" in whole
     assert savings_text.say_longer(savings.longer(done, [])) == "" and isinstance(frame, pd.DataFrame)
 
 
@@ -142,7 +145,7 @@ def test_two_speakers_say_nothing_of_others():
     assert (transfer["ci_low"] > 0).all() and (effects["sure"] == 0).all() and (effects["test_groups"] == 2).all()
     assert "too few test groups (2)" in savings_text.say_effects(effects)
     assert "tells nothing of others" in savings_text.say_matching(matched)
-    text = savings_text.finding(effects, matched)
+    text = savings_text.finding(effects, matched, savings.longer([], []))
     assert "surely above zero in none, below in none of 1 cases" in text and "; clips saved)" not in text
     more = [Done(one.cell, one.clips, 1200, np.ones_like(one.right), one.groups, 4.0) for one in done
             if one.cell.fraction == 1 and one.cell.input == "plain"]
