@@ -85,7 +85,7 @@ def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
         axis.axvline(len(fractions) - 0.25, color=GREY, lw=0.8, ls=":")
         axis.set_xticks(list(places.values()), [f if f == "mean" else f"{100 * f:g}" for f in places], fontsize=8)
         axis.set(xlabel="training clips (%)")
-        axis.set_title(name)
+        axis.set_title(name.replace(", ", "\n"))
     for axis in axes[:, 0]:
         axis.set_ylabel("difference (points)")
     handles = {l: h for h, l in zip(*axes[0, 0].get_legend_handles_labels(), strict=True)}
