@@ -19,7 +19,18 @@ from audiotl import AudiotlError, cache, study
 from audiotl.datasets.corpus import Corpus, deal_groups
 from audiotl.features import Features
 from audiotl.training import Recipe, network_key, train
-from audiotl.transfer import FEW_GROUPS, FINE_TUNED, HEAD, ONE_RATE, PROBE, SCRATCH, Source, fraction_rows, transfer
+from audiotl.transfer import (
+    FEW_GROUPS,
+    FINE_TUNED,
+    HEAD,
+    ONE_RATE,
+    PROBE,
+    SCRATCH,
+    Source,
+    budget,
+    fraction_rows,
+    transfer,
+)
 
 VERSION = 1
 """Raised whenever the same run would give other answers."""
@@ -225,7 +236,7 @@ class Grid:
         aim, (rows, test_rows) = self.aims[cell.target], self._rows(cell)
         source = "" if cell.mode == SCRATCH else network_key(
             self.sound, self.heard, study.source_recipe(self.plan, cell.network), cell.network, **INPUTS[cell.input])
-        how = [] if cell.mode == PROBE else [dataclasses.asdict(self._recipe(cell)), self.steps[cell.network]]
+        how = [] if cell.mode == PROBE else self._how(cell, rows)
         return cache.key_of("fractions", VERSION, aim.key, [list(aim.corpus.classes), list(aim.corpus.clips["label"])],
                             rows.tolist(), test_rows.tolist(), cell.network, cell.input, cell.mode, how, source)
 
@@ -248,6 +259,11 @@ class Grid:
         # Nothing is chosen on an inner split, so no training clip is kept aside for one.
         usual = study.source_recipe(self.plan, cell.network)
         return dataclasses.replace(usual, seed=cell.seed, validation=0.0, patience=0)
+
+    def _how(self, cell: Cell, rows: np.ndarray) -> list:
+        recipe, steps = self._recipe(cell), self.steps[cell.network]
+        within, _ = budget(recipe, self.aims[cell.target].corpus.groups, rows, steps)
+        return [recipe.key(), steps] + ["cut short"] * (within.steps > 0)
 
     def _source(self, cell: Cell) -> Source:
         which = cell.network, cell.input

@@ -98,18 +98,6 @@ def say_missing(missing: Sequence[Cell]) -> str:
             + "\n".join(lines))
 
 
-def say_steps(table: pd.DataFrame) -> str:
-    """A line a network on the steps that its trained modes took, for they come in whole passes."""
-    lines = []
-    for network, rows in table[table["steps"] > 0].groupby("network", sort=False):
-        steps = rows.groupby("fraction")["steps"].mean()
-        lines.append(f"- {network}: from {steps.min():.0f} steps (at {100 * steps.idxmin():g} % of the clips) to "
-                     f"{steps.max():.0f} (at {100 * steps.idxmax():g} %)"
-                     + ("; compare modes at one fraction, not fractions." if steps.min() < 0.9 * steps.max() else "."))
-    return "Steps that the trained modes took, in whole passes, as many for each mode at a fraction:\n\n" + "\n".join(
-        lines)
-
-
 def say_longer(budgeted: pd.DataFrame) -> str:
     """A line a mode on what a longer budget changes, and what that means for the gain by transfer."""
     lines = [f"- {row.network} on {row.target}, {row.mode}: {100 * row.score:.1f} % after {row.steps:,} steps, "

@@ -110,7 +110,7 @@ def taught(plan: study.Plan, role: str, network: str, seed: int, steps: int, *, 
     """A network taught a part of the source of `role`, from the cache or on the spot.
 
     Args:
-        steps: optimiser steps, in whole passes over its clips: the nearest number, at least one.
+        steps: optimiser steps, see `transfer.budget`.
         clips: how many; 0 is all of its training split.
         classes: only clips of these; none is all.
         draw: name of the draw.

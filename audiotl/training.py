@@ -48,6 +48,7 @@ class Recipe:
         patience: epochs without a better validation loss before stopping, best weights kept; 0 runs all
             epochs and keeps the last weights, so that nothing is selected.
         seed: of weights, order and crops.
+        steps: optimiser steps after which the last epoch is cut short; 0 takes every epoch whole.
     """
 
     epochs: int = 25
@@ -61,6 +62,11 @@ class Recipe:
     validation: float = 0.03
     patience: int = 0
     seed: int = 0
+    steps: int = 0
+
+    def key(self) -> dict:
+        """What determines a network, for keys; those made before there were cut epochs stay valid."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value or name != "steps"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +139,7 @@ def network_key(features: Features, split: tuple[np.ndarray, np.ndarray], recipe
     """The content key of what `train` makes of the same arguments, without making it."""
     corpus = features.corpus
     return cache.key_of("training", VERSION, features.key, [list(corpus.classes), corpus.clips["label"].tolist()],
-                        *(rows.tolist() for rows in split), dataclasses.asdict(recipe), network,
+                        *(rows.tolist() for rows in split), recipe.key(), network,
                         settings | ({"start": [weights_key(start.model), start.early]} if start else {}))
 
 
@@ -194,9 +200,10 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
     groups = rates(model, recipe.learning_rate, early)
     optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=large)
     half = large and has_bfloat16()
-    steps = -(-len(fit_rows) // recipe.batch)
+    a_pass = -(-len(fit_rows) // recipe.batch)
+    steps = min(recipe.steps or np.inf, a_pass * recipe.epochs)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups],
-                                                   total_steps=steps * recipe.epochs)
+                                                   total_steps=steps)
     history: list[dict] = []
     best: dict[str, Tensor] | None = None
     state = checkpoints.last(key, recipe.epochs)
@@ -213,7 +220,7 @@ def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe
         # Order and crops depend on seed and epoch alone, so a resumed run draws what an unbroken one does.
         torch.manual_seed(1_000_003 * recipe.seed + epoch)
         rng = np.random.default_rng([recipe.seed, epoch])
-        order = rng.permutation(fit_rows)
+        order = rng.permutation(fit_rows)[:(steps - epoch * a_pass) * recipe.batch]
         losses = []
         model.train()
         if early == 0:

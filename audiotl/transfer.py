@@ -27,6 +27,9 @@ RATES = {HEAD: 0.0, FINE_TUNED: EARLY, ONE_RATE: 1.0}
 """Rate of the first layers as a fraction of the head's (see `finetuning.Start`)."""
 
 INNER_FOLDS = 3
+NEAR = 0.05
+"""How far whole passes may be from a budget of steps, as a part of it."""
+
 FEW_GROUPS = 20
 """Groups from which a fraction of one in twenty is at least a group."""
 
@@ -74,8 +77,8 @@ def transfer(mode: str, aim: Features, split: tuple[np.ndarray, np.ndarray], rec
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         aim: features of the target corpus, one class a clip.
         split: training and test rows; no group on both sides.
-        recipe: of the trained modes; its epochs are set by `steps`.
-        steps: optimiser steps, in whole passes over the training clips: the nearest number of passes, at least one.
+        recipe: of the trained modes; its epochs and steps are set by `steps`.
+        steps: optimiser steps of a trained mode, see `budget`.
         network: what to train; in a mode of `RATES` of the same kind as the source's.
         probe: of the mode ``probe``, its cell chosen by folds inside the training clips; None for ridge.
         **settings: of the network.
@@ -126,11 +129,16 @@ def check_source(source: Corpus, target: Corpus, test_rows: np.ndarray) -> None:
 
 
 def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> tuple[Recipe, int]:
-    """The recipe with as many epochs as come nearest to `steps` on these rows, and the steps that makes."""
+    """The recipe with `steps` optimiser steps on these rows, and how many it takes.
+
+    Whole passes over the rows where some number of them comes within `NEAR` of `steps`, else the last pass is cut.
+    """
     fitted, _ = inner_split(groups, rows, recipe.validation, recipe.seed)
     a_pass = -(-len(fitted) // recipe.batch)
     epochs = max(1, round(steps / a_pass))
-    return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass
+    if abs(epochs * a_pass - steps) <= NEAR * steps:
+        return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass
+    return dataclasses.replace(recipe, epochs=-(-steps // a_pass), steps=steps), steps
 
 
 def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:

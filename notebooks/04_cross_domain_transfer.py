@@ -83,9 +83,9 @@ display(Markdown("\n".join(lines)))
 
 # %%
 display(Markdown(
-    "**The budget.** Each trained mode takes as many optimiser steps as come nearest to "
-    + ", ".join(f"{count} ({name})" for name, count in budget.items()) + " in whole passes over its clips, in batches of "
-    f"{plan.recipe.batch}, whatever the fraction: fewer clips are seen more often. AdamW, one cycle, with the source's recipe "
+    "**The budget.** Each trained mode takes "
+    + ", ".join(f"{count} ({name})" for name, count in budget.items()) + " optimiser steps (or the nearest number of whole passes "
+    f"over its clips, if that is within 5 %), in batches of {plan.recipe.batch}, whatever the fraction: fewer clips are seen more often. AdamW, one cycle, with the source's recipe "
     "and augmentation; no epoch and no setting is chosen on the target. " +
     "One source network of each kind serves all seeds, so the intervals leave out how sources vary."))
 
@@ -104,8 +104,6 @@ results.table("fractions", table, show=6)
 # %%
 results.number("missing_runs", len(missing))
 display(Markdown(savings_text.say_missing(missing)))
-if len(done):
-    display(Markdown(savings_text.say_steps(table)))
 
 # %% [markdown]
 # ## Accuracy against the share of training clips

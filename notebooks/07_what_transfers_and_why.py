@@ -28,7 +28,7 @@
 # same ridge probe on every target: all taps side by side, each of at most 32 components, folds that never cut a recording
 # or a speaker, penalty chosen on inner folds. Sources differ in size, so each is tried with all of its clips and again
 # with equally many (as many as the smallest has; whole recordings first, the last one of a class may be cut, and nothing
-# left over is used). **Every network takes the same number of optimiser steps**, to the nearest whole pass, and each step
+# left over is used). **Every network takes the same number of optimiser steps**, to within 5 %, and each step
 # hears one second of each of 32 clips. A small source is therefore heard more often, not for a shorter time.
 
 # %% tags=["parameters"]

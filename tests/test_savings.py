@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,10 +118,6 @@ def test_sentences_claim_what_intervals_support():
     even = effects[(effects["effect"] == "transfer at one rate, plain input") & (effects["fraction"] == "mean")].iloc[0]
     assert f"and {100 * even['difference']:+.1f} points (surely above" in text
     assert savings_text.say_missing([]) == "Every run of the grid is finished."
-    short = [dataclasses.replace(one, steps=200 if one.cell.fraction == 0.4 else 300) for one in runs((0,))]
-    assert "200 steps (at 40 % of the clips) to 300 (at 10 %); compare modes" in savings_text.say_steps(
-        savings.table(short, "s"))
-    assert "not fractions" not in savings_text.say_steps(savings.table(runs((0,)), "s"))
     missing = savings_text.say_missing([Cell("words", "resnet18", "plain", PROBE, 0.05, 2)])
     assert "1 runs of the grid" in missing and "resnet18 on words" in missing and "5 %" in missing
 

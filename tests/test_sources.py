@@ -70,8 +70,7 @@ def test_matched_sources_have_equally_many_clips_and_steps_and_no_group_of_their
         *((role, draw) for draw in ("all", "matched") for role in study.ROLES), ("random", "all")]
     fewest = sources.smallest(plan)
     assert {net.clips for net in made[3:6]} == {fewest} and made[6].clips == 0
-    # Steps come in whole passes of three or four.
-    assert all(4 <= net.steps <= 8 for net in made[:6])
+    assert all(net.steps == 6 for net in made[:6])
     for net in made[3:6]:
         whole = study.source_features(plan, net.source).corpus
         _, test = study.source_split(plan, whole)

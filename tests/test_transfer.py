@@ -188,13 +188,34 @@ def test_few_speakers_each_give_single_clips():
         assert abs((labels[small] == name).sum() - 0.05 * (labels[rows] == name).sum()) <= 1
 
 
-def test_the_budget_is_the_nearest_number_of_whole_passes():
+def test_the_budget_is_a_number_of_whole_passes_where_one_is_near():
     groups, rows = np.arange(100), np.arange(100)
     recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 95)
-    assert (recipe.epochs, steps) == (10, 100)
+    assert (recipe.epochs, recipe.steps, steps) == (10, 95, 95)
+    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 96)
+    assert (recipe.epochs, recipe.steps, steps) == (10, 0, 100)
     recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows[:25], 95)
-    assert (recipe.epochs, steps) == (32, 96)
-    assert budget(Recipe(batch=10), groups, rows, 1)[0].epochs == 1
+    assert (recipe.epochs, recipe.steps, steps) == (32, 0, 96)
+    assert budget(Recipe(batch=10), groups, rows, 4)[1] == 4
+
+
+def test_a_last_epoch_is_cut_after_the_steps_and_resumes_so(aim, tmp_path, monkeypatch, cut_off):
+    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
+    taken, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: taken.append(1) or step(self, *args))
+    whole = train(aim, split, recipe, progress=False)
+    a_pass = -(-len(split[0]) // RECIPE.batch)
+    assert len(taken) == 7 and 2 * a_pass < 7 < 3 * a_pass and len(whole.history) == 3
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
+    with cut_off(2):
+        train(aim, split, recipe, progress=False)
+    resumed = train(aim, split, recipe, progress=False)
+    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
+    assert train(aim, split, dataclasses.replace(recipe, steps=0), progress=False).key != whole.key
+
+
+def test_recipes_of_whole_epochs_have_the_key_they_had():
+    assert "steps" not in Recipe().key() and Recipe(steps=3).key()["steps"] == 3
 
 
 def test_the_probe_is_chosen_without_the_test_clips():
