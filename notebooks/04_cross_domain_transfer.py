@@ -199,7 +199,7 @@ display(Markdown(
     + (f" (the paper had 8,732 of UrbanSound8K). Target: {', '.join(f'{n}, {len(a.corpus):,} clips' for n, a in aims.items())}"
        f" (the paper had 64,721 clips of 30 words). {settings}our own multiscale layer (3x3, one map a dilation); the steps stated above, where the paper "
        "trained long. So this tests the idea on less data, not the paper's figures.\n")
-    + f"- **What these numbers cannot tell.** Intervals are over the test speakers and the seeds ("
+    + "- **What these numbers cannot tell.** Intervals are over the test speakers and the seeds ("
     + ", ".join(f"{one.network} on {one.target}: {len(one.seeds)}" for one in found) + "); with so few seeds they are too narrow "
     "rather than too wide, and one seed knows nothing of the next. Learning rates were fixed beforehand and not tuned "
     "for any mode, so a better setting may favour one of them. A gain at a fixed budget of steps is not a gain at convergence."

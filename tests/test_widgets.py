@@ -106,7 +106,7 @@ def test_a_viewer_draws_and_plays_what_is_chosen_and_asks_for_each_sound_once():
 
 
 def seconds_to_move(viewer, name, *values):
-    """Processor time of the quickest move to a new value, until picture and sound are there; both must change each time.
+    """Processor time of the quickest move to a new value, until picture and sound are there; both must change.
 
     The quickest, for a busy machine and a collection of garbage slow a move down, and nothing speeds one up.
     """
