@@ -163,22 +163,25 @@ def sign(low: float, high: float, test_groups: int) -> int:
 def matching(found: Sequence[Curves]) -> pd.DataFrame:
     """The fraction at which one curve reaches another's score on all clips.
 
-    Columns ``target, network, comparison, level, fraction, ci_low, ci_high, smallest, test_groups``; 0 stands for
-    less than the smallest fraction that was run, infinity for not reached.
+    Columns ``target, network, comparison, level, fraction, ci_low, ci_high, smallest, test_groups, rises``; 0 stands
+    for less than the smallest fraction that was run, infinity for not reached. `rises` is what `sign` says of the
+    curve to be reached, its score on all clips minus that on the fewest: if it does not rise, no clips can be saved.
     """
     rows = []
     for one in found:
         for comparison, (rising, against) in MATCHES.items():
             if rising in one.scores and against in one.scores and one.fractions[-1] == 1:
                 level, levels = one.scores[against][-1], one.draws[against][:, -1]
+                rise = _band(levels - one.draws[against][:, 0])
                 drawn = [crossing(one.shares, curve, aim)
                          for curve, aim in zip(one.draws[rising], levels, strict=True)]
                 low, high = np.percentile(drawn, [TAIL, 100 - TAIL], method="inverted_cdf")
                 rows.append({"target": one.target, "network": one.network, "comparison": comparison, "level": level,
                              "fraction": crossing(one.shares, one.scores[rising], level), "ci_low": low,
-                             "ci_high": high, "smallest": one.shares[0], "test_groups": one.test_groups})
+                             "ci_high": high, "smallest": one.shares[0], "test_groups": one.test_groups,
+                             "rises": sign(*rise, one.test_groups)})
     return pd.DataFrame(rows, columns=["target", "network", "comparison", "level", "fraction", "ci_low", "ci_high",
-                                       "smallest", "test_groups"])
+                                       "smallest", "test_groups", "rises"])
 
 
 def crossing(fractions: Sequence[float], scores: np.ndarray, level: float) -> float:

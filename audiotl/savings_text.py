@@ -28,6 +28,8 @@ def say_matching(matched: pd.DataFrame) -> str:
     for row in matched.itertuples():
         point, low, high = (say_fraction(f, row.smallest) for f in (row.fraction, row.ci_low, row.ci_high))
         reading = (f"with {row.test_groups} test groups that tells nothing of others" if row.test_groups < FEWEST else
+                   "but from scratch gains nothing from more clips at this budget, so there are none to save"
+                   if row.rises < 1 else
                    "so clips are saved" if row.ci_high < 1 else
                    "so transfer stays behind" if row.ci_low == NOT_REACHED else
                    "so we cannot tell whether clips are saved")
@@ -138,8 +140,8 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame, budgeted: pd.DataF
     def share(how: str) -> str:
         paper = matched[matched["comparison"] == f"multiscale and transferred{how} against plain from scratch"]
         return ", ".join(f"{say_fraction(row.fraction, row.smallest)} ({row.network}, {row.target}"
-                         + ("; clips saved)" if row.ci_high < 1 and row.test_groups >= FEWEST else ")")
-                         for row in paper.itertuples())
+                         + ("; clips saved)" if row.ci_high < 1 and row.rises > 0 else ")")
+                         for row in paper[(paper["rises"] > 0) | (paper["test_groups"] < FEWEST)].itertuples())
 
     ways = dict(zip(TUNED.values(), ("with early layers at a tenth of the head's rate", "with one rate for all layers"),
                     strict=True))
@@ -152,6 +154,10 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame, budgeted: pd.DataF
     if any(shares := [f"{words} {share(how)}" for how, words in ways.items() if share(how)]):
         parts.append("With both, the share of clips that does what all do from scratch on the plain input (marked "
                      f"where the interval shows clips saved): {'; '.join(shares)}.")
+    flat = matched[(matched["rises"] < 1) & (matched["test_groups"] >= FEWEST)]
+    if len(flat) and any(shares):
+        cases = dict.fromkeys(f"{row.network}, {row.target}" for row in flat.itertuples())
+        parts.append(f"Where from scratch gains nothing from more clips ({'; '.join(cases)}), there is no such share.")
     slow = budgeted[(budgeted["mode"] == SCRATCH) & (budgeted["sure"] > 0)]
     if len(slow) and parts:
         cases = ", ".join(f"{row.network}, {row.target}: {100 * row.score:.1f} % and {100 * row.longer_score:.1f} %"

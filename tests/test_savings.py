@@ -73,6 +73,20 @@ def test_the_matching_fraction_is_read_off_with_its_interval():
     assert "**less than 10 %** of the clips" in text[2] and text[2].endswith("so clips are saved.")
 
 
+def test_no_clips_are_saved_where_from_scratch_gains_nothing_from_them():
+    flat = {**TRUTH, ("plain", "scratch"): (0.3, 0.3, 0.3), ("multiscale", "scratch"): (0.4, 0.35, 0.3)}
+    found = savings.curves(runs(truth=flat))
+    matched = savings.matching(found)
+    assert (matched["rises"] < 1).all() and (savings.matching(savings.curves(runs()))["rises"] == 1).all()
+    assert all("none to save" in line for line in savings_text.say_matching(matched).splitlines())
+    text = savings_text.finding(savings.effects(found), matched, savings.longer([], []))
+    assert "clips saved" not in text and "share of clips that does" not in text
+    mixed = pd.concat([matched, savings.matching(savings.curves(runs())).assign(network="resnet18")])
+    text = savings_text.finding(savings.effects(found), mixed, savings.longer([], []))
+    assert "gains nothing from more clips (convnet5, words), there is no such share" in text
+    assert text.count("(resnet18, words; clips saved)") == 2
+
+
 def test_shares_are_the_clips_that_were_drawn():
     done = [Done(one.cell, {100: 150, 400: 390, 1000: 1000}[one.clips], *[getattr(one, name) for name in (
         "steps", "right", "groups", "seconds")]) for one in runs()]
