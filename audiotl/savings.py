@@ -220,5 +220,31 @@ def longer(done: Sequence[Done], more: Sequence[Done]) -> pd.DataFrame:
                                        "difference", "ci_low", "ci_high", "test_groups", "sure"])
 
 
+def gains(done: Sequence[Done], more: Sequence[Done]) -> pd.DataFrame:
+    """What transfer gains over from scratch at a budget, at a longer one, and the change between them.
+
+    Columns ``target, network, mode, when, steps, difference, ci_low, ci_high, test_groups, sure``, where `when` is
+    ``"budget"``, ``"longer"`` or ``"change"`` (longer minus budget, with the longer's steps); three rows for each
+    fine-tuned run of `more` whose run from scratch is there too. All four runs share their test clips.
+    """
+    at = {"budget": {one.cell: one for one in done}, "longer": {one.cell: one for one in more}}
+    rows = []
+    for cell in at["longer"]:
+        base = dataclasses.replace(cell, mode=SCRATCH)
+        if cell.mode not in TUNED or any(c not in runs for c in (cell, base) for runs in at.values()):
+            continue
+        gain = {when: runs[cell].right.astype(float) - runs[base].right for when, runs in at.items()}
+        gain["change"] = gain["longer"] - gain["budget"]
+        for when, values in gain.items():
+            run = at.get(when, at["longer"])[cell]
+            difference, low, high = stats.bootstrap_mean(values, run.groups)
+            groups = len(np.unique(run.groups))
+            rows.append({"target": cell.target, "network": cell.network, "mode": cell.mode, "when": when,
+                         "steps": run.steps, "difference": difference, "ci_low": low, "ci_high": high,
+                         "test_groups": groups, "sure": sign(low, high, groups)})
+    return pd.DataFrame(rows, columns=["target", "network", "mode", "when", "steps", "difference", "ci_low", "ci_high",
+                                       "test_groups", "sure"])
+
+
 def _band(draws: np.ndarray) -> np.ndarray:
     return np.percentile(draws, [TAIL, 100 - TAIL], axis=0)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from audiotl.fraction_grid import Cell
 from audiotl.savings import BELOW, FEWEST, NOT_REACHED, TUNED
-from audiotl.transfer import FINE_TUNED, ONE_RATE, SCRATCH
+from audiotl.transfer import ONE_RATE, SCRATCH
 
 
 def say_fraction(fraction: float, smallest: float) -> str:
@@ -101,30 +101,28 @@ def say_missing(missing: Sequence[Cell]) -> str:
 
 
 def say_longer(budgeted: pd.DataFrame) -> str:
-    """A line a mode on what a longer budget changes, and what that means for the gain by transfer."""
+    """A line a mode on what a longer budget changes, and whether from scratch had converged."""
     lines = [f"- {row.network} on {row.target}, {row.mode}: {100 * row.score:.1f} % after {row.steps:,} steps, "
-             f"{100 * row.longer_score:.1f} % after {row.longer_steps:,}; {verdict(row)}."
+             f"{100 * row.longer_score:.1f} % after {row.longer_steps:,}; {verdict(row)}"
+             + (", so from scratch had not converged, and what follows from the curves holds for this budget."
+                if row.mode == SCRATCH and row.sure > 0 else ".")
              for row in budgeted.itertuples()]
-    for (network, target), rows in budgeted.groupby(["network", "target"], sort=False):
-        score = rows.set_index("mode")
-        if SCRATCH not in score.index:
-            continue
-        gains = []
-        for mode in (FINE_TUNED, ONE_RATE):
-            if mode in score.index:
-                before, after = (100 * (score[column][mode] - score[column][SCRATCH])
-                                 for column in ("score", "longer_score"))
-                gains.append(f"{mode} minus from scratch is {before:+.1f} points at the budget of this chapter and "
-                             f"{after:+.1f} at the longer one")
-        if gains:
-            lines.append(f"- {network} on {target}: {', '.join(gains)} (one seed)"
-                         + ("; from scratch had not converged, and what follows from the curves holds for this budget."
-                            if score["sure"][SCRATCH] > 0 else "."))
     return "\n".join(lines)
 
 
-def finding(differences: pd.DataFrame, matched: pd.DataFrame, budgeted: pd.DataFrame) -> str:
-    """The chapter's answer: transfer, interaction, matching fraction, and whether the budget was enough for scratch."""
+def say_gains(gained: pd.DataFrame) -> str:
+    """A line a network, target and mode on what transfer gains over from scratch at either budget."""
+    lines = []
+    for (network, target, mode), rows in gained.groupby(["network", "target", "mode"], sort=False):
+        at = {row.when: row for row in rows.itertuples()}
+        lines.append(f"- {network} on {target}, {mode} minus from scratch: {verdict(at['budget'])} after "
+                     f"{at['budget'].steps:,} steps; {verdict(at['longer'])} after {at['longer'].steps:,}; a change "
+                     f"of {verdict(at['change'])}.")
+    return "\n".join(lines)
+
+
+def finding(differences: pd.DataFrame, matched: pd.DataFrame, gained: pd.DataFrame) -> str:
+    """The chapter's answer: transfer, interaction, matching fraction, and what a longer budget leaves of the gain."""
     mean = differences[differences["fraction"] == "mean"]
 
     def count(effect: str) -> str:
@@ -158,10 +156,14 @@ def finding(differences: pd.DataFrame, matched: pd.DataFrame, budgeted: pd.DataF
     if len(flat) and any(shares):
         cases = dict.fromkeys(f"{row.network}, {row.target}" for row in flat.itertuples())
         parts.append(f"Where from scratch gains nothing from more clips ({'; '.join(cases)}), there is no such share.")
-    slow = budgeted[(budgeted["mode"] == SCRATCH) & (budgeted["sure"] > 0)]
-    if len(slow) and parts:
-        cases = ", ".join(f"{row.network}, {row.target}: {100 * row.score:.1f} % and {100 * row.longer_score:.1f} %"
-                          for row in slow.itertuples())
-        parts.append(f"From scratch had not converged at this budget (here and with four times the steps, {cases}): "
-                     "all of this holds for the budget, not for training to the end.")
+    kept = {when: gained[(gained["mode"] == ONE_RATE) & (gained["when"] == when)]
+            for when in ("budget", "longer", "change")}
+    if len(kept["change"]) and parts:
+        points = {when: f"{100 * rows['difference'].mean():+.1f}" for when, rows in kept.items()}
+        up, down = ({when: int((sign * rows["sure"] > 0).sum()) or "none" for when, rows in kept.items()}
+                    for sign in (1, -1))
+        parts.append(f"All of this holds for the budget, not for training to the end: on all clips, four times the "
+                     f"steps take the gain with one rate from {points['budget']} to {points['longer']} points (surely "
+                     f"smaller in {down['change']}, larger in {up['change']} of {len(kept['change'])} cases, one seed; "
+                     f"with the longer budget surely above zero in {up['longer']}, below in {down['longer']}).")
     return " ".join(parts) or "No corner of the 2 x 2 is finished yet, so nothing can be told."

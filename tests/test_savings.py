@@ -79,10 +79,10 @@ def test_no_clips_are_saved_where_from_scratch_gains_nothing_from_them():
     matched = savings.matching(found)
     assert (matched["rises"] < 1).all() and (savings.matching(savings.curves(runs()))["rises"] == 1).all()
     assert all("none to save" in line for line in savings_text.say_matching(matched).splitlines())
-    text = savings_text.finding(savings.effects(found), matched, savings.longer([], []))
+    text = savings_text.finding(savings.effects(found), matched, savings.gains([], []))
     assert "clips saved" not in text and "share of clips that does" not in text
     mixed = pd.concat([matched, savings.matching(savings.curves(runs())).assign(network="resnet18")])
-    text = savings_text.finding(savings.effects(found), mixed, savings.longer([], []))
+    text = savings_text.finding(savings.effects(found), mixed, savings.gains([], []))
     assert "gains nothing from more clips (convnet5, words), there is no such share" in text
     assert text.count("(resnet18, words; clips saved)") == 2
 
@@ -107,7 +107,7 @@ def test_an_unfinished_grid_gives_what_is_complete():
     assert savings.curves(first[:1])[0].fractions == (0.1,) and savings.matching(savings.curves(first[:1])).empty
     for nothing in (savings.means([]), savings.effects([]), savings.matching([])):
         assert nothing.empty
-    nothing = savings.effects([]), savings.matching([]), savings.longer([], [])
+    nothing = savings.effects([]), savings.matching([]), savings.gains([], [])
     assert "nothing can be told" in savings_text.finding(*nothing)
     assert list(savings.table([], "s")) == ["source", "target", "network", "input", "mode", "fraction", "seed", "score"]
 
@@ -126,7 +126,7 @@ def test_sentences_claim_what_intervals_support():
     assert cells["interaction"].startswith("**+") and cells["interaction"].endswith("above zero at 10 %, 40 %, 100 %")
     assert "**" not in cells["multiscale, from scratch"] and "zero" not in cells["multiscale, from scratch"]
     assert cells["one rate against a lower one early, plain input"].endswith("above zero at 10 %; below zero at 100 %")
-    text = savings_text.finding(effects, savings.matching(savings.curves(runs())), savings.longer([], []))
+    text = savings_text.finding(effects, savings.matching(savings.curves(runs())), savings.gains([], []))
     assert "surely above zero in 1, below in none of 1 cases" in text
     assert text.count("(convnet5, words; clips saved)") == 2
     even = effects[(effects["effect"] == "transfer at one rate, plain input") & (effects["fraction"] == "mean")].iloc[0]
@@ -145,9 +145,28 @@ def test_a_longer_budget_is_compared_on_the_same_clips():
     assert frame["difference"].tolist() == pytest.approx([one.right.mean() - before[one.cell] for one in more])
     text = savings_text.say_longer(frame)
     assert "after 300 steps" in text and "after 1,200" in text and "had not converged" in text
-    whole = savings_text.finding(savings.effects(savings.curves(done)), savings.matching([]), frame)
-    assert "From scratch had not converged" in whole and "holds for the budget" in whole
     assert savings_text.say_longer(savings.longer(done, [])) == "" and isinstance(frame, pd.DataFrame)
+
+
+def test_a_gain_that_goes_with_more_steps_is_seen():
+    """From scratch gains what transfer had ahead, on the same clips: the gain shrinks by what was planted."""
+    done, late = runs((0,)), {("plain", "scratch"): 0.9, ("plain", "fine-tuned"): 0.85, ("plain", ONE_RATE): 0.9}
+    longer = runs((0,), truth={kind: (rate,) * 3 for kind, rate in late.items()})
+    more = [Done(one.cell, one.clips, 1200, one.right, one.groups, 4.0) for one in longer if one.cell.fraction == 1]
+    gained = savings.gains(done, more)
+    found = gained.set_index(["mode", "when"])
+    for mode, gain in (("fine-tuned", (0.1, -0.05, -0.15)), (ONE_RATE, (0.05, 0, -0.05))):
+        for when, planted in zip(("budget", "longer", "change"), gain, strict=True):
+            row = found.loc[mode, when]
+            assert row["difference"] == pytest.approx(planted, abs=0.02)
+            assert row["ci_low"] <= row["difference"] <= row["ci_high"] and row["sure"] == np.sign(planted)
+    assert list(gained["steps"]) == [300, 1200, 1200] * 2 and len(gained) == 6
+    lines = savings_text.say_gains(gained).splitlines()
+    assert len(lines) == 2 and "after 300 steps" in lines[1] and "we cannot tell its sign after 1,200" in lines[1]
+    whole = savings_text.finding(savings.effects(savings.curves(done)), savings.matching([]), gained)
+    assert "surely smaller in 1, larger in none of 1 cases" in whole and "above zero in none, below in none" in whole
+    assert savings.gains(done, [one for one in more if one.cell.mode != "scratch"]).empty
+    assert savings_text.say_gains(savings.gains(done, [])) == ""
 
 
 def test_two_speakers_say_nothing_of_others():
@@ -159,9 +178,11 @@ def test_two_speakers_say_nothing_of_others():
     assert (transfer["ci_low"] > 0).all() and (effects["sure"] == 0).all() and (effects["test_groups"] == 2).all()
     assert "too few test groups (2)" in savings_text.say_effects(effects)
     assert "tells nothing of others" in savings_text.say_matching(matched)
-    text = savings_text.finding(effects, matched, savings.longer([], []))
+    text = savings_text.finding(effects, matched, savings.gains([], []))
     assert "surely above zero in none, below in none of 1 cases" in text and "; clips saved)" not in text
     more = [Done(one.cell, one.clips, 1200, np.ones_like(one.right), one.groups, 4.0) for one in done
             if one.cell.fraction == 1 and one.cell.input == "plain"]
     frame = savings.longer(done, more)
     assert (frame["ci_low"] > 0).all() and "had not converged" not in savings_text.say_longer(frame)
+    gained = savings.gains(done, more)
+    assert (gained["sure"] == 0).all() and "2 test groups are too few" in savings_text.say_gains(gained)

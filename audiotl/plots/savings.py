@@ -1,4 +1,4 @@
-"""Figures of data-fraction curves: accuracy against the share of training clips, and what the 2 x 2 makes of it."""
+"""Figures of data-fraction curves: accuracy against the share of clips, what the 2 x 2 makes of it, two budgets."""
 
 from __future__ import annotations
 
@@ -92,4 +92,35 @@ def effects(table: pd.DataFrame, names: list[str]) -> plt.Figure:
     legend = figure.legend(handles.values(), handles.keys(), ncols=2, loc="outside lower center")
     for handle, (k, _) in zip(legend.legend_handles, enumerate(cases), strict=True):
         handle.set(facecolor=colours[k % len(colours)], edgecolor=colours[k % len(colours)])
+    return figure
+
+
+@styled
+def gains(table: pd.DataFrame) -> plt.Figure:
+    """What transfer gains over from scratch at two budgets of steps, a row a network and target, a panel a mode.
+
+    Args:
+        table: of `savings.gains`; rows of the change are left out.
+    """
+    modes = list(dict.fromkeys(table["mode"]))
+    cases = list(dict.fromkeys(zip(table["network"], table["target"], strict=True)))[::-1]
+    figure, axes = plt.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False,
+                                figsize=(1.6 + 3.9 * len(modes), 1.5 + 0.5 * len(cases)))
+    looks = {"budget": (GREY, "o", 0.13, "this chapter's budget of steps"),
+             "longer": (COLOURS["red"], "s", -0.13, "four times the steps")}
+    for axis, mode in zip(axes[0], modes, strict=True):
+        for when, (colour, marker, shift, words) in looks.items():
+            rows = table[(table["mode"] == mode) & (table["when"] == when)]
+            y = [cases.index(case) + shift for case in zip(rows["network"], rows["target"], strict=True)]
+            axis.hlines(y, 100 * rows["ci_low"], 100 * rows["ci_high"], color=colour, lw=1.6)
+            axis.scatter(100 * rows["difference"], y, s=32, marker=marker, edgecolor=colour, zorder=3, label=words,
+                         color=np.where(rows["sure"] != 0, colour, "white"))
+        axis.axvline(0, color=GREY, lw=1)
+        axis.set_title(WORDS[mode])
+        axis.set(xlabel="gain over from scratch (points)", ylim=(-0.6, len(cases) - 0.4))
+        axis.grid(axis="x")
+        axis.set_yticks(range(len(cases)), [f"{network} on {target.replace('_', ' ')}" for network, target in cases])
+    legend = figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, loc="outside lower center")
+    for handle, (colour, *_) in zip(legend.legend_handles, looks.values(), strict=True):
+        handle.set(facecolor=colour, edgecolor=colour)
     return figure
