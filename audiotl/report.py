@@ -62,7 +62,7 @@ def run(study: Run) -> int:
     if study.profile == "full" and data is None:
         raise AudiotlError("The profile 'full' runs on real recordings; give --data FOLDER or set AUDIOTL_DATA.")
     sources = chosen(study.notebooks, study.only)
-    check_parameters(sources, study.parameters)
+    study = dataclasses.replace(study, parameters=known_parameters(sources, study.parameters))
     study.out.mkdir(parents=True, exist_ok=True)
     failed, started = 0, time.time()
     with cache.explain_full_disk(study.out):
@@ -88,12 +88,14 @@ def chosen(folder: Path, only: tuple[str, ...]) -> list[Path]:
     return [source for source in sources if not only or any(source.stem.startswith(name) for name in only)]
 
 
-def check_parameters(sources: list[Path], parameters: dict[str, Any]) -> None:
-    """Refuse a parameter that none of the chosen notebooks has."""
+def known_parameters(sources: list[Path], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters by the notebooks' names (one ``target`` is ``targets`` too); refused if no chosen one has them."""
     known = {name for source in sources for name in parameter_names(source)} - {"profile", "data", "out"}
-    for name in parameters:
+    named = {"targets" if name == "target" else name: value for name, value in parameters.items()}
+    for name in named:
         if name not in known:
             raise AudiotlError(f"No chosen notebook has a parameter {name!r}; they have {', '.join(sorted(known))}.")
+    return named
 
 
 def parameter_names(source: Path) -> list[str]:

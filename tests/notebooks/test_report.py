@@ -68,7 +68,7 @@ def test_the_whole_study_in_the_smoke_profile(tmp_path, monkeypatch):
 def test_ones_own_folder_of_sounds(class_folders, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
-    assert main(["report", "--profile", "smoke", "--only", "02", "--data", str(class_folders), "-p", "targets",
+    assert main(["report", "--profile", "smoke", "--only", "02", "--data", str(class_folders), "-p", "target",
                  "folder", "-p", "sources", "environment", "--out", str(out)]) == 0
     record = json.loads((out / "02_layer_combinations" / "results.json").read_text())
     assert [row["path"] for row in record["skipped"]["folder"]] == ["broken.wav"]
