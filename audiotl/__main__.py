@@ -57,19 +57,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from audiotl import engine, report
+    from audiotl import parallel
+    from audiotl.report import run
 
     # The built-in corpora are the quick profile's data, whatever folder the environment names.
     if options.profile in ("smoke", "quick") and options.data is None:
         os.environ.pop("AUDIOTL_DATA", None)
     if options.engine:
         os.environ["AUDIOTL_ENGINE"] = options.engine
-    if engine.remote():
-        print(f"engine: {engine.describe()}", flush=True)
+    if parallel.remote():
+        print(f"engine: {parallel.describe()}", flush=True)
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
-    study = report.Run(options.notebooks, options.out or Path("reports") / options.profile, options.profile,
-                       options.data, only, {name: _value(text) for name, text in options.p}, options.resume)
-    return 1 if report.run(study) else 0
+    study = run.Run(options.notebooks, options.out or Path("reports") / options.profile, options.profile,
+                    options.data, only, {name: _value(text) for name, text in options.p}, options.resume)
+    return 1 if run.run(study) else 0
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -81,7 +82,7 @@ def _data(options: argparse.Namespace) -> int:
     if not options.name:
         raise AudiotlError(f"data {options.action} needs the name of a corpus; `data list` shows them.")
     if options.action == "fetch":
-        from audiotl.datasets.fetch import fetch
+        from audiotl.datasets.download import fetch
 
         root = options.data or os.environ.get("AUDIOTL_DATA")
         if not root:

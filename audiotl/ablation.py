@@ -18,8 +18,8 @@ from audiotl import cache, replication, stats, study
 from audiotl.datasets.choi2017 import LAYERS, Task
 from audiotl.features import Features
 from audiotl.probes import Blocks, Probe, Ridge, Sklearn, Subset, standardise
-from audiotl.subsets import search
-from audiotl.svm import SVM, grid
+from audiotl.probes.subset_search import search
+from audiotl.probes.svm import SVM, grid
 
 VERSION = 1
 MFCC, NETWORK, BOTH = "mfcc", "network", "both"

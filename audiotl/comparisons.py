@@ -8,7 +8,7 @@ import pandas as pd
 from audiotl import stats, study
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.subsets import Search, search
+from audiotl.probes.subset_search import Search, search
 
 MFCC = "mfcc"
 Searches = dict[tuple[str, str, str], Search]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, engine
+from audiotl import AudiotlError, cache, parallel
 from audiotl.features import Features, decoded
 from audiotl.models.taps import Tapped
 from audiotl.models.weights import weights_key
@@ -65,7 +65,7 @@ def embed(model: nn.Module, features: Features, *, batch: int = 0, workers: int 
                    disable=not progress, mininterval=1)
         # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
         alone = rate is not None or isinstance(model, Tapped)
-        found = engine.run(_taps, bar, (model.eval(), rate is None),
+        found = parallel.run(_taps, bar, (model.eval(), rate is None),
                            threads=0 if alone else workers or os.cpu_count() or 1)
         np.savez(folder / "taps.npz", **_joined(found, n))
 

@@ -13,7 +13,7 @@ from audiotl import AudiotlError, stats
 from audiotl.plots import lattice as figures
 from audiotl.plots import matrix as matrix_figures
 from audiotl.plots import savings
-from audiotl.subsets import Search
+from audiotl.probes.subset_search import Search
 from audiotl.widgets import Live
 
 

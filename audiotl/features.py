@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, audio, cache, engine
+from audiotl import AudiotlError, audio, cache, parallel
 from audiotl.datasets.corpus import Corpus
 from audiotl.degrade import Degradation
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
@@ -111,10 +111,10 @@ def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, bat
 
 
 def _parts(corpus: Corpus, settings: Settings, workers: int, *how) -> Iterator[Computed]:
-    if not engine.remote():
+    if not parallel.remote():
         return _computed(corpus, settings, workers, *how)
     parts = [range(i, min(i + PART, len(corpus))) for i in range(0, len(corpus), PART)]
-    return itertools.chain.from_iterable(engine.run(_part, parts, (corpus, settings, *how)))
+    return itertools.chain.from_iterable(parallel.run(_part, parts, (corpus, settings, *how)))
 
 
 def _part(part: range, corpus: Corpus, settings: Settings, *how) -> list[Computed]:
@@ -128,7 +128,7 @@ def _computed(corpus: Corpus, settings: Settings, workers: int, batch: int,
     fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
     samples = round(corpus.duration * settings.sample_rate)
     shared = (corpus.clips["path"].tolist(), (settings.sample_rate, corpus.duration, samples, degradation), fronts)
-    return engine.in_threads(_few, _chunks(len(corpus), batch), shared, workers or os.cpu_count() or 1)
+    return parallel.in_threads(_few, _chunks(len(corpus), batch), shared, workers or os.cpu_count() or 1)
 
 
 def _few(chunk: range, paths: list[str], how: tuple, fronts: tuple[LogSpectrogram, MFCCStatistics]) -> Computed:

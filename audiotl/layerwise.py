@@ -13,8 +13,8 @@ from audiotl import comparisons, shapley, study
 from audiotl.comparisons import MFCC
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.models import published
-from audiotl.subsets import Search, search
+from audiotl.models import pretrained
+from audiotl.probes.subset_search import Search, search
 
 WIDTH = 32
 """Columns a block is brought down to: the width of the five-layer network, so that layers compete on equal terms."""
@@ -80,9 +80,9 @@ def networks(plan: study.Plan, names: Sequence[str]) -> Iterator[tuple[str, str,
     A published network whose weights are not in the data folder is left out.
     """
     for name in names:
-        if name in published.NETWORKS:
-            if plan.data is not None and (plan.data / published.NETWORKS[name][0]).is_file():
-                yield "music", name, published.load(name, plan.data)
+        if name in pretrained.NETWORKS:
+            if plan.data is not None and (plan.data / pretrained.NETWORKS[name][0]).is_file():
+                yield "music", name, pretrained.load(name, plan.data)
         else:
             for role in plan.sources:
                 yield role, name, study.pretrained(plan, role, name).model
@@ -110,7 +110,7 @@ def examine(plan: study.Plan, names: Sequence[str], aims: dict[str, Features], w
     """
     out, pairs = [], study.pairs(plan)
     for source, name, model in networks(plan, names):
-        trained = name not in published.NETWORKS
+        trained = name not in pretrained.NETWORKS
         for target, aim in aims.items():
             if trained and (source, target) not in pairs:
                 continue

@@ -17,8 +17,8 @@ from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.layerwise import WIDTH
 from audiotl.probes import reduce, standardise
+from audiotl.probes.subset_search import search
 from audiotl.sources import ALL, MATCHED, SourceNetwork
-from audiotl.subsets import search
 
 EVERYTHING = "all"
 """Name of the row for all taps side by side."""

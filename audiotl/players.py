@@ -9,7 +9,7 @@ from audiotl import shapley
 from audiotl.ablation import MFCC, kind_of
 from audiotl.features import Features
 from audiotl.probes import Blocks, Probe
-from audiotl.subsets import Search, search
+from audiotl.probes.subset_search import Search, search
 
 VALUE, INTERACTION, LAYERS = "value", "interaction", "layers"
 

@@ -21,7 +21,7 @@ from audiotl import cache
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
 from audiotl.probes import standardise
-from audiotl.svm import SVM, gram
+from audiotl.probes.svm import SVM, gram
 
 VERSION = 1
 FEW_STEPS = 50_000

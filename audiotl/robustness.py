@@ -12,7 +12,7 @@ from audiotl import AudiotlError, stats
 from audiotl.ablation import BOTH, MFCC, NETWORK
 from audiotl.datasets.corpus import Corpus
 from audiotl.probes import Blocks, Probe, Subset, standardise
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
 
 CLEAN = "clean"
 

@@ -1,12 +1,184 @@
-"""Intervals and paired tests for scores that are means over clips or folds."""
+"""What each clip scored, and what may be said of it: scores, paired differences, and the one rule for "clear".
+
+`Scored` is what every protocol returns. `score_table` turns it into scores with intervals, `compare` into a paired
+difference, and `clear` decides which differences of a family count.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+
+from audiotl import AudiotlError
+
+LEVEL = 0.05
+"""Largest p-value, after Holm, of a clear difference."""
+
+FEWEST_GROUPS = 10
+"""Groups that must have been tested before a difference counts; with fewer it is shown, never counted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """What each tested clip scored, by seed of what was trained and by repetition of the folds.
+
+    A clip's score is a float: 1 or 0 for the class named rightly or not, label-ranking average precision for tags,
+    squared error for a number.
+
+    Args:
+        values: ``(seeds, repeats, n)`` float.
+        folds: fold in which each clip was tested, ``(repeats, n)`` int.
+        groups: group of each clip, ``(n,)`` str.
+        keys: what was scored: source, network, target, subset, mode, ...
+    """
+
+    values: np.ndarray
+    folds: np.ndarray
+    groups: np.ndarray
+    keys: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> Scored:
+        """One seed and one set of folds: `values` and `folds` are ``(n,)``."""
+        return cls(np.asarray(values, float)[None, None], np.asarray(folds)[None], np.asarray(groups), keys)
+
+    @property
+    def mean(self) -> float:
+        """Mean over clips, repeats and seeds."""
+        return float(self.values.mean())
+
+    def named(self, **keys) -> Scored:
+        """The same scores under further keys."""
+        return dataclasses.replace(self, keys=self.keys | keys)
+
+
+def over_seeds(parts: Sequence[Scored]) -> Scored:
+    """Scores of several seeds on the same clips and folds as one.
+
+    Raises:
+        AudiotlError: the clips or the folds differ.
+    """
+    for part in parts[1:]:
+        _check_paired(parts[0], part)
+    return dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts], 0))
+
+
+def over_repeats(parts: Sequence[Scored]) -> Scored:
+    """Scores of the same clips over several sets of folds as one.
+
+    Raises:
+        AudiotlError: the clips or the numbers of seeds differ.
+    """
+    for part in parts[1:]:
+        if not np.array_equal(part.groups, parts[0].groups) or len(part.values) != len(parts[0].values):
+            raise AudiotlError("Repeats must score the same clips with the same number of seeds.")
+    return dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts], 1),
+                               folds=np.concatenate([part.folds for part in parts], 0))
+
+
+def score_table(scored: Iterable[Scored]) -> pd.DataFrame:
+    """A row for each: its keys, then ``score, ci_low, ci_high, clips, groups, seeds``.
+
+    The interval is a percentile bootstrap over groups, and over seeds where there are several.
+
+    >>> one = Scored.of(np.array([1, 0]), np.array([0, 1]), np.array(["a", "b"]), target="dogs")
+    >>> score_table([one]).to_dict("list")["ci_high"]
+    [1.0]
+    """
+    return pd.DataFrame([one.keys | _estimate(one.values, one.groups, "score") for one in scored])
+
+
+def compare(one: Scored, other: Scored, **keys) -> dict:
+    """How much more `one` scores than `other` on the same clips.
+
+    Returns:
+        The keys that both share, `keys`, then ``difference, ci_low, ci_high, p, clips, groups, seeds``: the interval
+        as in `score_table`, the p-value of `corrected_t` over folds and repeats once seeds are averaged (NaN where
+        there is a single fold).
+
+    Raises:
+        AudiotlError: the clips or the folds differ.
+    """
+    _check_paired(one, other)
+    shared = {name: value for name, value in one.keys.items() if other.keys.get(name) == value}
+    values = one.values - other.values  # a side of one seed stands against every seed of the other
+    row = shared | keys | _estimate(values, one.groups, "difference")
+    by_fold, ratio = _fold_means(values.mean(0), one.folds)
+    row["p"] = corrected_t(by_fold, 1.0, ratio) if len(by_fold) > 1 else np.nan
+    return row
+
+
+def clear(comparisons: pd.DataFrame) -> pd.Series:
+    """Which differences of a family are clear: the one rule of this study.
+
+    The interval leaves zero out, the p-value is below `LEVEL` after Holm's correction over all rows, and at least
+    `FEWEST_GROUPS` groups were tested.
+
+    Args:
+        comparisons: rows of `compare`, all that are to be judged together.
+    """
+    outside = (comparisons["ci_low"] > 0) | (comparisons["ci_high"] < 0)
+    return outside & (holm(comparisons["p"]) < LEVEL) & (comparisons["groups"] >= FEWEST_GROUPS)
+
+
+def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
+    """Which differences lie within `margin` of zero with their whole interval, and were tested on enough groups.
+
+    Stricter than two one-sided tests at 5 % (Schuirmann 1987), which ask it of the 90 % interval.
+    """
+    inside = (comparisons["ci_low"] > -margin) & (comparisons["ci_high"] < margin)
+    return inside & (comparisons["groups"] >= FEWEST_GROUPS)
+
+
+def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
+    """Which differences lie above ``-margin`` with their whole interval, and were tested on enough groups."""
+    return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p-values after Holm's correction for all that are not NaN (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03]).round(6).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p, float)
+    out = np.full(len(p), np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    out[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return out
+
+
+def _check_paired(one: Scored, other: Scored) -> None:
+    if not (np.array_equal(one.groups, other.groups) and np.array_equal(one.folds, other.folds)):
+        raise AudiotlError("A comparison needs the same clips in the same folds on both sides.")
+
+
+def _estimate(values: np.ndarray, groups: np.ndarray, name: str, n: int = 2000) -> dict:
+    seeds = len(values)
+    means = _group_means(values.mean(1), groups, n, 0)
+    weights = np.ones((1, n))
+    if seeds > 1:
+        weights = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=n).T
+    low, high = np.percentile((means * weights).sum(0) / weights.sum(0), [2.5, 97.5])
+    return {name: float(values.mean()), "ci_low": float(low), "ci_high": float(high), "clips": values.shape[2],
+            "groups": len(np.unique(groups)), "seeds": seeds}
+
+
+def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, float]:
+    # Mean of every fold of every repeat, and clips tested over clips trained on, on average.
+    means, shares = [], []
+    for row, fold in zip(values, folds, strict=True):
+        for k in np.unique(fold):
+            means.append(row[fold == k].mean())
+            shares.append(np.mean(fold == k))
+    share = float(np.mean(shares))
+    return np.array(means), share / max(1.0 - share, 1e-12)
 
 
 def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000, seed: int = 0,

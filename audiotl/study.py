@@ -12,7 +12,7 @@ from audiotl import AudiotlError, datasets, probes
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features, features
 from audiotl.probes import Probe
-from audiotl.svm import SVM, grid
+from audiotl.probes.svm import SVM, grid
 from audiotl.training import Recipe, Trained, train, untrained
 
 ROLES = ("environment", "speech", "music")

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, checkpoints, engine, models
+from audiotl import AudiotlError, cache, checkpoints, models, parallel
 from audiotl.augmentation import augment
 from audiotl.datasets.corpus import check_split
 from audiotl.features import Features
@@ -118,7 +118,7 @@ def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Reci
         adopt(model, start.model)
 
     def make(folder: Path) -> None:
-        engine.keep_freed_memory()
+        parallel.keep_freed_memory()
         history = _loop(model, features, train_rows, recipe, key, progress,
                         1.0 if start is None else start.early)
         weights = {name: value.contiguous() for name, value in model.state_dict().items()}

@@ -42,7 +42,7 @@ from IPython.display import Audio, Markdown, display
 from audiotl import audio, study, widgets
 from audiotl.frontend import AXES, MFCC, LogSpectrogram, Settings, band_centres
 from audiotl.plots import domains
-from audiotl.results import Results
+from audiotl.report.results import Results
 
 plan = study.plan(profile, data, seed=seed)
 results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets)
@@ -144,20 +144,20 @@ display(Markdown(f"The shaded quartiles say how different the clips of one domai
 # has to answer in its own words, which is a way to hear what it can tell apart.
 
 # %%
-from audiotl.models import published
+from audiotl.models import pretrained
 
-where = plan.data / published.NETWORKS["musicnn-mtt"][0] if plan.data else None
+where = plan.data / pretrained.NETWORKS["musicnn-mtt"][0] if plan.data else None
 if where is None or not where.is_file():
     display(Markdown("*The published weights are not here (folder `musicnn` of the data root), so this step is left out.*"))
 else:
-    tagger = published.load("musicnn-mtt", plan.data)
+    tagger = pretrained.load("musicnn-mtt", plan.data)
     answers = {}
     for role, sound in sounds.items():
         for row in picked[role][:2]:
             samples = audio.load(sound.corpus.clips["path"][row], tagger.sample_rate)
             samples = audio.fit(samples, max(len(samples), 4 * tagger.sample_rate))
             name = sound.corpus.clips["label"][row].split(";")[0].replace("_", " ")
-            answers[f"{name} ({role})"] = published.top_tags(tagger, torch.from_numpy(samples))
+            answers[f"{name} ({role})"] = pretrained.top_tags(tagger, torch.from_numpy(samples))
     display(results.figure("tags", domains.tag_bars(answers),
                            "Five likeliest MagnaTagATune tags of six clips by a published network (musicnn)."))
     display(Markdown("The five likeliest of fifty MagnaTagATune tags (Pons and Serra 2019). The probabilities need not be "

@@ -44,7 +44,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from audiotl import stats, study, widgets
 from audiotl.models.convnet5 import kernel_table
 from audiotl.plots import learning
-from audiotl.results import Results
+from audiotl.report.results import Results
 
 plan = study.plan(profile, data, seed=seed, epochs=epochs)
 results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, recipe=str(plan.recipe))

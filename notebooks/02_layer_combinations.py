@@ -46,7 +46,7 @@ from IPython.display import Markdown, display
 
 from audiotl import comparisons, study
 from audiotl.plots import layers
-from audiotl.results import Results
+from audiotl.report.results import Results
 from audiotl.explorers import Explorer
 
 plan = study.plan(profile, data, targets, sources, seed, epochs)

@@ -52,10 +52,10 @@ from audiotl.degrade import USUAL
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.frontend import Settings, band_edges
-from audiotl.models import published as tagger_network
+from audiotl.models import pretrained as tagger_network
 from audiotl.plots import cepstra, layers
 from audiotl.plots import published as published_plots
-from audiotl.results import Results
+from audiotl.report.results import Results
 
 full, split = profile == "full", lambda text: [name.strip() for name in text.split(",") if name.strip()]
 usual = {"full": "esc50,urbansound8k,speech_commands_10,fsdd,gtzan,philharmonia", "smoke": "environment,speech"}

@@ -53,7 +53,7 @@ from IPython.display import Markdown, display
 from audiotl import fraction_grid, savings, savings_text, study
 from audiotl.fraction_grid import FRACTIONS, PLAIN, SEEDS, TARGETS, listed
 from audiotl.plots import savings as figures
-from audiotl.results import Results
+from audiotl.report.results import Results
 from audiotl.explorers import FractionSlider
 from audiotl.transfer import FINE_TUNED, ONE_RATE, SCRATCH
 

@@ -46,7 +46,7 @@ from IPython.display import Markdown, display
 
 from audiotl import datasets, layerwise, study
 from audiotl.plots import lattice
-from audiotl.results import Results
+from audiotl.report.results import Results
 from audiotl.explorers import Explorer
 
 plan = study.plan(profile, data, targets or layerwise.TARGETS[profile], sources or "environment", seed)
@@ -70,7 +70,7 @@ display(Markdown("\n".join(f"- {words}" for words in about.values())))
 # ## Every subset of every network
 #
 # A subset's solution is one step from that of the subset without its last layer, so that all of them cost little more
-# than a few thousand separate fits would (see `audiotl.lattice`).
+# than a few thousand separate fits would (see `audiotl.probes.ridge_subsets`).
 
 # %%
 found = layerwise.examine(plan, names, aims)
@@ -171,7 +171,7 @@ from audiotl import datasets, study
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import taps_of
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
 
 my_network = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 64, 5, 2), nn.ReLU(), nn.Conv2d(64, 64, 3))
 sound = features(datasets.load("folder", my_folder))

@@ -59,9 +59,9 @@ from IPython.display import Markdown, display
 
 from audiotl import audit, replication
 from audiotl.datasets import choi2017
-from audiotl.models.published import correlate_with_published
+from audiotl.models.pretrained import correlate_with_published
 from audiotl.plots import published as figures
-from audiotl.results import Results
+from audiotl.report.results import Results
 
 root = Path(data or os.environ.get("AUDIOTL_DATA", "") or ".")
 real = (root / "choi2017" / "data_feats").is_dir()
@@ -132,7 +132,7 @@ else:
 # no room for a scaler, for shuffled folds or for an unweighted average: each of those moves the digits.
 #
 # One caution. With raw MFCCs, values in the hundreds, libsvm's pair steps can need hours for a single cell of the grid.
-# After a million steps such a problem is handed to a solver of another kind (Newton steps, `audiotl.interior`), which
+# After a million steps such a problem is handed to a solver of another kind (Newton steps, `audiotl.probes.svm.interior_point`), which
 # finds the same optimum; on the way there libsvm would stop a little earlier.
 #
 # ## What the table looks like

@@ -49,9 +49,9 @@ from IPython.display import Markdown, display
 
 from audiotl import matrix, reasons, similarity, sources, study, transferability
 from audiotl.frontend import Settings, band_centres
-from audiotl.models import published as taggers
+from audiotl.models import pretrained as taggers
 from audiotl.plots import matrix as plots
-from audiotl.results import Results
+from audiotl.report.results import Results
 from audiotl.explorers import CellExplorer
 
 full, split = profile == "full", lambda text: [name.strip() for name in text.split(",") if name.strip()]

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from audiotl import comparisons, probes
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from torch import nn
 from audiotl import AudiotlError, audio, datasets
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.models import build, published
-from audiotl.models.taps import taps_of
+from audiotl.models import build, pretrained
 
 LAYERS = [f"encoder.transformer.layers.{i}" for i in range(3)]
 
@@ -23,7 +22,7 @@ def sound(class_folders, fresh_cache):
     return features(datasets.load("folder", class_folders), progress=False)
 
 
-class Loudness(published.PublishedNetwork):
+class Loudness(pretrained.PublishedNetwork):
     """A published network in the smallest: one tap, at a rate of its own."""
 
     sample_rate, tap_names = 12_000, ("loudness", "samples")

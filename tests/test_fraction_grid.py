@@ -5,7 +5,7 @@ import pytest
 from conftest import write_clip
 
 from audiotl import AudiotlError, cache, datasets, fraction_grid, study, training
-from audiotl.datasets import folder
+from audiotl.datasets import own_sounds
 from audiotl.features import features
 from audiotl.fraction_grid import FACTORIAL, Cell, Grid, budgets, cells, target_split
 from audiotl.training import Recipe
@@ -25,7 +25,7 @@ def plan(tmp_path, fresh_cache, monkeypatch):
                            * (1 + 0.02 * i), seed=100 * c + i + classes)
 
     def load(name, *_):
-        corpus = folder.read(tmp_path / name)
+        corpus = own_sounds.read(tmp_path / name)
         return dataclasses.replace(corpus, name=name, clips=corpus.clips.assign(
             fold=-1, group=[f"{name} {path[-5]}" for path in corpus.clips["path"]]))
 

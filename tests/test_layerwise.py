@@ -8,7 +8,7 @@ from audiotl import layerwise, probes, study
 from audiotl.datasets import Corpus
 from audiotl.features import Features
 from audiotl.layerwise import Layerwise
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
 
 
 @pytest.fixture(scope="module")

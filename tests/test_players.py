@@ -4,7 +4,7 @@ import pytest
 from audiotl import datasets, players
 from audiotl.features import features
 from audiotl.probes import Ridge
-from audiotl.subsets import Search, all_subsets
+from audiotl.probes.subset_search import Search, all_subsets
 
 NAMES = ("layer1", "layer2", "mfcc")
 

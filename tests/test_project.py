@@ -15,12 +15,15 @@ from conftest import ROOT
 import audiotl
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
-ORDER = ["", "cache", "engine", "audio", "degrade", "_torchaudio", "frontend", "datasets", "models", "features",
-         "augmentation", "finetuning", "checkpoints", "training", "embedding", "stats", "shapley", "similarity",
-         "lattice", "cepstrum", "frontend_grid", "probes", "transferability", "smo", "machines", "interior", "svm",
-         "searched", "subsets", "transfer", "study", "sources", "fraction_grid", "savings", "savings_text",
-         "comparisons", "layerwise", "matrix", "reasons", "replication", "audit", "ablation", "players", "robustness",
-         "plots", "widgets", "explorers", "results", "pages", "report", "benchmarks", "__main__"]
+FLOORS = [
+    {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
+    {"_torchaudio", "frontend", "datasets", "models"},
+    {"features", "probes", "shapley", "similarity", "transferability"},
+    {"augmentation", "finetuning", "checkpoints", "training", "embedding", "transfer", "sources", "replication", "study"},
+    {"plots", "widgets", "report", "benchmarks", "__main__",
+     "cepstrum", "frontend_grid", "fraction_grid", "savings", "savings_text", "comparisons", "layerwise",
+     "matrix", "reasons", "audit", "ablation", "players", "robustness", "explorers"},
+]
 
 
 def test_the_conda_environment_has_the_same_pins():
@@ -49,20 +52,28 @@ def test_a_notebook_is_a_story_and_owns_no_library_code(source):
     assert len(source.read_text().splitlines()) <= 400
 
 
-def test_no_room_imports_from_its_right():
-    places = {name: place for place, name in enumerate(ORDER)}
+def rooms_imported(path):
+    """Rooms of the package that a module imports, anywhere in it."""
+    rooms = {p.name.removesuffix(".py") for p in (ROOT / "audiotl").iterdir()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            if parts[0] == "audiotl":
+                yield parts[1] if len(parts) > 1 and parts[1] in rooms else "__init__"
+
+
+def test_no_room_imports_from_a_floor_above():
+    floors = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
     for path in sorted((ROOT / "audiotl").rglob("*.py")):
         room = path.relative_to(ROOT / "audiotl").parts[0].removesuffix(".py")
-        here = places.get(room.replace("__init__", ""))
-        if here is None:
-            continue
-        for node in ast.parse(path.read_text()).body:
-            names = []
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "audiotl":
-                names = ([node.module.split(".")[1]] if "." in node.module else
-                         [alias.name if alias.name in places else "" for alias in node.names])
-            for name in names:
-                assert places.get(name, 0) <= here, f"{path.name} imports {name}, which is to its right"
+        assert room in floors, f"{room} stands on no floor; give it one"
+        for other in rooms_imported(path):
+            assert floors[other] <= floors[room], f"{path.name} imports {other}, which is above it"
 
 
 @pytest.mark.parametrize("name", [m.name for m in pkgutil.walk_packages(audiotl.__path__, "audiotl.")

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from audiotl import AudiotlError, explorers, stats, widgets
-from audiotl.subsets import Search, all_subsets
+from audiotl.probes.subset_search import Search, all_subsets
 
 
 def made(n_blocks, n_clips, probe="ridge", seed=0):

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from audiotl.plots.lattice import cost
 from audiotl.probes import Ridge, standardise
-from audiotl.subsets import Search, search
+from audiotl.probes.subset_search import Search, search
 
 LAMBDAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 WIDTH, CLIPS, CLASSES, FOLDS = 32, 2000, 50, 5

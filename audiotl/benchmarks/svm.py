@@ -12,7 +12,7 @@ import numpy as np
 from audiotl import replication
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
-from audiotl.svm import SVM
+from audiotl.probes.svm import SVM
 
 WORK = (("gtzan_genre", "01234"), ("ballroom_extended", "012"), ("emoMusic_a", "01234"))
 

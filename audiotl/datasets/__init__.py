@@ -36,7 +36,7 @@ def data_root(root: str | Path | None = None) -> Path | None:
 
 
 def _readers() -> dict[str, Callable[[Path], Corpus]]:
-    from audiotl.datasets import esc50, folder, fsdd, gtzan, philharmonia, speech_commands, urbansound8k
+    from audiotl.datasets import esc50, fsdd, gtzan, own_sounds, philharmonia, speech_commands, urbansound8k
 
     return {
         "urbansound8k": urbansound8k.read,
@@ -48,8 +48,8 @@ def _readers() -> dict[str, Callable[[Path], Corpus]]:
         "gtzan": gtzan.read,
         "philharmonia": philharmonia.read,
         "philharmonia_tags": lambda root: philharmonia.read(root, tags=True),
-        "folder": folder.read,
-        "manifest": folder.read_manifest,
+        "folder": own_sounds.read,
+        "manifest": own_sounds.read_manifest,
     }
 
 
@@ -70,12 +70,12 @@ def load(name: str, root: str | Path | None = None, size: str = "quick", seed: i
     Raises:
         AudiotlError: unknown name, no data folder, or a layout that is not the corpus's.
     """
-    from audiotl.datasets import builtin
+    from audiotl.datasets import synthetic
 
     if name in BUILTIN:
-        return builtin.load(name, size=size, seed=seed)
+        return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
-        return builtin.family_view(builtin.load("music", size=size, seed=seed))
+        return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
     readers = _readers()
     if name not in readers:
         raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")

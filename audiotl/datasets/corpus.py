@@ -98,15 +98,15 @@ class Corpus:
             LeakError: an official fold cuts a group in two.
             AudiotlError: fewer groups than folds.
         """
-        folds = self.clips["fold"].to_numpy()
+        folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
-            folds = deal_groups(self.groups, self.targets(), n_folds, seed, self.name)
+            folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
         for fold in np.unique(folds):
             train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             if self.drop_shared:
                 train = train[~np.isin(self.groups[train], self.groups[test])]
-            check_split(self.groups, train, test, where=f"fold {fold} of {self.name}")
+            check_split(self.groups, train, test, f"fold {fold} of {self.name}", targets)
             out.append((train, test))
         if len(out) < 2:
             raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: add folds or groups.")
@@ -127,16 +127,26 @@ def split_tags(cell: str) -> list[str]:
     return [tag.strip() for tag in cell.split(";") if tag.strip()]
 
 
-def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: str = "this split") -> None:
-    """Refuse a split with one group on both sides.
+def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: str = "this split",
+                classes: np.ndarray | None = None) -> None:
+    """Refuse a split with one group on both sides, or one that tests a class it does not train on.
+
+    Args:
+        classes: class of each clip, ``(n,)``, or tags ``(n, k)``; None checks groups alone.
 
     Raises:
         LeakError: names the first such group.
+        AudiotlError: names the first such class.
     """
     both = np.intersect1d(groups[train], groups[test])
     if len(both):
         raise LeakError(f"Group {str(both[0])!r} is on both sides of {where} ({len(both)} such groups); "
                         "keep all clips of a group in one fold.")
+    if classes is not None and classes.ndim == 1:
+        unseen = np.setdiff1d(classes[test], classes[train])
+        if len(unseen):
+            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is trained on "
+                               f"({len(unseen)} such classes); use fewer folds, or give the class more groups.")
 
 
 def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int, name: str = "corpus") -> np.ndarray:

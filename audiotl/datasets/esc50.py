@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from audiotl.datasets.corpus import Corpus, find_audio, need_folder
-from audiotl.datasets.folder import read_table
+from audiotl.datasets.own_sounds import read_table
 
 
 def read(root: Path, esc10: bool = False) -> Corpus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,12 @@ FAMILY = {
     "reed": ("bass_clarinet", "bassoon", "clarinet", "contrabassoon", "cor_anglais", "oboe", "saxophone"),
     "flute": ("flute", "piccolo"),
 }
+NOTE = re.compile(r"[A-G]s?\d")
 SOFT, LOUD = ("pianissimo", "piano", "mezzo-piano"), ("fortissimo", "forte", "mezzo-forte")
 
 
 def read(root: Path, tags: bool = False) -> Corpus:
-    """Clips ``philharmonia/INSTRUMENT/INSTRUMENT_NOTE_DURATION_DYNAMICS_ARTICULATION``.
+    """Clips ``philharmonia/INSTRUMENT/NAME_NOTE_DURATION_DYNAMICS_ARTICULATION``.
 
     Group = instrument and note, so that one note of one instrument stays on one side.
 
@@ -31,7 +33,9 @@ def read(root: Path, tags: bool = False) -> Corpus:
     rows = []
     for stem, path in find_audio(home).items():
         instrument, _, name = stem.partition("/")
-        parts = name.removeprefix(instrument + "_").split("_")
+        # The name before the note is not always the folder's: cor_anglais/english-horn_A3_1_forte_normal.
+        parts = name.removeprefix(f"{instrument}_").split("_")
+        parts = parts if NOTE.fullmatch(parts[0]) else parts[1:]
         if len(parts) < 4:
             continue
         note, dynamics = parts[0], parts[2]

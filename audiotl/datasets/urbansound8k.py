@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from audiotl.datasets.corpus import Corpus, find_audio, need_folder
-from audiotl.datasets.folder import read_table
+from audiotl.datasets.own_sounds import read_table
 
 CLASSES = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling", "gun_shot",
            "jackhammer", "siren", "street_music")

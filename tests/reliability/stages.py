@@ -28,13 +28,14 @@ import soundfile
 import torch
 import torch._dynamo  # noqa: F401  (the first optimiser would import it, in every child)
 
-from audiotl import AudiotlError, cache, models, report
+from audiotl import AudiotlError, cache, models
 from audiotl import training as training_room
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.probes import Ridge
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
+from audiotl.report import run
 from audiotl.training import Recipe, train
 
 training_room.CHECKPOINT_SECONDS = 0.0
@@ -49,7 +50,7 @@ out = ""
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from audiotl.results import Results
+from audiotl.report.results import Results
 
 results = Results(out)
 for i in range(20):
@@ -96,7 +97,7 @@ def subset_search(home: Path):
 
 def reporting(home: Path, only: tuple[str, ...] = ()):
     out = Path(os.environ["AUDIOTL_CACHE"]).parent / "reports"
-    report.run(report.Run(home / "notebooks", out, only=only, resume=True))
+    run.run(run.Run(home / "notebooks", out, only=only, resume=True))
     kept = [path for path in sorted(out.rglob("*")) if path.suffix in (".csv", ".png") or path.name == "results.json"]
     pages = [path.name for path in sorted(out.rglob("*.html"))] + [path.name for path in sorted(out.rglob("report.md"))]
     texts = []

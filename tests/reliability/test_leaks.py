@@ -13,7 +13,7 @@ from audiotl import datasets, models, probes, study
 from audiotl.datasets.corpus import Corpus, LeakError
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.subsets import search
+from audiotl.probes.subset_search import search
 from audiotl.training import Recipe, train
 
 N, FOLDS = 120, 4
@@ -62,7 +62,7 @@ def test_a_scaler_fitted_on_all_clips_would_be_caught(fresh_cache, monkeypatch):
         both = {name: (block.mean(0), block.std(0)) for name, block in everything.items()}
         return tuple({name: (part[name] - both[name][0]) / both[name][1] for name in part} for part in (train, test))
 
-    monkeypatch.setattr("audiotl.subsets.standardise", leaky)
+    monkeypatch.setattr("audiotl.probes.subset_search.standardise", leaky)
     with pytest.raises(AssertionError):
         check_a_wild_test_clip_moves_no_other(probes.Ridge())
 

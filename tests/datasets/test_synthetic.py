@@ -1,0 +1,201 @@
+"""The built-in corpora: what they hold, that a seed fixes every byte, and that half a corpus is never read."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiotl import AudiotlError
+from audiotl.datasets import synthetic
+from audiotl.datasets.corpus import check_split
+from audiotl.datasets.synthetic import acoustics, environment, espeak, making, music, speech
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """A cache folder with every corpus in its tiny size."""
+    folder = tmp_path_factory.mktemp("cache")
+    for name in synthetic.NAMES:
+        synthetic.load(name, "tiny", cache=folder)
+    return folder
+
+
+def content(corpus) -> dict[str, bytes]:
+    """The bytes of every clip by its path below the corpus folder."""
+    return {"/".join(Path(path).parts[-2:]): Path(path).read_bytes() for path in corpus.clips["path"]}
+
+
+@pytest.mark.parametrize("name, clips, groups, classes, duration", [
+    ("speech", 6, 3, 2, 1.0), ("music", 20, 10, 18, 3.0), ("environment", 20, 20, 10, 3.0)])
+def test_shape(cache, name, clips, groups, classes, duration):
+    corpus = synthetic.load(name, "tiny", cache=cache)
+    assert (len(corpus), len(set(corpus.groups)), len(corpus.classes)) == (clips, groups, classes)
+    assert corpus.synthetic and corpus.listed == len(corpus) and "ynthetic" in corpus.note
+    assert corpus.duration == duration and corpus.multilabel == (name == "music")
+    assert list(corpus.clips.columns) == ["path", "label", "fold", "group"] and (corpus.clips["fold"] == -1).all()
+    targets = corpus.targets()
+    assert (targets.sum(1).min() >= 3) if corpus.multilabel else (set(targets) == set(range(classes)))
+
+
+@pytest.mark.parametrize("name, size, clips, groups", [
+    ("speech", "quick", 1400, 40), ("music", "quick", 1000, 200), ("environment", "quick", 1200, 240),
+    ("speech", "smoke", 120, 12), ("music", "smoke", 120, 40), ("environment", "smoke", 120, 40)])
+def test_planned_sizes(name, size, clips, groups):
+    recipe = making.recipe(name)
+    jobs = recipe.plan(size, 0)
+    per_job = {"speech": lambda job: len(job.words), "music": lambda job: job.pieces,
+               "environment": lambda job: job.takes}[name]
+    assert len({job.group for job in jobs}) == len(jobs) == groups
+    assert sum(map(per_job, jobs)) == clips
+
+
+@pytest.mark.parametrize("name", synthetic.NAMES)
+def test_sound_is_usable(cache, name):
+    corpus = synthetic.load(name, "tiny", cache=cache)
+    for path in corpus.clips["path"]:
+        info = soundfile.info(path)
+        assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
+        samples, _ = soundfile.read(path)
+        assert len(samples) == corpus.duration * 16_000
+        assert 0.05 < np.abs(samples).max() < 0.999, path
+        assert np.sqrt(np.mean(samples**2)) > 0.003 and abs(samples.mean()) < 1e-4, path
+
+
+@pytest.mark.parametrize("name", synthetic.NAMES)
+def test_a_seed_fixes_every_byte(cache, tmp_path, monkeypatch, name):
+    if name == "environment":  # once with helpers: other processes, another order
+        monkeypatch.setattr(making, "JOBS_A_CHILD", 1)
+        monkeypatch.setattr(making, "_cores", lambda: 2)
+    first, again = (synthetic.load(name, "tiny", cache=root) for root in (cache, tmp_path))
+    assert content(first) == content(again)
+    assert first.clips.drop(columns="path").equals(again.clips.drop(columns="path"))
+
+
+@pytest.mark.parametrize("recipe", [speech, music, environment])
+def test_another_seed_gives_other_sound(recipe):
+    one, other = (next(iter(recipe.render(recipe.plan("tiny", seed)[0]))).samples for seed in (0, 1))
+    assert np.isfinite(one).all() and not np.allclose(one, other)
+
+
+def test_a_word_does_not_depend_on_what_was_said_before():
+    word = espeak.Utterance("seven", 150, 50, 50)
+    rate, (alone,) = espeak.say("en-us+f3", [word])
+    _, (first, second) = espeak.say("en-us+f3", [word, word])
+    espeak.say("en-gb-scotland+m2", [word])
+    assert rate == 22_050 and np.array_equal(alone, first)
+    assert not np.array_equal(first, second)  # the state that makes a fresh process necessary
+
+
+def test_every_voice_is_one_the_library_has():
+    import espeakng_loader
+
+    variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
+    assert len(set(speech.VARIANTS)) == 40 <= len(list(variants.iterdir()))
+    assert all((variants / name).is_file() for name in speech.VARIANTS)
+    for accent in speech.ACCENTS:
+        espeak.say(accent, [espeak.Utterance("no", 150, 50, 50)])
+    with pytest.raises(AudiotlError, match="klingon-x.*no such voice"):
+        espeak.say("klingon-x", [espeak.Utterance("no", 150, 50, 50)])
+
+
+def test_splits_keep_groups_whole(cache):
+    for name in ("music", "environment"):
+        corpus = synthetic.load(name, "tiny", cache=cache)
+        folds = corpus.splits(n_folds=2)
+        for train, test in folds:
+            check_split(corpus.groups, train, test)
+        assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(corpus)))
+
+
+def test_takes_of_a_scene_share_the_device():
+    # What a take draws must not change how much is drawn from the scene, or the device would change with it.
+    states = []
+    for take in range(2):
+        scene = acoustics.generator(0, "x", "device")
+        for source in environment.SOURCES.values():
+            source(scene, acoustics.generator(0, "x", take))
+        states.append(scene.bit_generator.state["state"])
+    assert states[0] == states[1]
+
+
+def test_family_view(cache):
+    view = synthetic.family_view(synthetic.load("music", "tiny", cache=cache))
+    assert not view.multilabel and view.classes == tuple(music.FAMILIES) and view.synthetic
+    assert np.bincount(view.targets()).tolist() == [2] * 10
+
+
+def test_made_once(cache, capsys):
+    synthetic.load("environment", "tiny", cache=cache)
+    assert capsys.readouterr().err == ""
+
+
+def test_default_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path))
+    corpus = synthetic.load("speech", "tiny")
+    assert Path(corpus.clips["path"][0]).is_relative_to(tmp_path / "builtin" / "speech-tiny-0-v1")
+    assert "speech-tiny-0-v1" in capsys.readouterr().err
+
+
+def test_half_a_corpus_is_never_read(tmp_path):
+    home = tmp_path / "builtin"
+    leftover = home / ".speech-tiny-0-v1-killed" / "corpus"
+    leftover.mkdir(parents=True)
+    (leftover / "index.csv").write_text("path,label,fold,group\n")
+    unmarked = home / "speech-tiny-0-v1"
+    unmarked.mkdir()
+    (unmarked / "index.csv").write_text("path,label,fold,group\nno/x.flac,no,-1,x\n")
+    assert synthetic.read(unmarked) is None
+    corpus = synthetic.load("speech", "tiny", cache=tmp_path)
+    assert len(corpus) == 6
+    assert sorted(p.name for p in home.iterdir()) == [".speech-tiny-0-v1-killed", "speech-tiny-0-v1"]
+
+    before = content(corpus)
+    Path(corpus.clips["path"][3]).unlink()
+    assert synthetic.read(unmarked) is None
+    assert content(synthetic.load("speech", "tiny", cache=tmp_path)) == before
+
+
+def test_two_makers_at_once(tmp_path, capsys):
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: synthetic.load("speech", "tiny", cache=tmp_path), range(2))
+    assert capsys.readouterr().err.count("Making") == 2
+    assert one.clips.equals(other.clips) and len(one) == 6
+    assert [p.name for p in (tmp_path / "builtin").iterdir()] == ["speech-tiny-0-v1"]
+
+
+def test_errors_are_one_sentence(tmp_path):
+    with pytest.raises(AudiotlError, match="no built-in corpus 'birds'; choose among speech, music, environment"):
+        synthetic.load("birds", cache=tmp_path)
+    with pytest.raises(AudiotlError, match="no size 'huge'; choose among quick, smoke"):
+        synthetic.load("speech", "huge", cache=tmp_path)
+    (tmp_path / "builtin").write_text("a file where the folder should be")
+    with pytest.raises(AudiotlError, match="cannot be written.*AUDIOTL_CACHE"):
+        synthetic.load("speech", "tiny", cache=tmp_path)
+
+
+def test_a_failed_helper_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(making, "JOBS_A_CHILD", 1)
+    monkeypatch.setattr(making, "_cores", lambda: 2)
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))  # no interpreter starts with this
+    monkeypatch.setattr(speech, "render", lambda job: [])
+    with pytest.raises(AudiotlError, match="helper process failed"):
+        synthetic.load("speech", "tiny", cache=tmp_path)
+    assert list((tmp_path / "builtin").iterdir()) == []
+
+
+def test_acoustics_keep_their_promises():
+    rng = acoustics.generator(0, "test")
+    assert acoustics.rms(acoustics.noise(rng, 16_000, 1.5)) == pytest.approx(1)
+    brown = np.abs(np.fft.rfft(acoustics.noise(rng, 1 << 16, 2.0))) ** 2
+    octave = brown[4096:8192].mean() / brown[8192:16384].mean()
+    assert octave == pytest.approx(4, rel=0.1)  # brown noise loses 6 dB an octave
+    mode = acoustics.ring(np.eye(1, 16_000)[0], np.array([1000.0]), np.array([0.5]), np.ones(1))
+    assert np.abs(mode[8000:8100]).max() / np.abs(mode[:100]).max() == pytest.approx(1e-3, rel=0.1)
+    tone = acoustics.play(acoustics.partials(rng, np.ones(1)), acoustics.cycles(440.0, 16_000))
+    assert np.argmax(np.abs(np.fft.rfft(tone))) == 440 and acoustics.rms(tone) == pytest.approx(1, rel=1e-3)
+    quiet = acoustics.finish(acoustics.noise(rng, 16_000) + 3, 6)
+    assert np.abs(quiet).max() == pytest.approx(10 ** (-6 / 20)) and abs(quiet.mean()) < 1e-12

@@ -1,0 +1,273 @@
+"""Published networks; what needs their weights or recordings is skipped where the data folder lacks them."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import DATA as ROOT
+from torch import nn
+from torch.nn import functional
+
+from audiotl import AudiotlError
+from audiotl.audio import load
+from audiotl.models import pretrained
+from audiotl.models.pretrained.choi2017 import MelSpectrogram, batch_norm_block
+from audiotl.models.pretrained.network import read_weights, repeat_to
+from audiotl.models.pretrained.reproduction import clips_at_hand, map_correlations
+
+
+def there(*parts: str):
+    path = ROOT.joinpath(*parts)
+    return pytest.mark.skipif(not path.exists(), reason=f"{path} is not there; set AUDIOTL_DATA to test with it")
+
+
+CLIP_BY_CLIP = ("choi2017-keras2", "musicnn-mtt", "musicnn-msd", "vgg-mtt", "vgg-msd")
+EVERY = [pytest.param(name, marks=there(*pretrained.NETWORKS[name][0].split("/"))) for name in pretrained.NETWORKS]
+EVERY_BY_CLIP = [param for param in EVERY if param.values[0] in CLIP_BY_CLIP]
+ORIGINAL, KERAS2 = (there(*pretrained.NETWORKS[name][0].split("/")) for name in ("choi2017", "choi2017-keras2"))
+MUSICNN = there("musicnn", "MTT_musicnn.h5")
+
+
+@pytest.fixture(scope="module")
+def network():
+    kept = {}
+
+    def get(name: str) -> pretrained.PublishedNetwork:
+        if name not in kept:
+            kept[name] = pretrained.load(name, ROOT)
+        return kept[name]
+    return get
+
+
+def sound(sample_rate: int, duration: float) -> torch.Tensor:
+    """A swelling chord of harmonics and a rising whistle: ``(1, samples)``."""
+    t = np.arange(int(sample_rate * duration)) / sample_rate
+    tone = sum(np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 9))
+    whistle = 0.05 * np.sin(2 * np.pi * (500 * t + 400 * t**2))
+    return torch.from_numpy((0.1 * tone * (0.6 + 0.4 * np.sin(4 * np.pi * t)) + whistle).astype(np.float32))[None]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_size_and_shapes(network, name):
+    # Counted from the HDF5 files; the Keras summary of the second release says 39,282 trainable weights too.
+    weights = {"choi2017": 39_282, "choi2017-keras2": 39_282, "musicnn-mtt": 787_159, "musicnn-msd": 787_159,
+               "vgg-mtt": 605_748, "vgg-msd": 605_748}
+    sizes = {"choi2017": [32] * 5, "choi2017-keras2": [32] * 5, "musicnn-mtt": [408, 153, 64, 64, 64, 753, 200],
+             "musicnn-msd": [408, 153, 64, 64, 64, 753, 200], "vgg-mtt": [128] * 5, "vgg-msd": [128] * 5}
+    net = network(name)
+    assert sum(p.numel() for p in net.parameters()) == weights[name]
+    assert len(net.tags) == len(set(net.tags)) == 50
+    x = torch.cat([sound(net.sample_rate, 1.0), 0.3 * sound(net.sample_rate, 1.0).flip(1)])
+    taps = net.taps(x)
+    assert tuple(taps) == net.tap_names
+    assert [tuple(value.shape) for value in taps.values()] == [(2, d) for d in sizes[name]]
+    assert all(torch.isfinite(value).all() and not value.requires_grad for value in taps.values())
+    tags = net.tag(x)
+    assert tags.shape == (2, 50) and ((tags > 0) & (tags < 1)).all()
+
+
+@MUSICNN
+@pytest.mark.parametrize("name,first,last,top", [
+    # The authors' TensorFlow code and checkpoints (musicnn 0.1.0) on the same 187 frames.
+    ("musicnn-mtt", 0.901648760, 0.439984679, [("slow", 0.163485885), ("solo", 0.091970302), ("guitar", 0.069142103)]),
+    ("musicnn-msd", 0.118910730, 0.929500401, [("blues", 0.550477743), ("jazz", 0.261436790), ("oldies", 0.060703874)]),
+    ("vgg-mtt", 0.122942522, 0.061346494, [("opera", 0.184311241), ("vocal", 0.160948321), ("female", 0.147349700)]),
+    ("vgg-msd", -0.029023634, -0.006182193, [("ambient", 0.350451827), ("electronic", 0.219152674),
+                                             ("experimental", 0.203201324)]),
+])
+def test_musicnn_equals_the_authors_code(network, name, first, last, top):
+    net = network(name)
+    x = sound(16_000, 186 * 256 / 16_000)
+    taps = list(net.taps(x).values())
+    assert taps[0].mean().item() == pytest.approx(first, abs=1e-5)
+    penultimate = taps[-1].abs() if "musicnn" in name else taps[-1]
+    assert penultimate.mean().item() == pytest.approx(last, abs=1e-5)
+    tags = pretrained.top_tags(net, x, 3)
+    assert [tag for tag, _ in tags] == [tag for tag, _ in top]
+    assert [p for _, p in tags] == pytest.approx([p for _, p in top], abs=1e-5)
+
+
+@KERAS2
+def test_keras2_release_equals_keras(network):
+    # Keras 2.15 with the layers of kapre 0.1.3 and the stored weights, on the same 29 s.
+    net = network("choi2017-keras2")
+    x = sound(12_000, 3.5)
+    means = [value.mean().item() for value in net.taps(x).values()]
+    assert means == pytest.approx([0.138152421, 0.411305368, 0.161743253, 0.443965733, 0.416355699], abs=1e-5)
+    tags = pretrained.top_tags(net, x, 3)
+    assert [tag for tag, _ in tags] == ["instrumental", "ambient", "Progressive rock"]
+    assert [p for _, p in tags] == pytest.approx([0.086475223, 0.053941224, 0.053189915], abs=1e-5)
+
+
+@KERAS2
+def test_stft_equals_the_stored_kernels():
+    weights = read_weights(ROOT / pretrained.NETWORKS["choi2017-keras2"][0])
+    spectrogram = MelSpectrogram(weights["melgram/Variable"], left=208)
+    x = sound(12_000, 29.0)
+    frames = functional.pad(x, (208, 208)).unfold(1, 512, 256)[0]
+    kernels = [weights[f"melgram/{part}_kernels"][:, 0, 0] for part in ("real", "imag")]
+    power = sum((frames @ kernel).square() for kernel in kernels) @ weights["melgram/Variable"]
+    ours, theirs = spectrogram(x)[0].T, 10 * torch.log10(power.clamp(min=1e-10))
+    loud = theirs > theirs.max() - 80
+    assert ours.shape == theirs.shape == (1360, 96)
+    assert (ours - theirs)[loud].abs().max() < 0.01
+
+
+@pytest.mark.parametrize("name", EVERY_BY_CLIP)
+def test_clips_do_not_depend_on_their_batch(network, name):
+    net = network(name)
+    x = torch.cat([sound(net.sample_rate, 1.0), 3 * sound(net.sample_rate, 1.0).flip(1)])
+    alone, beside = net.taps(x[:1]), net.taps(x)
+    for tap in net.tap_names:
+        assert torch.allclose(alone[tap][0], beside[tap][0], rtol=1e-4, atol=1e-4), tap
+
+
+@ORIGINAL
+def test_the_original_release_depends_on_its_batch(network):
+    net = network("choi2017")
+    x = torch.cat([sound(12_000, 1.0), 3 * sound(12_000, 1.0).flip(1), torch.randn(1, 12_000)])
+    alone, beside = net.taps(x[:2]), net.taps(x)
+    assert all((alone[tap] - beside[tap][:2]).abs().max() > 0.1 for tap in net.tap_names)
+
+
+@MUSICNN
+def test_patches_cover_the_whole_clip(network):
+    net = network("musicnn-mtt")
+    quiet = torch.zeros(1, 4 * 16_000)
+    late = quiet.clone()
+    late[:, -4000:] = sound(16_000, 0.25)
+    assert (net.tag(late) - net.tag(quiet)).abs().max() > 0.01
+
+
+def test_batch_norm_block_equals_its_textbook_order():
+    torch.manual_seed(0)
+    x = torch.randn(19, 3, 12, 20)
+    convolution, norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8, 1e-3, track_running_stats=False)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(8))
+        norm.bias.copy_(torch.randn(8))
+        ours = batch_norm_block(x, convolution, norm, (2, 5))
+        theirs = functional.max_pool2d(functional.elu(norm(convolution(x))), (2, 5))
+    assert (norm.weight < 0).any() and torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_repeating():
+    x = torch.arange(6.0).reshape(2, 3)
+    assert repeat_to(x, 7).tolist() == [[0, 1, 2, 0, 1, 2, 0], [3, 4, 5, 3, 4, 5, 3]]
+    assert repeat_to(x, 2).tolist() == [[0, 1], [3, 4]]
+
+
+@ORIGINAL
+@there("UrbanSound8K", "audio")
+def test_features_correlate_with_the_published_ones(fresh_cache):
+    table = pretrained.correlate_with_published(ROOT, limit=64, progress=False)
+    assert table["layer"].tolist() == [0, 1, 2, 3, 4] and (table["n_clips"] == 64).all()
+    assert (table["median_r"] >= [0.98, 0.98, 0.97, 0.95, 0.90]).all()
+    assert (table["min_r"] <= table["median_r"]).all()
+    kept = pretrained.correlate_with_published(ROOT, limit=64, progress=False)
+    np.testing.assert_allclose(kept, table, rtol=1e-12)
+    assert len(list((fresh_cache / "correlations").iterdir())) == 1
+
+
+@there("choi2017", "data_csv")
+@there("UrbanSound8K", "audio")
+def test_clips_at_hand_keep_the_authors_rows():
+    clips = clips_at_hand(ROOT)
+    assert clips.index.is_monotonic_increasing and 0 < len(clips) <= 8732
+    assert clips["duration"].between(0.04, 4.001).all()
+
+
+def test_correlation_of_maps():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 50, 3)).astype(np.float32)
+    assert map_correlations(a, b) == pytest.approx([np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)])
+
+
+@KERAS2
+@there("GTZAN", "genres")
+def test_tags_name_the_genre(network):
+    net = network("choi2017-keras2")
+    mean = {}
+    for genre in ("metal", "jazz", "hiphop", "blues"):
+        paths = [ROOT / "GTZAN" / "genres" / genre / f"{genre}.0000{i}.ogg" for i in range(4)]
+        mean[genre] = net.tag(torch.stack([torch.from_numpy(load(p, 12_000)[:150_000]) for p in paths])).mean(0)
+    for genre, tag in (("metal", "metal"), ("jazz", "jazz"), ("hiphop", "Hip-Hop"), ("blues", "blues")):
+        position = net.tags.index(tag)
+        assert max(mean, key=lambda g: mean[g][position].item()) == genre  # noqa: B023
+
+
+def test_unknown_names_and_missing_weights(tmp_path, monkeypatch):
+    with pytest.raises(AudiotlError, match="no published network 'vggish'"):
+        pretrained.load("vggish", tmp_path)
+    for name, (relative, _) in pretrained.NETWORKS.items():
+        with pytest.raises(AudiotlError, match=f"{name} needs its weights .*{Path(relative).name}, which are not"):
+            pretrained.load(name, tmp_path)
+    monkeypatch.delenv("AUDIOTL_DATA", raising=False)
+    with pytest.raises(AudiotlError, match="give a data root or set AUDIOTL_DATA"):
+        pretrained.load("choi2017")
+    with pytest.raises(AudiotlError, match="needs its weights"):
+        pretrained.correlate_with_published(tmp_path)
+
+
+@pytest.mark.parametrize("name", pretrained.NETWORKS)
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "other layers", "other shapes"])
+def test_damaged_weights(tmp_path, name, damage):
+    path = tmp_path / pretrained.NETWORKS[name][0]
+    path.parent.mkdir(parents=True)
+    if damage in ("empty", "text"):
+        path.write_bytes(b"" if damage == "empty" else b"<html>404 not found</html>")
+    else:
+        with h5py.File(path, "w") as file:
+            layers = ["melgram/param_2", "melgram/melgram/Variable:0", "bn_input/bn_input/gamma:0", "conv2d/kernel_1:0"]
+            for layer in layers if damage == "other shapes" else ["dense/kernel"]:
+                file[layer] = np.zeros((5, 7), np.float32)
+            file["large"] = np.zeros(100_000)
+        if damage == "cut":
+            path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(AudiotlError, match=f"does not hold the weights of {name} .*copy the file anew") as caught:
+        pretrained.load(name, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@KERAS2
+def test_weights_that_are_not_numbers(tmp_path):
+    relative = pretrained.NETWORKS["choi2017-keras2"][0]
+    path = tmp_path / relative
+    path.parent.mkdir(parents=True)
+    path.write_bytes((ROOT / relative).read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["model_weights/dense_1/dense_1/bias:0"][3] = np.nan
+    with pytest.raises(AudiotlError, match="weights that are not numbers"):
+        pretrained.load("choi2017-keras2", tmp_path)
+
+
+@ORIGINAL
+@KERAS2
+@pytest.mark.parametrize("name", ["choi2017", "choi2017-keras2"])
+def test_one_flipped_bit_in_the_published_weights_is_noticed(tmp_path, name):
+    relative = pretrained.NETWORKS[name][0]
+    path = tmp_path / relative
+    path.parent.mkdir(parents=True)
+    content = bytearray((ROOT / relative).read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AudiotlError, match=rf"{path.name} (is not the file|does not hold|holds weights)"):
+        pretrained.load(name, tmp_path)
+
+
+@KERAS2
+@pytest.mark.parametrize("waveform,words", [(torch.zeros(100), "shape"), (torch.zeros(0, 100), "shape"),
+                                            (torch.zeros(2, 0), "shape"), (torch.full((1, 9), torch.nan), "numbers")])
+def test_waveforms_that_cannot_be_used(network, waveform, words):
+    for method in (network("choi2017-keras2").taps, network("choi2017-keras2").tag):
+        with pytest.raises(AudiotlError, match=words):
+            method(waveform)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_silence_and_single_samples_give_numbers(network, name):
+    net = network(name)
+    for x in (torch.zeros(1, 800), torch.ones(1, 1)):
+        assert all(torch.isfinite(value).all() for value in net.taps(x).values())
