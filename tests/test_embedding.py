@@ -12,7 +12,7 @@ from torch import nn
 from audiotl import AudiotlError, audio, datasets
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.models import build, pretrained
+from audiotl.models import build, pretrained, taps_of
 
 LAYERS = [f"encoder.transformer.layers.{i}" for i in range(3)]
 
