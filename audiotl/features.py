@@ -1,6 +1,6 @@
-"""A corpus through the front ends: one decode a clip gives spectrogram and MFCC statistics, kept on disk.
+"""A corpus through the front ends: one decode a clip gives spectrogram and MFCC statistics, kept.
 
-Clips that cannot be decoded are skipped, counted and listed; a second call reads the cache and no audio.
+Clips that cannot be decoded are skipped and listed; a second call reads the cache and no audio.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, audio, cache, parallel
@@ -29,11 +30,14 @@ VERSION = 1
 PART = 512
 """Clips that a worker of a cluster takes at a time."""
 
-Decoded = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
-"""Rows, their waveforms ``(samples,)``, and ``(row, cause)`` of what is unreadable."""
+Bad = list[tuple[int, str]]
+"""``(row, cause)`` of clips that could not be used."""
 
-Computed = tuple[list[int], np.ndarray, np.ndarray, list[tuple[int, str]]]
-"""Rows, their spectrograms and MFCC statistics, and ``(row, cause)`` of clips that could not be used."""
+Decoded = tuple[list[int], list[np.ndarray], Bad]
+"""Rows, and their waveforms ``(samples,)``."""
+
+Computed = tuple[list[int], list[np.ndarray], Bad]
+"""Rows, and an array a front end; no arrays where no clip could be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Features:
         skipped: ``(path, cause)`` of every clip that could not be used.
         key: content key: files, settings and code version.
         degradation: what was done to every clip before, if anything.
+        settings: of the spectrograms.
     """
 
     corpus: Corpus
@@ -55,15 +60,44 @@ class Features:
     skipped: list[tuple[str, str]]
     key: str
     degradation: Degradation | None = None
+    settings: Settings = Settings()  # noqa: RUF009 (frozen)
+
+    def baselines(self, *, workers: int = 0, progress: bool = True) -> dict[str, np.ndarray]:
+        """Statistics without a network, ``{name: (n, d)}`` float32, each at its own width.
+
+        ``mfcc`` as it is here; ``mfcc40``, the same with 40 coefficients (240 columns), which takes
+        a second decode on the first call; ``logmel``, mean and standard deviation over time of each
+        band of the spectrograms.
+
+        Raises:
+            AudiotlError: a clip that could be decoded for the features no longer can.
+        """
+        settings = dataclasses.replace(MFCC, sample_rate=self.settings.sample_rate)
+        content = settings, 40, *_content(self.corpus, self.degradation)
+        folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
+        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": self.logmel()}
+
+    def logmel(self, batch: int = 256) -> np.ndarray:
+        """Mean and standard deviation over time of each band, ``(n, 2 * bands)`` float32."""
+        out = []
+        for start in range(0, len(self.corpus), batch):
+            level = self.spectrograms[start:start + batch].astype(np.float32)
+            out.append(np.concatenate([level.mean(-1), level.std(-1)], 1))
+        return np.concatenate(out)
 
 
-def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0, batch: int = 16,  # noqa: B008
-             progress: bool = True, degradation: Degradation | None = None) -> Features:
+MFCC = Settings(n_fft=2048, hop=512, n_bands=128)
+"""What the MFCC see: librosa's default window, step and bands."""
+
+
+def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
+             batch: int = 16, progress: bool = True,
+             degradation: Degradation | None = None) -> Features:
     """Spectrograms and MFCC statistics of every clip, from the cache where they are there.
 
-    Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017, section 3), and
-    written straight to disk: memory does not grow with the number of clips. A degradation, if one is given, comes
-    between decoding and fitting.
+    Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017,
+    section 3), and written straight to disk: memory does not grow with the number of clips. A
+    degradation comes between decoding and fitting.
 
     Args:
         workers: threads, each with clips of its own; 0 is one a core.
@@ -72,117 +106,44 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
     Raises:
         AudiotlError: not one clip could be decoded.
     """
-    key = cache.key_of("features", VERSION, dataclasses.asdict(settings), corpus.duration,
-                       cache.fingerprint(corpus.clips["path"]),
-                       *([dataclasses.asdict(degradation)] if degradation else []))
-    folder = cache.entry("features", key, lambda made: _extract(corpus, settings, made, workers, batch, progress,
-                                                                  degradation))
+    content = settings, *_content(corpus, degradation)
+    folder = _extract(*content, corpus=corpus, workers=workers, batch=batch, progress=progress)
     record = json.loads((folder / "record.json").read_text())
     kept = np.array(record["kept"], dtype=int)
     skipped = [(corpus.clips["path"].iloc[row], cause) for row, cause in record["skipped"]]
     if len(kept) == 0:
-        raise AudiotlError(f"Not one of the {len(corpus)} clips of {corpus.name} could be decoded, the first "
-                           f"because: {skipped[0][1]}")
+        raise AudiotlError(f"Not one of the {len(corpus)} clips of {corpus.name} could be decoded, "
+                           f"the first because: {skipped[0][1]}")
     used = dataclasses.replace(corpus.subset(kept), listed=corpus.listed)
-    return Features(used, np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)],
-                    np.load(folder / "mfcc.npy"), skipped, key, degradation)
+    spectrograms = np.load(folder / "spectrograms.npy", mmap_mode="r")[:len(kept)]
+    return Features(used, spectrograms, np.load(folder / "mfcc.npy"), skipped,
+                    _extract.key(*content), degradation, settings)
 
 
-def _extract(corpus: Corpus, settings: Settings, folder: Path, workers: int, batch: int, progress: bool,
-             degradation: Degradation | None) -> None:
-    shape = (len(corpus), settings.n_bands, settings.frames(round(corpus.duration * settings.sample_rate)))
-    mfcc, kept, skipped = [], [], []
-    name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
-    bar = tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress, mininterval=1)
+def _content(corpus: Corpus, degradation: Degradation | None) -> tuple:
+    # What is heard of a corpus: the sound of its clips and nothing of their labels.
+    sound = corpus.duration, cache.fingerprint(corpus.clips["path"])
+    return sound if degradation is None else (*sound, degradation)
+
+
+@cache.step("features", VERSION)
+def _extract(folder: Path, settings: Settings, duration: float, sound: str,
+             degradation: Degradation | None = None, *, corpus: Corpus, workers: int, batch: int,
+             progress: bool) -> None:
+    fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+    shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
+    mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
     with open(folder / "spectrograms.npy", "wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+        head = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, head)
         size = file.tell() + 2 * math.prod(shape)
-        for rows, spectrograms, statistics, bad in _parts(corpus, settings, workers, batch, degradation):
-            file.write(spectrograms)
-            mfcc.append(statistics)
+        for rows, made, bad in _computed(corpus, fronts, settings.sample_rate, degradation, workers, batch, progress):
+            if rows:
+                file.write(made[0][:, 0].astype(np.float16))
+                mfcc.append(made[1])
             kept += rows
             skipped += bad
-            bar.update(len(rows) + len(bad))
         file.truncate(size)  # the rows of skipped clips come last and are empty
-    bar.close()
-    np.save(folder / "mfcc.npy", np.concatenate([np.zeros((0, 120), np.float32), *mfcc]))
+    np.save(folder / "mfcc.npy", np.concatenate(mfcc))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
-
-
-def _parts(corpus: Corpus, settings: Settings, workers: int, *how) -> Iterator[Computed]:
-    if not parallel.remote():
-        return _computed(corpus, settings, workers, *how)
-    parts = [range(i, min(i + PART, len(corpus))) for i in range(0, len(corpus), PART)]
-    return itertools.chain.from_iterable(parallel.run(_part, parts, (corpus, settings, *how)))
-
-
-def _part(part: range, corpus: Corpus, settings: Settings, *how) -> list[Computed]:
-    return [([part[row] for row in rows], *made, [(part[row], cause) for row, cause in bad])
-            for rows, *made, bad in _computed(corpus.subset(part), settings, 1, *how)]
-
-
-def _computed(corpus: Corpus, settings: Settings, workers: int, batch: int,
-              degradation: Degradation | None) -> Iterator[Computed]:
-    # A thread takes its clips all the way, so that they stay near its core and no thread waits for another.
-    fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
-    samples = round(corpus.duration * settings.sample_rate)
-    shared = (corpus.clips["path"].tolist(), (settings.sample_rate, corpus.duration, samples, degradation), fronts)
-    return parallel.in_threads(_few, _chunks(len(corpus), batch), shared, workers or os.cpu_count() or 1)
-
-
-def _few(chunk: range, paths: list[str], how: tuple, fronts: tuple[LogSpectrogram, MFCCStatistics]) -> Computed:
-    rows, waveforms, bad = _sorted((row, _clip(paths[row], *how)) for row in chunk)
-    if not rows:
-        return [], np.zeros(0, np.float16), np.zeros((0, 120), np.float32), bad
-    with torch.inference_mode():
-        x = torch.from_numpy(np.stack(waveforms))
-        spectrograms, mfcc = (front(x) for front in fronts)
-        return rows, spectrograms[:, 0].half().contiguous().numpy(), mfcc.numpy(), bad
-
-
-def _mfcc_settings(settings: Settings) -> Settings:
-    return Settings(sample_rate=settings.sample_rate, n_fft=2048, hop=512, n_bands=128)
-
-
-def decoded(corpus: Corpus, sample_rate: int, samples: int, workers: int, batch: int,
-            degradation: Degradation | None = None) -> Iterator[Decoded]:
-    """The corpus batch by batch, decoded one batch ahead of whoever reads, in `workers` threads (0: one a core).
-
-    Clips are degraded, where that is asked for, and fitted to `samples` by repeating.
-    """
-    paths, chunks = corpus.clips["path"].tolist(), _chunks(len(corpus), batch)
-    # soundfile and soxr release the interpreter lock.
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        def start(chunk: range) -> list[tuple[int, Future]]:
-            return [(row, pool.submit(_clip, paths[row], sample_rate, corpus.duration, samples, degradation))
-                    for row in chunk]
-
-        ahead = start(chunks[0]) if chunks else []
-        for chunk in [*chunks[1:], range(0)]:
-            ready, ahead = ahead, start(chunk)
-            yield _sorted((row, job.result()) for row, job in ready)
-
-
-def _chunks(n: int, batch: int) -> list[range]:
-    return [range(start, min(start + batch, n)) for start in range(0, n, batch)]
-
-
-def _clip(path: str, sample_rate: int, duration: float, samples: int, degradation: Degradation | None):
-    # A waveform, or why there is none.
-    try:
-        wave = audio.load(path, sample_rate, duration)
-        return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
-    except audio.AudioError as error:
-        return str(error)
-
-
-def _sorted(done: Iterable[tuple[int, np.ndarray | str]]) -> Decoded:
-    rows, waveforms, bad = [], [], []
-    for row, value in done:
-        if isinstance(value, str):
-            bad.append((row, value))
-        else:
-            rows.append(row)
-            waveforms.append(value)
-    return rows, waveforms, bad
