@@ -50,6 +50,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
 from audiotl import datasets, models, probes, shapley, stats, widgets
 from audiotl.embedding import embed

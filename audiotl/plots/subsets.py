@@ -49,10 +49,12 @@ def _sizes(axis: plt.Axes, rows: pd.DataFrame, marks: pd.Series) -> None:
     spread = 100 * rows.groupby("size")["score"].agg(["min", "median", "max"])
     axis.fill_between(spread.index, spread["min"], spread["max"], color=COLOURS["sky"], alpha=0.35,
                       lw=0, label="worst to best subset")
-    axis.plot(spread.index, spread["median"], color=COLOURS["blue"], lw=1.6, label="median subset")
-    for what, size, mark, colour in (("last", 1, "D", "red"), ("all", marks["layers"], "s", "green"),
-                                     ("best", marks["picked"], "*", "black")):
-        label = {"last": "last layer", "all": "all layers", "best": "picked on other folds"}[what]
+    axis.plot(spread.index, spread["median"], color=COLOURS["blue"], lw=1.6,
+              label="median subset")
+    for what, label, size, mark, colour in (
+            ("last", "last layer", 1, "D", "red"),
+            ("all", "all layers", marks["layers"], "s", "green"),
+            ("best", "picked on other folds", marks["picked"], "*", "black")):
         axis.plot(size, 100 * marks[what], mark, color=COLOURS[colour], ms=8, mec="white",
                   label=label, clip_on=False, zorder=4)
     most = int(spread.index.max())
