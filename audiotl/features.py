@@ -6,12 +6,11 @@ Clips that cannot be decoded are skipped and listed; a second call reads the cac
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,10 @@ from tqdm.auto import tqdm
 from audiotl import AudiotlError, audio, cache, parallel
 from audiotl.datasets.corpus import Corpus
 from audiotl.degrade import Degradation
-from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
+from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 
 VERSION = 1
 """Raised whenever the same settings would give other features."""
-
-PART = 512
-"""Clips that a worker of a cluster takes at a time."""
 
 Bad = list[tuple[int, str]]
 """``(row, cause)`` of clips that could not be used."""
@@ -72,8 +68,7 @@ class Features:
         Raises:
             AudiotlError: a clip that could be decoded for the features no longer can.
         """
-        settings = dataclasses.replace(MFCC, sample_rate=self.settings.sample_rate)
-        content = settings, 40, *_content(self.corpus, self.degradation)
+        content = _at(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
         return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": self.logmel()}
 
@@ -84,10 +79,6 @@ class Features:
             level = self.spectrograms[start:start + batch].astype(np.float32)
             out.append(np.concatenate([level.mean(-1), level.std(-1)], 1))
         return np.concatenate(out)
-
-
-MFCC = Settings(n_fft=2048, hop=512, n_bands=128)
-"""What the MFCC see: librosa's default window, step and bands."""
 
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
@@ -128,9 +119,8 @@ def _content(corpus: Corpus, degradation: Degradation | None) -> tuple:
 
 @cache.step("features", VERSION)
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
-             degradation: Degradation | None = None, *, corpus: Corpus, workers: int, batch: int,
-             progress: bool) -> None:
-    fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+             degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
+    fronts = LogSpectrogram(settings), MFCCStatistics(_at(settings))
     shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
@@ -138,12 +128,106 @@ def _extract(folder: Path, settings: Settings, duration: float, sound: str,
         head = {"descr": "<f2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, head)
         size = file.tell() + 2 * math.prod(shape)
-        for rows, made, bad in _computed(corpus, fronts, settings.sample_rate, degradation, workers, batch, progress):
+        for rows, made, bad in _heard(corpus, fronts, degradation, **how):
             if rows:
-                file.write(made[0][:, 0].astype(np.float16))
+                file.write(made[0])
                 mfcc.append(made[1])
             kept += rows
             skipped += bad
         file.truncate(size)  # the rows of skipped clips come last and are empty
     np.save(folder / "mfcc.npy", np.concatenate(mfcc))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
+
+
+@cache.step("mfcc", VERSION)
+def _mfcc(folder: Path, settings: Settings, n_mfcc: int, duration: float, sound: str,
+          degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
+    mfcc = []
+    for _, made, bad in _heard(corpus, (MFCCStatistics(settings, n_mfcc),), degradation, **how):
+        refuse(bad, "these statistics")
+        mfcc += made
+    np.save(folder / "mfcc.npy", np.concatenate(mfcc))
+
+
+def _at(settings: Settings) -> Settings:
+    return dataclasses.replace(LIBROSA, sample_rate=settings.sample_rate)
+
+
+def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,
+           workers: int, batch: int = 16, progress: bool) -> Iterator[Computed]:
+    # A thread takes its clips all the way, so that they stay near its core and none waits.
+    threads = workers or os.cpu_count() or 1
+    how = _how(corpus, fronts[0].settings.sample_rate, degradation)
+    shared = corpus.clips["path"].tolist(), how, fronts
+    name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
+    with tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress,
+              mininterval=1) as bar:
+        for part in parallel.run(_few, _chunks(len(corpus), batch), shared, threads=threads):
+            yield part
+            bar.update(len(part[0]) + len(part[2]))
+
+
+def _few(chunk: range, paths: list[str], how: tuple, fronts: Sequence[nn.Module]) -> Computed:
+    rows, waveforms, bad = _sorted((row, _clip(paths[row], *how)) for row in chunk)
+    if not rows:
+        return rows, [], bad
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack(waveforms))
+        made = [front(x) for front in fronts]
+        # Of spectrograms, which have a channel, half the precision is kept.
+        made = [y[:, 0].half().contiguous() if y.ndim == 4 else y for y in made]
+        return rows, [y.numpy() for y in made], bad
+
+
+def decoded(corpus: Corpus, sample_rate: int, workers: int, batch: int,
+            degradation: Degradation | None = None) -> Iterator[Decoded]:
+    """The corpus batch by batch, one batch ahead of whoever reads.
+
+    Clips are degraded, where that is asked for, and fitted to the corpus's duration by repeating.
+
+    Args:
+        sample_rate: in Hz.
+        workers: threads, 0 is one a core.
+    """
+    paths = corpus.clips["path"].tolist()
+    how = _how(corpus, sample_rate, degradation)
+    # soundfile and soxr release the interpreter lock.
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        ahead = []
+        for chunk in [*_chunks(len(corpus), batch), range(0)]:
+            ready = ahead
+            ahead = [(row, pool.submit(_clip, paths[row], *how)) for row in chunk]
+            if ready:
+                yield _sorted((row, job.result()) for row, job in ready)
+
+
+def refuse(bad: Bad, user: str) -> None:
+    """AudiotlError if a clip of the features can no longer be decoded for `user`."""
+    if bad:
+        raise AudiotlError(f"The features hold a clip that cannot be decoded for {user}: "
+                           f"{bad[0][1]}")
+
+
+def _chunks(n: int, batch: int) -> list[range]:
+    return [range(start, min(start + batch, n)) for start in range(0, n, batch)]
+
+
+def _how(corpus: Corpus, sample_rate: int, degradation: Degradation | None) -> tuple:
+    return sample_rate, corpus.duration, round(corpus.duration * sample_rate), degradation
+
+
+def _clip(path: str, sample_rate: int, duration: float, samples: int,
+          degradation: Degradation | None) -> np.ndarray | str:
+    # A waveform, or why there is none.
+    try:
+        wave = audio.load(path, sample_rate, duration)
+        return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
+    except audio.AudioError as error:
+        return str(error)
+
+
+def _sorted(done: Iterable[tuple[int, np.ndarray | str]]) -> Decoded:
+    done = list(done)
+    good = [(row, wave) for row, wave in done if not isinstance(wave, str)]
+    bad = [(row, cause) for row, cause in done if isinstance(cause, str)]
+    return [row for row, _ in good], [wave for _, wave in good], bad

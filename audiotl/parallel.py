@@ -125,6 +125,7 @@ def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterato
 
 
 def _one(function: Callable, job: Any, *shared) -> Any:
+    keep_freed_memory()
     with threadpool_limits(1):
         return function(job, *shared)
 
