@@ -17,7 +17,7 @@ RATES = (1000, 1_000_000)
 """Sample rates in Hz that a file may claim; anything else is a damaged header."""
 
 LARGEST = 1e10
-"""Samples beyond this are damage, and their power would overflow; integers kept as floats stay below."""
+"""Samples beyond this are damage; integers kept as floats stay below."""
 
 
 class AudioError(AudiotlError):
@@ -40,7 +40,8 @@ def load(path: str | Path, sample_rate: int, duration: float | None = None) -> n
     """
     path = Path(path)
     if not path.is_file():  # opening a pipe would wait for ever
-        raise AudioError(f"{path} is {'no file' if path.exists() else 'not there'}; check the path.")
+        what = "no file" if path.exists() else "not there"
+        raise AudioError(f"{path} is {what}; check the path.")
     try:
         with soundfile.SoundFile(str(path)) as file:
             rate = file.samplerate
@@ -88,25 +89,10 @@ def _plain(error: Exception) -> str:
     return text.strip().rstrip(".")
 
 
-def fit(samples: np.ndarray, length: int, how: str = "repeat") -> np.ndarray:
-    """Cut or fill to exactly `length` samples.
-
-    Args:
-        samples: shape ``(n,)``, n >= 1.
-        length: wanted number of samples.
-        how: ``"repeat"`` tiles the clip (Choi et al. 2017, section 3), ``"pad"`` puts silence on
-            both sides.
+def fit(samples: np.ndarray, length: int) -> np.ndarray:
+    """Cut to `length` samples, or repeat up to it (Choi et al. 2017, section 3).
 
     >>> fit(np.array([1., 2., 3.]), 5).tolist()
     [1.0, 2.0, 3.0, 1.0, 2.0]
-    >>> fit(np.array([1., 2., 3.]), 5, "pad").tolist()
-    [0.0, 1.0, 2.0, 3.0, 0.0]
     """
-    if len(samples) >= length:
-        return samples[:length]
-    if how == "repeat":
-        return np.tile(samples, -(-length // len(samples)))[:length]
-    if how == "pad":
-        before = (length - len(samples)) // 2
-        return np.pad(samples, (before, length - len(samples) - before))
-    raise ValueError(f"how must be 'repeat' or 'pad', not {how!r}")
+    return np.tile(samples, -(-length // len(samples)))[:length]

@@ -1,7 +1,7 @@
 """What happens to sound on its way: noise, another gain, a telephone, a larger or smaller source.
 
-A probe is trained on clean clips and tested on degraded ones. Every degradation works along the last
-axis; what happens to a clip depends on the clip and the seed alone, not on its batch.
+A probe is trained on clean clips and tested on degraded ones. What happens to a clip depends on the
+clip and the seed alone, not on its batch.
 """
 
 from __future__ import annotations
@@ -45,11 +45,7 @@ class Degradation:
 
     @property
     def name(self) -> str:
-        """How tables name it.
-
-        >>> Degradation("noise", 10).name, Degradation("telephone").name, Degradation("speed", 1.25).name
-        ('noise 10 dB', 'telephone', 'speed x1.25')
-        """
+        """How tables name it, e.g. ``"noise 10 dB"``, ``"telephone"`` or ``"speed x1.25"``."""
         return {"noise": f"noise {self.amount:g} dB", "gain": f"gain {self.amount:+g} dB",
                 "telephone": "telephone", "speed": f"speed x{self.amount:g}"}[self.kind]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, cache, parallel
-from audiotl.features import Features, decoded, refuse
+from audiotl.features import Features, waveform
 from audiotl.models.taps import Tapped
 from audiotl.models.weights import weights_key
 
@@ -54,7 +55,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
     batch = batch or (32 if rate is None else 16)
     how = {"pooling": pooling} if pooling != "mean" else {}
     if how and "pooling" not in inspect.signature(model.taps).parameters:
-        raise AudiotlError(f"{type(model).__name__} gives one vector a tap, without a time axis for "
+        raise AudiotlError(f"{type(model).__name__} pools its taps itself, so it does not take "
                            f"pooling={pooling!r}; use 'mean'.")
     if rate is None:
         step = _of_spectrograms
@@ -77,29 +78,26 @@ def _of_spectrograms(folder: Path, *_, model: nn.Module, features: Features, bat
                      workers: int, progress: bool, how: dict[str, str]) -> None:
     # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
     threads = 0 if isinstance(model, Tapped) else workers or os.cpu_count() or 1
-    batches = _bar(_spectrograms(features, batch), features, batch, progress)
-    _write(folder, parallel.run(_taps, batches, (model, how, FEW), threads=threads), features)
+    batches = _spectrograms(features, batch)
+    _write(folder, features, batches, (model, how, FEW), batch, threads, progress)
 
 
 @cache.step("embedding of waveforms", VERSION, home="embeddings")
 def _of_waveforms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
                   workers: int, progress: bool, how: dict[str, str]) -> None:
-    batches = _bar(_waveforms(features, model.sample_rate, batch, workers), features, batch,
-                   progress)
-    _write(folder, parallel.run(_taps, batches, (model, how, batch)), features)
+    batches = _waveforms(features, model.sample_rate, batch, workers)
+    _write(folder, features, batches, (model, how, batch), batch, 0, progress)
 
 
-def _bar(batches: Iterator[Tensor], features: Features, batch: int, progress: bool) -> tqdm:
-    return tqdm(batches, total=-(-len(features.corpus) // batch), unit="batch", mininterval=1,
-                desc=f"embedding {features.corpus.name}", disable=not progress)
-
-
-def _write(folder: Path, found: Iterator[dict[str, np.ndarray]], features: Features) -> None:
-    start, out = 0, {}
-    for taps in found:
+def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: tuple, batch: int,
+           threads: int, progress: bool) -> None:
+    n, start, out = len(features.corpus), 0, {}
+    bar = tqdm(batches, total=-(-n // batch), desc=f"embedding {features.corpus.name}",
+               unit="batch", disable=not progress, mininterval=1)
+    for taps in parallel.run(_taps, bar, shared, threads=threads):
         for name, value in taps.items():
             if name not in out:
-                out[name] = np.empty((len(features.corpus), value.shape[1]), np.float32)
+                out[name] = np.empty((n, value.shape[1]), np.float32)
             out[name][start:start + len(value)] = value
         start += len(value)
     np.savez(folder / "taps.npz", **out)
@@ -118,7 +116,13 @@ def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:
 
 
 def _waveforms(features: Features, rate: int, batch: int, workers: int) -> Iterator[Tensor]:
-    corpus = features.corpus
-    for _, waveforms, bad in decoded(corpus, rate, workers, batch, features.degradation):
-        refuse(bad, "this network")
-        yield torch.from_numpy(np.stack(waveforms))
+    paths = features.corpus.clips["path"].tolist()
+    how = rate, features.corpus.duration, features.degradation
+    # One batch ahead of the network: soundfile and soxr release the interpreter lock.
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        ahead = []
+        for start in range(0, len(paths) + batch, batch):
+            ready = ahead
+            ahead = [pool.submit(waveform, path, *how) for path in paths[start:start + batch]]
+            if ready:
+                yield torch.from_numpy(np.stack([job.result() for job in ready]))

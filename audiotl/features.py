@@ -9,8 +9,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,8 @@ from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 VERSION = 1
 """Raised whenever the same settings would give other features."""
 
-Bad = list[tuple[int, str]]
-"""``(row, cause)`` of clips that could not be used."""
-
-Decoded = tuple[list[int], list[np.ndarray], Bad]
-"""Rows, and their waveforms ``(samples,)``."""
-
-Computed = tuple[list[int], list[np.ndarray], Bad]
-"""Rows, and an array a front end; no arrays where no clip could be used."""
+Heard = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
+"""Rows, an array a front end, and ``(row, cause)`` of clips that could not be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +63,9 @@ class Features:
         """
         content = _at(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
-        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": self.logmel()}
-
-    def logmel(self, batch: int = 256) -> np.ndarray:
-        """Mean and standard deviation over time of each band, ``(n, 2 * bands)`` float32."""
-        out = []
-        for start in range(0, len(self.corpus), batch):
-            level = self.spectrograms[start:start + batch].astype(np.float32)
-            out.append(np.concatenate([level.mean(-1), level.std(-1)], 1))
-        return np.concatenate(out)
+        levels = (level.astype(np.float32) for level in self.spectrograms)
+        logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
+        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": logmel}
 
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
@@ -144,7 +131,8 @@ def _mfcc(folder: Path, settings: Settings, n_mfcc: int, duration: float, sound:
           degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
     mfcc = []
     for _, made, bad in _heard(corpus, (MFCCStatistics(settings, n_mfcc),), degradation, **how):
-        refuse(bad, "these statistics")
+        if bad:
+            raise AudiotlError(bad[0][1])
         mfcc += made
     np.save(folder / "mfcc.npy", np.concatenate(mfcc))
 
@@ -154,80 +142,45 @@ def _at(settings: Settings) -> Settings:
 
 
 def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,
-           workers: int, batch: int = 16, progress: bool) -> Iterator[Computed]:
+           workers: int, batch: int = 16, progress: bool) -> Iterator[Heard]:
     # A thread takes its clips all the way, so that they stay near its core and none waits.
+    chunks = (range(i, min(i + batch, len(corpus))) for i in range(0, len(corpus), batch))
+    shared = corpus.clips["path"].tolist(), corpus.duration, degradation, fronts
     threads = workers or os.cpu_count() or 1
-    how = _how(corpus, fronts[0].settings.sample_rate, degradation)
-    shared = corpus.clips["path"].tolist(), how, fronts
     name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
     with tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress,
               mininterval=1) as bar:
-        for part in parallel.run(_few, _chunks(len(corpus), batch), shared, threads=threads):
+        for part in parallel.run(_few, chunks, shared, threads=threads):
             yield part
             bar.update(len(part[0]) + len(part[2]))
 
 
-def _few(chunk: range, paths: list[str], how: tuple, fronts: Sequence[nn.Module]) -> Computed:
-    rows, waveforms, bad = _sorted((row, _clip(paths[row], *how)) for row in chunk)
-    if not rows:
-        return rows, [], bad
+def _few(chunk: range, paths: list[str], duration: float, degradation: Degradation | None,
+         fronts: Sequence[nn.Module]) -> Heard:
+    waves, bad = {}, []
+    for row in chunk:
+        try:
+            waves[row] = waveform(paths[row], fronts[0].settings.sample_rate, duration, degradation)
+        except audio.AudioError as error:
+            bad.append((row, str(error)))
+    if not waves:
+        return [], [], bad
     with torch.inference_mode():
-        x = torch.from_numpy(np.stack(waveforms))
+        x = torch.from_numpy(np.stack(list(waves.values())))
         made = [front(x) for front in fronts]
         # Of spectrograms, which have a channel, half the precision is kept.
         made = [y[:, 0].half().contiguous() if y.ndim == 4 else y for y in made]
-        return rows, [y.numpy() for y in made], bad
+        return list(waves), [y.numpy() for y in made], bad
 
 
-def decoded(corpus: Corpus, sample_rate: int, workers: int, batch: int,
-            degradation: Degradation | None = None) -> Iterator[Decoded]:
-    """The corpus batch by batch, one batch ahead of whoever reads.
+def waveform(path: str, sample_rate: int, duration: float,
+             degradation: Degradation | None = None) -> np.ndarray:
+    """A clip of exactly `duration` seconds, ``(samples,)``, degraded if that is asked for.
 
-    Clips are degraded, where that is asked for, and fitted to the corpus's duration by repeating.
-
-    Args:
-        sample_rate: in Hz.
-        workers: threads, 0 is one a core.
+    Raises:
+        AudioError: it cannot be decoded.
     """
-    paths = corpus.clips["path"].tolist()
-    how = _how(corpus, sample_rate, degradation)
-    # soundfile and soxr release the interpreter lock.
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        ahead = []
-        for chunk in [*_chunks(len(corpus), batch), range(0)]:
-            ready = ahead
-            ahead = [(row, pool.submit(_clip, paths[row], *how)) for row in chunk]
-            if ready:
-                yield _sorted((row, job.result()) for row, job in ready)
-
-
-def refuse(bad: Bad, user: str) -> None:
-    """AudiotlError if a clip of the features can no longer be decoded for `user`."""
-    if bad:
-        raise AudiotlError(f"The features hold a clip that cannot be decoded for {user}: "
-                           f"{bad[0][1]}")
-
-
-def _chunks(n: int, batch: int) -> list[range]:
-    return [range(start, min(start + batch, n)) for start in range(0, n, batch)]
-
-
-def _how(corpus: Corpus, sample_rate: int, degradation: Degradation | None) -> tuple:
-    return sample_rate, corpus.duration, round(corpus.duration * sample_rate), degradation
-
-
-def _clip(path: str, sample_rate: int, duration: float, samples: int,
-          degradation: Degradation | None) -> np.ndarray | str:
-    # A waveform, or why there is none.
-    try:
-        wave = audio.load(path, sample_rate, duration)
-        return audio.fit(degradation(wave, sample_rate) if degradation else wave, samples)
-    except audio.AudioError as error:
-        return str(error)
-
-
-def _sorted(done: Iterable[tuple[int, np.ndarray | str]]) -> Decoded:
-    done = list(done)
-    good = [(row, wave) for row, wave in done if not isinstance(wave, str)]
-    bad = [(row, cause) for row, cause in done if isinstance(cause, str)]
-    return [row for row, _ in good], [wave for _, wave in good], bad
+    wave = audio.load(path, sample_rate, duration)
+    if degradation:
+        wave = degradation(wave, sample_rate)
+    return audio.fit(wave, round(duration * sample_rate))
