@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,12 @@ import numpy as np
 from audiotl import AudiotlError, cache
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
-__all__ = ["Corpus", "LeakError", "check_split", "data_root", "load", "names", "related", "shared"]
+__all__ = ["BUILTIN", "Corpus", "LeakError", "check_split", "data_root", "load", "names", "related",
+           "shared", "without_shared"]
 
 BUILTIN = ("environment", "speech", "music")
+BUILT_IN = "built-in"
+"""In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` where recordings are asked for."""
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
@@ -26,8 +29,8 @@ def data_root(root: str | Path | None = None) -> Path | None:
     Raises:
         AudiotlError: the folder is not there.
     """
-    given = root or os.environ.get("AUDIOTL_DATA") or None
-    if given is None:
+    given = os.environ.get("AUDIOTL_DATA") if root in (None, "", BUILT_IN) else root
+    if not given:
         return None
     path = Path(given).expanduser()
     if not path.is_dir():
@@ -58,13 +61,13 @@ def names() -> list[str]:
     return [*BUILTIN, "music_family", *_readers()]
 
 
-def load(name: str, root: str | Path | None = None, size: str = "quick", seed: int = 0) -> Corpus:
+def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick", seed: int = 0) -> Corpus:
     """One corpus by name.
 
     Args:
         name: see `names`; a name with a suffix ``.csv`` or a folder's path is read as the user's own.
-        root: folder that holds the corpora (``AUDIOTL_DATA`` if not given); for ``folder`` the folder of
-            class folders itself, for ``manifest`` the CSV file or the folder of ``manifest.csv``.
+        data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given); for ``folder``
+            the folder of class folders itself, for ``manifest`` the CSV file or the folder of ``manifest.csv``.
         size, seed: of the built-in corpora (``quick`` or ``smoke``).
 
     Raises:
@@ -79,9 +82,9 @@ def load(name: str, root: str | Path | None = None, size: str = "quick", seed: i
     readers = _readers()
     if name not in readers:
         raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
-    if name == "manifest" and root and Path(root).is_file():
-        return readers[name](Path(root))
-    where = data_root(root)
+    if name == "manifest" and data and Path(data).is_file():
+        return readers[name](Path(data))
+    where = data_root(data)
     if where is None:
         raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; give --data or set AUDIOTL_DATA.")
     corpus = readers[name](where)
@@ -108,3 +111,15 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
 def related(source: Corpus, target: Corpus) -> bool:
     """Whether the two are views of one corpus (some file is in both), so that neither can be the other's source."""
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
+
+
+def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, int]:
+    """A corpus without the recordings that also occur in one of `others`, and how many clips went.
+
+    Another view of the same corpus (see `related`) takes nothing away.
+    """
+    keep = np.ones(len(corpus), bool)
+    for other in others:
+        if not related(corpus, other):
+            keep &= ~shared(corpus, other)
+    return corpus.subset(keep), int((~keep).sum())

@@ -35,6 +35,8 @@ class Corpus:
         note: one sentence for the reports: source, licence, traps.
         drop_shared: the official folds are known to cut a few groups; the training clips of such a group are
             left out when its other clips are tested. Without it such folds are refused.
+        domain: ``"environment"``, ``"speech"`` or ``"music"``; the name where nobody knows.
+        title: the name as a figure shows it, e.g. ``"Speech Commands, ten words"``.
     """
 
     name: str
@@ -46,6 +48,12 @@ class Corpus:
     listed: int = 0
     note: str = ""
     drop_shared: bool = False
+    domain: str = ""
+    title: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "domain", self.domain or self.name)
+        object.__setattr__(self, "title", self.title or self.name)
 
     def __len__(self) -> int:
         return len(self.clips)

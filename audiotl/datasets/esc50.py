@@ -27,5 +27,5 @@ def read(root: Path, esc10: bool = False) -> Corpus:
     clips = clips[clips["path"] != ""].reset_index(drop=True)
     classes = tuple(sorted(table["category"].unique()))
     return Corpus(name, clips, classes, duration=5.0, listed=len(table),
-                  drop_shared=True,
+                  drop_shared=True, domain="environment", title="ESC-10" if esc10 else "ESC-50",
                   note="ESC-50, field recordings from Freesound (CC BY-NC), official folds.")

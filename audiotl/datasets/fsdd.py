@@ -19,7 +19,8 @@ def read(root: Path) -> Corpus:
     clips = pd.DataFrame(rows, columns=["path", "label", "group"])
     clips["fold"] = clips["group"].astype("category").cat.codes.astype(int)
     return Corpus("fsdd", clips[["path", "label", "fold", "group"]], tuple("0123456789"), duration=1.0,
-                  listed=len(clips), note="Free Spoken Digit Dataset (CC BY-SA 4.0), leave one speaker out.")
+                  listed=len(clips), domain="speech", title="Free Spoken Digits",
+                  note="Free Spoken Digit Dataset (CC BY-SA 4.0), leave one speaker out.")
 
 
 def official_split(corpus: Corpus):

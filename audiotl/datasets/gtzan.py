@@ -15,5 +15,6 @@ def read(root: Path) -> Corpus:
     home = need_folder(home if home.is_dir() else root / "genres", "gtzan")
     rows = [(str(path), stem.split("/")[0], -1, stem) for stem, path in find_audio(home).items() if "/" in stem]
     clips = pd.DataFrame(rows, columns=["path", "label", "fold", "group"])
-    return Corpus("gtzan", clips, tuple(sorted(clips["label"].unique())), duration=10.0, listed=len(clips),
+    return Corpus("gtzan", clips, tuple(sorted(clips["label"].unique())), duration=10.0, listed=len(clips), domain="music",
+                  title="GTZAN genres",
                   note="GTZAN genres; it has known faults (Sturm 2013: repeats, distortions, several clips an artist).")

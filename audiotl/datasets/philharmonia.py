@@ -44,7 +44,8 @@ def read(root: Path, tags: bool = False) -> Corpus:
     clips = pd.DataFrame(rows, columns=["path", "label", "fold", "group"])
     classes = tuple(sorted({tag for label in clips["label"] for tag in label.split(";")}))
     return Corpus("philharmonia_tags" if tags else "philharmonia", clips, classes, duration=3.0, multilabel=tags,
-                  listed=len(clips), note="Philharmonia Orchestra sound samples (CC BY-SA 3.0), folds by note.")
+                  listed=len(clips), domain="music",
+                  title="Philharmonia, tags" if tags else "Philharmonia, instruments", note="Philharmonia Orchestra sound samples (CC BY-SA 3.0), folds by note.")
 
 
 def _tags(instrument: str, note: str, dynamics: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,10 +39,11 @@ def read(root: Path, words: Sequence[str] | None = None) -> Corpus:
         rows.append((str(path), word, -1, clip.split("_nohash_")[0]))
     clips = pd.DataFrame(rows, columns=["path", "label", "fold", "group"])
     corpus = Corpus("speech_commands", clips, tuple(sorted(clips["label"].unique())), duration=1.0, listed=len(clips),
+                    domain="speech", title="Speech Commands",
                     note="Speech Commands, crowd-sourced single words (CC BY 4.0), folds by speaker.")
     if words is None:
         return corpus
     missing = [word for word in words if word not in corpus.classes]
     if missing:
         raise AudiotlError(f"speech_commands has no word {missing[0]!r} under {home}; check the download.")
-    return corpus.only(words)
+    return dataclasses.replace(corpus.only(words), title="Speech Commands, ten words")

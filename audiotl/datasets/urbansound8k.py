@@ -27,5 +27,5 @@ def read(root: Path) -> Corpus:
                           "fold": table["fold"].astype(int), "group": table["fsID"].astype(str)})
     clips = clips[clips["path"] != ""].reset_index(drop=True)
     return Corpus("urbansound8k", clips, CLASSES, duration=4.0, listed=len(table),
-                  drop_shared=True,
+                  drop_shared=True, domain="environment", title="UrbanSound8K",
                   note="UrbanSound8K, field recordings from Freesound (CC BY-NC 3.0), official folds.")
