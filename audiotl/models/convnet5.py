@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from audiotl.models.pooling import pool
 from audiotl.models.scale import scale_decibel
 
 PAPER_POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
@@ -57,12 +58,12 @@ class ConvNet5(nn.Module):
             x = block(x)
         return self.head(self.dropout(x.mean((-2, -1))))
 
-    def taps(self, x: Tensor) -> dict[str, Tensor]:
-        """Mean over frequency and time after each pool: five blocks of ``(batch, width)``, first layer first."""
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """After each pool, first layer first: five blocks of ``(batch, width)``; see `pool`."""
         x, out = scale_decibel(x), {}
         for name, block in zip(self.tap_names, self.blocks, strict=True):
             x = block(x) if self.training or torch.is_grad_enabled() else _folded(block, x)
-            out[name] = x.mean((-2, -1))
+            out[name] = pool(x, pooling)
         return out
 
     @property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
+from audiotl.models.pooling import pool
 from audiotl.models.scale import scale_decibel
 
 GROWTH = 32
@@ -93,15 +94,15 @@ class DenseNet121(nn.Module):
         """The parts from input to output, the head last."""
         return self.stem, *self.body.values(), self.final, self.head
 
-    def taps(self, x: Tensor) -> dict[str, Tensor]:
-        """Mean over frequency and time of the maps of each tap, first layer first: 64 to 1,024 wide."""
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """The maps of each tap, 64 to 1,024, first layer first; see `pool`."""
         x = self._start(x)
-        out = {"stem": x.mean((-2, -1))}
+        out = {"stem": pool(x, pooling)}
         for name, module in self.body.items():
             before = x.shape[1]
             x = module(x)
-            out[name] = (x[:, before:] if isinstance(module, DensePart) else x).mean((-2, -1))
-        return out | {"final": self.final(x).mean((-2, -1))}
+            out[name] = pool(x[:, before:] if isinstance(module, DensePart) else x, pooling)
+        return out | {"final": pool(self.final(x), pooling)}
 
     def _start(self, x: Tensor) -> Tensor:
         if min(x.shape[-2:]) < SMALLEST:

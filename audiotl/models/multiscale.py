@@ -47,6 +47,6 @@ class Multiscale(nn.Module):
         """The parts from input to output, the head last."""
         return self.scales, *self.inner.stages
 
-    def taps(self, x: Tensor) -> dict[str, Tensor]:
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
         """The taps of the network."""
-        return self.inner.taps(self.front(x))
+        return self.inner.taps(self.front(x), pooling)

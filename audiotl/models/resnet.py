@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from audiotl.models.pooling import pool
 from audiotl.models.scale import scale_decibel
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
@@ -88,11 +89,11 @@ class ResNet(nn.Module):
         """The parts from input to output, the head last."""
         return self.stem, *self.blocks, self.head
 
-    def taps(self, x: Tensor) -> dict[str, Tensor]:
-        """Mean over frequency and time after the stem and each residual block, first layer first."""
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """After the stem and each residual block, first layer first; see `pool`."""
         x = scale_decibel(x)
         out = {}
         for name, layer in zip(self.tap_names, (self.stem, *self.blocks), strict=True):
             x = layer(x)
-            out[name] = x.mean((-2, -1))
+            out[name] = pool(x, pooling)
         return out

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
+from audiotl.models.pooling import pool
 
 LAYOUTS = ("auto", "channels_first", "channels_last")
 
@@ -38,8 +39,8 @@ class Tapped(nn.Module):
         return self.module(x)
 
     @torch.no_grad()
-    def taps(self, x: Tensor) -> dict[str, Tensor]:
-        """Means ``{layer: (batch, d)}`` of one forward pass. A layer that runs several times gives its last output.
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """``{layer: (batch, d)}`` of one forward pass, pooled (see `pooled`). A layer that runs several times gives its last output.
 
         Raises:
             AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or maps.
@@ -47,7 +48,8 @@ class Tapped(nn.Module):
         found: dict[str, Tensor] = {}
 
         def keep(name: str):
-            return lambda _module, _inputs, out: found.update({name: pooled(out, self.layout, name, len(x))})
+            return lambda _module, _inputs, out: found.update(
+                {name: pooled(out, self.layout, name, len(x), pooling)})
 
         layers = dict(self.module.named_modules())
         with contextlib.ExitStack() as hooks:
@@ -90,8 +92,8 @@ def taps_of(module: nn.Module, names: Sequence[str], layout: str = "auto", sampl
     return Tapped(module, names, layout, sample_rate)
 
 
-def pooled(out, layout: str, name: str, batch: int) -> Tensor:
-    """One vector a clip, ``(batch, d)``, of what a layer gave; see `taps_of`.
+def pooled(out, layout: str, name: str, batch: int, pooling: str = "mean") -> Tensor:
+    """One vector a clip, ``(batch, d)``, of what a layer gave; see `taps_of` and `pool`.
 
     >>> pooled((torch.ones(2, 50, 8), None), "auto", "encoder", 2).shape
     torch.Size([2, 8])
@@ -102,10 +104,8 @@ def pooled(out, layout: str, name: str, batch: int) -> Tensor:
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise AudiotlError(f"The layer {name!r} gives {shape}, not (batch, d), (batch, time, d) or "
                            f"(batch, d, frequency, time) of {batch} clips; choose another layer or a layout.")
-    if out.ndim == 2:
-        return out.float()
     first = layout == "channels_first" or (layout == "auto" and out.ndim == 4)
-    return out.float().mean(tuple(range(2, out.ndim) if first else range(1, out.ndim - 1)))
+    return pool(out.float() if first else out.float().movedim(-1, 1), pooling)
 
 
 def _fingerprint(module: nn.Module) -> str:

@@ -8,19 +8,38 @@ import matplotlib.pyplot as plt
 INK = "#222222"
 GREY = "#8c8c8c"
 FAINT = "#d9d9d9"
-COLOURS = {"blue": "#0072b2", "orange": "#e69f00", "green": "#009e73", "red": "#d55e00", "pink": "#cc79a7",
-           "sky": "#56b4e9", "yellow": "#f0e442", "black": "#000000"}
+COLOURS = {"blue": "#0072b2", "orange": "#e69f00", "green": "#009e73", "red": "#d55e00",
+           "pink": "#cc79a7", "sky": "#56b4e9", "yellow": "#f0e442", "black": "#000000"}
 SOURCES = {"environment": COLOURS["green"], "speech": COLOURS["blue"], "music": COLOURS["orange"],
-           "music tags": COLOURS["red"], "random": GREY, "mfcc": COLOURS["pink"]}
+           "music tags": COLOURS["red"], "random": GREY, "mfcc": COLOURS["pink"],
+           "shuffled": COLOURS["sky"]}
 """The colour of each source network, the same in every figure."""
 
+CYCLE = [COLOURS[name] for name in ("blue", "orange", "green", "red", "pink", "sky", "black")]
+
+TITLES = {
+    "esc50": "ESC-50", "esc10": "ESC-10", "urbansound8k": "UrbanSound8K",
+    "fsdd": "FSDD, spoken digits", "speech_commands": "Speech Commands, 35 words",
+    "speech_commands_10": "Speech Commands, ten words",
+    "arabic_speech_commands": "Arabic Speech Commands", "ravdess": "RAVDESS, emotion",
+    "ravdess_sex": "RAVDESS, sex of the actor", "ravdess_intensity": "RAVDESS, intensity",
+    "gtzan": "GTZAN, genre", "philharmonia": "Philharmonia, instrument",
+    "philharmonia_tags": "Philharmonia, tags", "music_family": "music, instrument family",
+    "mfcc": "MFCC", "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50", "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017",
+    "musicnn-msd": "musicnn, MSD",
+    "musicnn-mtt": "musicnn, MTT", "random": "random weights",
+}
+"""How corpora and networks are called where a person reads, one table for all figures."""
+
 _RC = {
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.labelsize": 10, "axes.labelcolor": INK, "text.color": INK,
-    "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": 9, "ytick.labelsize": 9,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
-    "axes.axisbelow": True, "grid.color": FAINT, "grid.linewidth": 0.6, "legend.frameon": False,
-    "legend.fontsize": 9, "lines.linewidth": 1.8, "figure.constrained_layout.use": True, "image.cmap": "magma",
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
+    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 10,
+    "axes.labelcolor": INK, "text.color": INK, "axes.edgecolor": GREY, "xtick.color": INK,
+    "ytick.color": INK, "xtick.labelsize": 9, "ytick.labelsize": 9, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
+    "grid.color": FAINT, "grid.linewidth": 0.6, "legend.frameon": False, "legend.fontsize": 9,
+    "lines.linewidth": 1.8, "figure.constrained_layout.use": True, "image.cmap": "magma",
     "savefig.facecolor": "white", "figure.facecolor": "white",
 }
 
@@ -34,3 +53,13 @@ def bare(axis: plt.Axes) -> None:
     axis.grid(False)
     for side in axis.spines.values():
         side.set_visible(False)
+
+
+def title_of(name: str) -> str:
+    """A corpus or a network as a reader should see it; other names with blanks for underscores."""
+    return TITLES.get(str(name), str(name).replace("_", " "))
+
+
+def colour_of(name: str) -> str:
+    """The colour of a source, or one of the palette that depends on the name alone."""
+    return SOURCES.get(str(name).lower(), CYCLE[sum(map(ord, str(name))) % len(CYCLE)])
