@@ -17,7 +17,7 @@ RATES = (1000, 1_000_000)
 """Sample rates in Hz that a file may claim; anything else is a damaged header."""
 
 LARGEST = 1e10
-"""Samples beyond this are damage, and their power would overflow; integers kept as floats stay below."""
+"""Samples beyond this are damage; integers kept as floats stay below."""
 
 
 class AudioError(AudiotlError):
@@ -40,34 +40,43 @@ def load(path: str | Path, sample_rate: int, duration: float | None = None) -> n
     """
     path = Path(path)
     if not path.is_file():  # opening a pipe would wait for ever
-        raise AudioError(f"{path} is {'no file' if path.exists() else 'not there'}; check the path.")
+        what = "no file" if path.exists() else "not there"
+        raise AudioError(f"{path} is {what}; check the path.")
     try:
         with soundfile.SoundFile(str(path)) as file:
-            rate, wanted = file.samplerate, int(np.ceil((duration or MAX_DURATION) * file.samplerate))
+            rate = file.samplerate
+            wanted = int(np.ceil((duration or MAX_DURATION) * rate))
             if not RATES[0] <= rate <= RATES[1]:
                 raise ValueError(f"its header claims {rate} Hz")
             mono = _read(file, wanted)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError, MemoryError) as error:
+    except (RuntimeError, TypeError, ValueError, OSError, MemoryError) as error:
         cause = "it is empty" if path.is_file() and path.stat().st_size == 0 else _plain(error)
         raise AudioError(f"{path} cannot be decoded ({cause}); replace or remove it.") from None
-    if len(mono) == 0:
-        raise AudioError(f"{path} holds no samples; replace or remove it.")
-    if not np.isfinite(mono).all():
-        raise AudioError(f"{path} holds samples that are not numbers (NaN or infinite); replace or remove it.")
-    if max(mono.max(), -mono.min()) > LARGEST:
-        raise AudioError(f"{path} holds samples far beyond full scale; replace or remove it.")
-    if rate != sample_rate:
-        samples, mono = len(mono), soxr.resample(mono, rate, sample_rate)
-        if len(mono) == 0:
-            raise AudioError(f"{path} is too short to resample ({samples} samples); replace or remove it.")
+    fault = _fault(mono)
+    if rate != sample_rate and not fault:
+        mono = soxr.resample(mono, rate, sample_rate)
+        fault = "too few samples to resample" if len(mono) == 0 else None
+    if fault:
+        raise AudioError(f"{path} holds {fault}; replace or remove it.")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
+def _fault(mono: np.ndarray) -> str | None:
+    if len(mono) == 0:
+        return "no samples"
+    if not np.isfinite(mono).all():
+        return "samples that are not numbers (NaN or infinite)"
+    largest = max(mono.max(), -mono.min())
+    return "samples far beyond full scale" if largest > LARGEST else None
+
+
 def _read(file: soundfile.SoundFile, wanted: int, block: int = 1 << 18) -> np.ndarray:
-    # Block by block and mixed at once: a damaged header may promise hours or channels that are not there.
-    parts, left = [], wanted
+    # Block by block and mixed at once: a damaged header may promise hours that are not there.
+    parts = []
+    left = wanted
     while left > 0:
-        part = file.read(min(max(1, block // file.channels), left), dtype="float32", always_2d=True)
+        frames = min(max(1, block // file.channels), left)
+        part = file.read(frames, dtype="float32", always_2d=True)
         if len(part) == 0:
             break
         parts.append(part.mean(axis=1) if part.shape[1] > 1 else part[:, 0])
@@ -80,24 +89,10 @@ def _plain(error: Exception) -> str:
     return text.strip().rstrip(".")
 
 
-def fit(samples: np.ndarray, length: int, how: str = "repeat") -> np.ndarray:
-    """Cut or fill to exactly `length` samples.
-
-    Args:
-        samples: shape ``(n,)``, n >= 1.
-        length: wanted number of samples.
-        how: ``"repeat"`` tiles the clip (Choi et al. 2017, section 3), ``"pad"`` puts silence on both sides.
+def fit(samples: np.ndarray, length: int) -> np.ndarray:
+    """Cut to `length` samples, or repeat up to it (Choi et al. 2017, section 3).
 
     >>> fit(np.array([1., 2., 3.]), 5).tolist()
     [1.0, 2.0, 3.0, 1.0, 2.0]
-    >>> fit(np.array([1., 2., 3.]), 5, "pad").tolist()
-    [0.0, 1.0, 2.0, 3.0, 0.0]
     """
-    if len(samples) >= length:
-        return samples[:length]
-    if how == "repeat":
-        return np.tile(samples, -(-length // len(samples)))[:length]
-    if how == "pad":
-        before = (length - len(samples)) // 2
-        return np.pad(samples, (before, length - len(samples) - before))
-    raise ValueError(f"how must be 'repeat' or 'pad', not {how!r}")
+    return np.tile(samples, -(-length // len(samples)))[:length]

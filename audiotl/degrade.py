@@ -1,7 +1,7 @@
 """What happens to sound on its way: noise, another gain, a telephone, a larger or smaller source.
 
-A probe is trained on clean clips and tested on degraded ones. Every degradation works along the last axis, so one
-clip and a batch are the same to it, and what happens to a clip depends on the clip and the seed alone.
+A probe is trained on clean clips and tested on degraded ones. What happens to a clip depends on the
+clip and the seed alone, not on its batch.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Degradation:
     """One degradation and how much of it.
 
     Args:
-        kind: ``"noise"`` (white Gaussian; amount is the signal-to-noise ratio in dB), ``"gain"`` (amount in dB),
-            ``"telephone"`` (300 to 3400 Hz; no amount) or ``"speed"`` (amount is the factor by which the clip
-            plays faster).
+        kind: ``"noise"`` (white Gaussian; amount is the signal-to-noise ratio in dB), ``"gain"``
+            (amount in dB), ``"telephone"`` (300 to 3400 Hz; no amount) or ``"speed"`` (amount is
+            the factor by which the clip plays faster).
         amount: see `kind`.
         seed: of the noise.
 
@@ -40,20 +40,17 @@ class Degradation:
 
     def __post_init__(self):
         if self.kind not in ("noise", "gain", "telephone", "speed"):
-            raise AudiotlError(f"There is no degradation {self.kind!r}; choose noise, gain, telephone or speed.")
+            raise AudiotlError(f"There is no degradation {self.kind!r}; choose noise, gain, "
+                               "telephone or speed.")
 
     @property
     def name(self) -> str:
-        """How tables name it.
-
-        >>> Degradation("noise", 10).name, Degradation("telephone").name, Degradation("speed", 1.25).name
-        ('noise 10 dB', 'telephone', 'speed x1.25')
-        """
-        return {"noise": f"noise {self.amount:g} dB", "gain": f"gain {self.amount:+g} dB", "telephone": "telephone",
-                "speed": f"speed x{self.amount:g}"}[self.kind]
+        """How tables name it, e.g. ``"noise 10 dB"``, ``"telephone"`` or ``"speed x1.25"``."""
+        return {"noise": f"noise {self.amount:g} dB", "gain": f"gain {self.amount:+g} dB",
+                "telephone": "telephone", "speed": f"speed x{self.amount:g}"}[self.kind]
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """The degraded sound: float32 ``(..., n)`` to ``(..., m)``, with m = n but for a change of speed."""
+        """The degraded sound: float32 ``(..., n)`` to ``(..., m)``; m = n but for another speed."""
         if self.kind == "noise":
             return add_noise(samples, self.amount, self.seed)
         if self.kind == "gain":
@@ -63,8 +60,9 @@ class Degradation:
         return change_speed(samples, self.amount)
 
 
-USUAL = (Degradation("noise", 20.0), Degradation("noise", 10.0), Degradation("noise", 0.0), Degradation("gain", -12.0),
-         Degradation("telephone"), Degradation("speed", 0.8), Degradation("speed", 1.25))
+USUAL = (Degradation("noise", 20.0), Degradation("noise", 10.0), Degradation("noise", 0.0),
+         Degradation("gain", -12.0), Degradation("telephone"), Degradation("speed", 0.8),
+         Degradation("speed", 1.25))
 """The degradations of the study."""
 
 
@@ -79,7 +77,8 @@ def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
     rows = samples.reshape(-1, samples.shape[-1])
     out = np.empty(rows.shape, np.float32)
     for row, clean in zip(out, rows, strict=True):
-        rng = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(clean, np.float32).tobytes())])
+        mark = zlib.crc32(np.ascontiguousarray(clean, np.float32).tobytes())
+        rng = np.random.default_rng([seed, mark])
         noise = rng.standard_normal(len(clean), dtype=np.float32)
         wanted = np.mean(np.square(clean, dtype=np.float64)) / 10 ** (snr_db / 10)
         row[:] = clean + noise * np.sqrt(wanted / np.mean(np.square(noise, dtype=np.float64)))
@@ -94,15 +93,16 @@ def telephone(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """
     taps, beta = signal.kaiserord(60.0, 100.0 / (sample_rate / 2))
     taps += 1 - taps % 2
-    low, high = TELEPHONE
-    window = signal.firwin(taps, (low - 50, high + 50), pass_zero=False, window=("kaiser", beta), fs=sample_rate)
-    padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(taps // 2, taps // 2)])
-    kernel = window.reshape((1,) * (samples.ndim - 1) + (-1,))
+    edges = TELEPHONE[0] - 50, TELEPHONE[1] + 50
+    window = signal.firwin(taps, edges, pass_zero=False, window=("kaiser", beta), fs=sample_rate)
+    before = samples.ndim - 1
+    padded = np.pad(samples, [(0, 0)] * before + [(taps // 2, taps // 2)])
+    kernel = window.reshape((1,) * before + (-1,))
     return signal.oaconvolve(padded, kernel, mode="valid", axes=-1).astype(np.float32)
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
-    """Play `factor` times as fast: the length divided and every frequency multiplied by it, by resampling.
+    """Play `factor` times as fast: the length divided and every frequency multiplied by it.
 
     A smaller body sounds higher and faster, so this mimics a change in the size of the source.
 

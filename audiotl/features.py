@@ -6,12 +6,10 @@ Clips that cannot be decoded are skipped and listed; a second call reads the cac
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +20,13 @@ from tqdm.auto import tqdm
 from audiotl import AudiotlError, audio, cache, parallel
 from audiotl.datasets.corpus import Corpus
 from audiotl.degrade import Degradation
-from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
+from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 
 VERSION = 1
 """Raised whenever the same settings would give other features."""
 
-PART = 512
-"""Clips that a worker of a cluster takes at a time."""
-
-Bad = list[tuple[int, str]]
-"""``(row, cause)`` of clips that could not be used."""
-
-Decoded = tuple[list[int], list[np.ndarray], Bad]
-"""Rows, and their waveforms ``(samples,)``."""
-
-Computed = tuple[list[int], list[np.ndarray], Bad]
-"""Rows, and an array a front end; no arrays where no clip could be used."""
+Heard = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
+"""Rows, an array a front end, and ``(row, cause)`` of clips that could not be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,22 +61,11 @@ class Features:
         Raises:
             AudiotlError: a clip that could be decoded for the features no longer can.
         """
-        settings = dataclasses.replace(MFCC, sample_rate=self.settings.sample_rate)
-        content = settings, 40, *_content(self.corpus, self.degradation)
+        content = _at(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
-        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": self.logmel()}
-
-    def logmel(self, batch: int = 256) -> np.ndarray:
-        """Mean and standard deviation over time of each band, ``(n, 2 * bands)`` float32."""
-        out = []
-        for start in range(0, len(self.corpus), batch):
-            level = self.spectrograms[start:start + batch].astype(np.float32)
-            out.append(np.concatenate([level.mean(-1), level.std(-1)], 1))
-        return np.concatenate(out)
-
-
-MFCC = Settings(n_fft=2048, hop=512, n_bands=128)
-"""What the MFCC see: librosa's default window, step and bands."""
+        levels = (level.astype(np.float32) for level in self.spectrograms)
+        logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
+        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": logmel}
 
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
@@ -128,9 +106,8 @@ def _content(corpus: Corpus, degradation: Degradation | None) -> tuple:
 
 @cache.step("features", VERSION)
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
-             degradation: Degradation | None = None, *, corpus: Corpus, workers: int, batch: int,
-             progress: bool) -> None:
-    fronts = LogSpectrogram(settings), MFCCStatistics(_mfcc_settings(settings))
+             degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
+    fronts = LogSpectrogram(settings), MFCCStatistics(_at(settings))
     shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
@@ -138,12 +115,72 @@ def _extract(folder: Path, settings: Settings, duration: float, sound: str,
         head = {"descr": "<f2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, head)
         size = file.tell() + 2 * math.prod(shape)
-        for rows, made, bad in _computed(corpus, fronts, settings.sample_rate, degradation, workers, batch, progress):
+        for rows, made, bad in _heard(corpus, fronts, degradation, **how):
             if rows:
-                file.write(made[0][:, 0].astype(np.float16))
+                file.write(made[0])
                 mfcc.append(made[1])
             kept += rows
             skipped += bad
         file.truncate(size)  # the rows of skipped clips come last and are empty
     np.save(folder / "mfcc.npy", np.concatenate(mfcc))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
+
+
+@cache.step("mfcc", VERSION)
+def _mfcc(folder: Path, settings: Settings, n_mfcc: int, duration: float, sound: str,
+          degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
+    mfcc = []
+    for _, made, bad in _heard(corpus, (MFCCStatistics(settings, n_mfcc),), degradation, **how):
+        if bad:
+            raise AudiotlError(bad[0][1])
+        mfcc += made
+    np.save(folder / "mfcc.npy", np.concatenate(mfcc))
+
+
+def _at(settings: Settings) -> Settings:
+    return dataclasses.replace(LIBROSA, sample_rate=settings.sample_rate)
+
+
+def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,
+           workers: int, batch: int = 16, progress: bool) -> Iterator[Heard]:
+    # A thread takes its clips all the way, so that they stay near its core and none waits.
+    chunks = (range(i, min(i + batch, len(corpus))) for i in range(0, len(corpus), batch))
+    shared = corpus.clips["path"].tolist(), corpus.duration, degradation, fronts
+    threads = workers or os.cpu_count() or 1
+    name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name
+    with tqdm(total=len(corpus), desc=f"features of {name}", unit="clip", disable=not progress,
+              mininterval=1) as bar:
+        for part in parallel.run(_few, chunks, shared, threads=threads):
+            yield part
+            bar.update(len(part[0]) + len(part[2]))
+
+
+def _few(chunk: range, paths: list[str], duration: float, degradation: Degradation | None,
+         fronts: Sequence[nn.Module]) -> Heard:
+    waves, bad = {}, []
+    for row in chunk:
+        try:
+            waves[row] = waveform(paths[row], fronts[0].settings.sample_rate, duration, degradation)
+        except audio.AudioError as error:
+            bad.append((row, str(error)))
+    if not waves:
+        return [], [], bad
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack(list(waves.values())))
+        made = [front(x) for front in fronts]
+        # Of spectrograms, which have a channel, half the precision is kept.
+        made = [y[:, 0].half().contiguous() if y.ndim == 4 else y for y in made]
+        return list(waves), [y.numpy() for y in made], bad
+
+
+def waveform(path: str, sample_rate: int, duration: float,
+             degradation: Degradation | None = None) -> np.ndarray:
+    """A clip of exactly `duration` seconds, ``(samples,)``, degraded if that is asked for.
+
+    Raises:
+        AudioError: it cannot be decoded.
+    """
+    wave = audio.load(path, sample_rate, duration)
+    if degradation:
+        wave = degradation(wave, sample_rate)
+    return audio.fit(wave, round(duration * sample_rate))

@@ -1,24 +1,48 @@
 """Front ends as batched ``torch.nn.Module``s: waveform in, spectrogram or cepstra out.
 
-Conventions are librosa's (centred frames padded with zeros, periodic Hann window, power spectrum, Slaney mel
-scale and area normalisation), and tests compare with it. A front end knows nothing of files or labels.
+Conventions are librosa's (centred frames padded with zeros, periodic Hann window, power spectrum,
+Slaney mel scale and area normalisation), and tests compare with it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+import types
 
 import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
-from audiotl._torchaudio import torchaudio
 
 AXES = ("mel", "log", "linear")
 TRANSFORMS = ("dct", "learnt", "none")
 CHUNK = 2**16
 """Samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB."""
+WIDTH = 16
+"""Bands that one product makes: fewer keep the processor idle, more meet zeros."""
+
+
+def _import_torchaudio() -> types.ModuleType:
+    # torchaudio 2.11 loads an extension that wants CUDA and raises OSError beside a CPU-only torch.
+    # The transforms used here are pure Python: a stub may take the extension's place.
+    try:
+        import torchaudio
+    except OSError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        stub = types.ModuleType("torchaudio._extension")
+        for flag in ("_IS_TORCHAUDIO_EXT_AVAILABLE", "_IS_RIR_AVAILABLE", "_IS_ALIGN_AVAILABLE"):
+            setattr(stub, flag, False)
+        stub.fail_if_no_align = lambda function: function
+        stub._check_cuda_version = lambda: None
+        sys.modules[stub.__name__] = stub
+        import torchaudio
+    return torchaudio
+
+
+torchaudio = _import_torchaudio()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +51,7 @@ class Settings:
 
     Args:
         sample_rate: in Hz.
-        n_fft, hop: window and step of the STFT in samples; 64 ms and 16 ms tell neighbouring low partials apart.
+        n_fft, hop: window and step of the STFT in samples.
         n_bands: bands of the frequency axis.
         low, high: band limits in Hz; `high` None is half the sample rate.
         axis: ``"mel"`` (Slaney), ``"log"`` (a constant number of bands an octave) or ``"linear"``.
@@ -51,40 +75,44 @@ class Settings:
 def band_edges(settings: Settings) -> Tensor:
     """Corner frequencies of the ``log`` and ``linear`` axes in Hz, shape ``(n_bands + 2,)``.
 
-    Band i rises from corner i to i+1 and falls to i+2. The logarithmic axis starts at `low`, or at one STFT
-    bin if `low` is below that (a logarithm has no zero), and has equal ratios up to `high`.
+    Band i rises from corner i to i+1 and falls to i+2. The logarithmic axis starts at `low`, or at
+    one STFT bin if `low` is below that, and has equal ratios up to `high`.
     """
+    corners = settings.n_bands + 2
     high = settings.high or settings.sample_rate / 2
     if settings.axis == "linear":
-        return torch.linspace(settings.low, high, settings.n_bands + 2, dtype=torch.float64)
+        return torch.linspace(settings.low, high, corners, dtype=torch.float64)
     if settings.axis == "log":
         low = max(settings.low, settings.sample_rate / settings.n_fft)
-        return torch.logspace(math.log10(low), math.log10(high), settings.n_bands + 2, dtype=torch.float64)
+        return torch.logspace(math.log10(low), math.log10(high), corners, dtype=torch.float64)
     raise ValueError(f"axis must be 'mel', 'log' or 'linear', not {settings.axis!r}")
 
 
 def filterbank(settings: Settings) -> Tensor:
     """Triangular filters of equal area, shape ``(n_fft // 2 + 1, n_bands)``.
 
-    Where a band of the ``log`` or ``linear`` axis is narrower than an STFT bin, it takes the value between the
-    two bins around its centre, so that no band is empty.
+    Where a band of the ``log`` or ``linear`` axis is narrower than an STFT bin, it takes the value
+    between the two bins around its centre, so that no band is empty.
     """
-    n_bins, high = settings.n_fft // 2 + 1, settings.high or settings.sample_rate / 2
+    n_bins = settings.n_fft // 2 + 1
+    high = settings.high or settings.sample_rate / 2
     if settings.axis == "mel":
-        return torchaudio.functional.melscale_fbanks(n_bins, settings.low, high, settings.n_bands,
-                                                     settings.sample_rate, norm="slaney", mel_scale="slaney")
+        return torchaudio.functional.melscale_fbanks(
+            n_bins, settings.low, high, settings.n_bands, settings.sample_rate, norm="slaney",
+            mel_scale="slaney")
     edges = band_edges(settings)
     bins = torch.linspace(0, settings.sample_rate / 2, n_bins, dtype=torch.float64)[:, None]
-    width = bins[1] - bins[0]
+    width = (bins[1] - bins[0]).item()
     centre = edges[1:-1]
-    rise = (centre - edges[:-2]).clamp(min=width.item())
-    fall = (edges[2:] - centre).clamp(min=width.item())
-    weight = torch.minimum((bins - (centre - rise)) / rise, ((centre + fall) - bins) / fall).clamp(min=0)
-    return (weight * 2 / (rise + fall)).float()
+    rise = (centre - edges[:-2]).clamp(min=width)
+    fall = (edges[2:] - centre).clamp(min=width)
+    up = (bins - (centre - rise)) / rise
+    down = ((centre + fall) - bins) / fall
+    return (torch.minimum(up, down).clamp(min=0) * 2 / (rise + fall)).float()
 
 
 def band_centres(settings: Settings) -> Tensor:
-    """Frequency in Hz at which each band's filter has its centre of gravity, shape ``(n_bands,)``."""
+    """Centre of gravity of each band's filter in Hz, shape ``(n_bands,)``."""
     bank = filterbank(settings)
     return torch.linspace(0, settings.sample_rate / 2, len(bank)) @ bank / bank.sum(0)
 
@@ -92,45 +120,47 @@ def band_centres(settings: Settings) -> Tensor:
 def decibel(power: Tensor, range_db: float | None = 80.0) -> Tensor:
     """Power to decibel relative to each clip's maximum, floored `range_db` below it.
 
-    Shape ``(batch, bands, frames)`` in and out; the maximum is per clip, so a clip's features do not depend on
-    its batch and not on its gain. A clip of pure silence is 0 dB throughout.
+    Shape ``(batch, bands, frames)`` in and out; the maximum is per clip, so its features depend
+    neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
     """
     level = 10 * torch.log10(power.clamp(min=1e-10))
     level = level - level.amax(dim=(-2, -1), keepdim=True)
     return level if range_db is None else level.clamp(min=-range_db)
 
 
-WIDTH = 16
-"""Bands that one product makes: fewer keep the processor idle (eight took three times as long), more meet zeros."""
-
-
 class PowerSpectrum(nn.Module):
     """Band powers of an STFT: ``(batch, samples)`` to ``(batch, bands, frames)``.
 
-    Three things make it quick. Neighbouring bands are gathered by small products over their own range of bins, since
-    a band covers few. Real and imaginary parts are squared as they lie, side by side, and added up by the same
-    products. And a few clips at a time stay near the processor.
+    Three things make it quick. Neighbouring bands are gathered by small products over their own
+    range of bins, since a band covers few. Real and imaginary parts are squared as they lie, side
+    by side, and added up by the same products. And few clips at a time stay near the processor.
     """
 
     def __init__(self, settings: Settings):
         super().__init__()
-        self.settings, self.ranges = settings, []
+        self.settings = settings
+        self.ranges = []
         self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
-        for i, part in enumerate(filterbank(settings).T.tensor_split(max(1, settings.n_bands // WIDTH))):
+        parts = filterbank(settings).T.tensor_split(max(1, settings.n_bands // WIDTH))
+        for i, part in enumerate(parts):
             bins = part.any(0).nonzero()[:, 0]
-            low, high = bins[0].item(), bins[-1].item() + 1
+            low = bins[0].item()
+            high = bins[-1].item() + 1
             self.ranges.append((2 * low, 2 * high))
             bank = part[:, low:high].T.repeat_interleave(2, 0)
             self.register_buffer(f"bank{i}", bank.contiguous(), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return torch.cat([self._few(part) for part in waveform.split(max(1, CHUNK // waveform.shape[1]))])
+        clips = max(1, CHUNK // waveform.shape[1])
+        return torch.cat([self._few(part) for part in waveform.split(clips)])
 
     def _few(self, waveform: Tensor) -> Tensor:
         s = self.settings
-        framed = nn.functional.pad(waveform, (s.n_fft // 2, s.n_fft // 2)).unfold(1, s.n_fft, s.hop) * self.window
+        padded = nn.functional.pad(waveform, (s.n_fft // 2, s.n_fft // 2))
+        framed = padded.unfold(1, s.n_fft, s.hop) * self.window
         squares = torch.view_as_real(torch.fft.rfft(framed)).square().flatten(2)
-        bands = [squares[:, :, low:high] @ getattr(self, f"bank{i}") for i, (low, high) in enumerate(self.ranges)]
+        bands = [squares[:, :, low:high] @ getattr(self, f"bank{i}")
+                 for i, (low, high) in enumerate(self.ranges)]
         return torch.cat(bands, 2).transpose(1, 2).contiguous()
 
 
@@ -153,21 +183,28 @@ class LogSpectrogram(nn.Module):
         return decibel(self.power(waveform), self.settings.range_db)[:, None]
 
 
+LIBROSA = Settings(n_fft=2048, hop=512, n_bands=128)
+"""What librosa's MFCC see unless told otherwise."""
+
+
+def _dct(n_out: int, n_bands: int) -> Tensor:
+    return torchaudio.functional.create_dct(n_out, n_bands, norm="ortho").T.contiguous()
+
+
 class MFCC(nn.Module):
     """Mel-frequency cepstral coefficients: orthonormal DCT-II of the decibel mel spectrogram.
 
-    Equal to ``librosa.feature.mfcc`` (128 mel bands, absolute decibels, 80 dB range) at the same settings.
+    Equal to ``librosa.feature.mfcc`` (absolute decibels, 80 dB range) at the same settings.
 
     Shape:
         ``(batch, samples)`` to ``(batch, n_mfcc, frames)``.
     """
 
-    def __init__(self, settings: Settings = Settings(n_fft=2048, hop=512, n_bands=128), n_mfcc: int = 20):  # noqa: B008
+    def __init__(self, settings: Settings = LIBROSA, n_mfcc: int = 20):
         super().__init__()
         self.settings = settings
         self.power = PowerSpectrum(settings)
-        dct = torchaudio.functional.create_dct(n_mfcc, settings.n_bands, norm="ortho").T.contiguous()
-        self.register_buffer("dct", dct, persistent=False)
+        self.register_buffer("dct", _dct(n_mfcc, settings.n_bands), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
@@ -179,9 +216,9 @@ class Transform(nn.Module):
     """What may follow the logarithm: a linear map along the bands, frame by frame.
 
     Args:
-        kind: ``"dct"``, the first `n_out` rows of the orthonormal DCT-II, which makes a log-mel spectrogram cepstra;
-            ``"learnt"``, a convolution of the same shape (`n_out` maps, a kernel of all bands by one frame) that
-            starts from random orthonormal rows and is trained; ``"none"``, the bands as they are.
+        kind: ``"dct"``, the first `n_out` rows of the orthonormal DCT-II, which makes cepstra;
+            ``"learnt"``, a map of the same shape that starts from random orthonormal rows and is
+            trained; ``"none"``, the bands as they are.
         n_bands: bands of the input.
         n_out: coefficients of the output; ``"none"`` keeps the bands.
 
@@ -199,10 +236,10 @@ class Transform(nn.Module):
         super().__init__()
         if kind not in TRANSFORMS:
             raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, not {kind!r}")
-        self.kind, self.outputs = kind, n_bands if kind == "none" else n_out
+        self.kind = kind
+        self.outputs = n_bands if kind == "none" else n_out
         if kind == "dct":
-            dct = torchaudio.functional.create_dct(n_out, n_bands, norm="ortho").T.contiguous()
-            self.register_buffer("weight", dct, persistent=False)
+            self.register_buffer("weight", _dct(n_out, n_bands), persistent=False)
         elif kind == "learnt":
             self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(n_out, n_bands)))
 
@@ -211,16 +248,17 @@ class Transform(nn.Module):
 
 
 def statistics(series: Tensor) -> Tensor:
-    """Mean and standard deviation over time of a series and its first two differences (plain ones between frames).
+    """Mean and standard deviation over time of a series and its first two differences.
 
     Shape:
-        ``(..., d, frames)`` to ``(..., 6 * d)``: the three means, then the three deviations, in this order.
+        ``(..., d, frames)`` to ``(..., 6 * d)``: the three means, then the three deviations.
 
     Raises:
         AudiotlError: fewer than three frames, which have no second difference.
     """
     if series.shape[-1] < 3:
-        raise AudiotlError(f"Statistics over time need three frames or more, not {series.shape[-1]}; use longer clips.")
+        raise AudiotlError("Statistics over time need three frames or more, not "
+                           f"{series.shape[-1]}; use longer clips.")
     second = series.diff(dim=-1)
     parts = (series, second, second.diff(dim=-1))
     # The clamp keeps the gradient of a constant series finite.
@@ -228,43 +266,19 @@ def statistics(series: Tensor) -> Tensor:
     return torch.cat([part.mean(-1) for part in parts] + deviations, -1)
 
 
-class FrontEnd(nn.Module):
-    """Any axis with any transform: waveforms to statistics, to compare front ends with all else equal.
-
-    Args:
-        settings: bands and axis.
-        transform: see `Transform`.
-        n_out: coefficients.
-
-    Shape:
-        ``(batch, samples)`` to ``(batch, 6 * outputs)``.
-
-    >>> FrontEnd(Settings(axis="log", low=60), "learnt")(torch.randn(2, 16_000)).shape
-    torch.Size([2, 120])
-    """
-
-    def __init__(self, settings: Settings, transform: str, n_out: int = 20):
-        super().__init__()
-        self.spectrogram = LogSpectrogram(settings)
-        self.transform = Transform(transform, settings.n_bands, n_out)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        return statistics(self.transform(self.spectrogram(waveform)[:, 0]))
-
-
 class MFCCStatistics(nn.Module):
-    """The MFCC baseline of Choi et al. 2017: mean and standard deviation of MFCC, first and second difference.
+    """The MFCC baseline of Choi et al. 2017: `statistics` of the MFCC.
 
     Shape:
-        ``(batch, samples)`` to ``(batch, 6 * n_mfcc)``: means of MFCC, difference and second difference, then
-        their standard deviations in the same order. Differences are plain ones between frames.
+        ``(batch, samples)`` to ``(batch, 6 * n_mfcc)``.
 
     >>> MFCCStatistics()(torch.randn(2, 16_000)).shape
     torch.Size([2, 120])
     """
 
-    def __init__(self, settings: Settings = Settings(n_fft=2048, hop=512, n_bands=128), n_mfcc: int = 20):  # noqa: B008
+    def __init__(self, settings: Settings = LIBROSA, n_mfcc: int = 20):
         super().__init__()
+        self.settings = settings
         self.mfcc = MFCC(settings, n_mfcc)
 
     def forward(self, waveform: Tensor) -> Tensor:

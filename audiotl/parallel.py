@@ -15,7 +15,7 @@ import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -23,10 +23,6 @@ from threadpoolctl import threadpool_limits
 from audiotl import AudiotlError
 
 SECONDS_TO_CONNECT = 60
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Parameters of ``mallopt`` (glibc, malloc.h)."""
-
 
 def run(function: Callable, jobs: Iterable, shared: Sequence = (), *, threads: int = 0) -> Iterator:
     """``function(job, *shared)`` of every job, in order.
@@ -75,10 +71,13 @@ def in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: in
     keep_freed_memory()
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+
+    def submit(job: Any) -> Future:
+        return pool.submit(function, job, *shared)
+
     with threadpool_limits(1), pool:
         try:
-            yield from _in_order(lambda job: pool.submit(function, job, *shared), jobs,
-                                 lambda: 2 * threads - 1)
+            yield from _in_order(submit, jobs, lambda: 2 * threads - 1)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             # What a thread sets holds for all that start after it.
@@ -99,32 +98,34 @@ def _in_order(submit: Callable, jobs: Iterable, ahead: Callable[[], int]) -> Ite
 def keep_freed_memory() -> None:
     """Keep up to 256 MB that arrays free for the next ones of this process.
 
-    glibc gives large arrays back to the system at once and has every page of the next one faulted
-    in anew, which took longer than the arithmetic of the front ends.
+    glibc gives large arrays back to the system at once; faulting in every page of the next one took
+    longer than the arithmetic of the front ends.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(MMAP_THRESHOLD, 1 << 25)
-        mallopt(TRIM_THRESHOLD, 1 << 28)
+        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD of malloc.h
+        mallopt(-1, 1 << 28)  # M_TRIM_THRESHOLD
 
 
 def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterator:
     from distributed import KilledWorker
 
     with _client() as client:
-        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
         # Each worker has its copy, so that what is shared outlives any of them.
         shared = client.scatter(list(shared), broadcast=True)
+
+        def submit(job: Any):
+            return client.submit(_one, function, job, *shared, pure=False)
+
         try:
-            yield from _in_order(
-                lambda job: client.submit(_one, function, job, *shared, pure=False), jobs,
-                lambda: max(8, 4 * sum(client.nthreads().values())))
+            yield from _in_order(submit, jobs, lambda: 4 * sum(client.nthreads().values()) + 4)
         except KilledWorker as error:
             raise AudiotlError(f"The Dask workers died over one job again and again ({error}); look"
                                " at their logs, most often they are out of memory.") from None
 
 
 def _one(function: Callable, job: Any, *shared) -> Any:
+    keep_freed_memory()
     with threadpool_limits(1):
         return function(job, *shared)
 
@@ -141,7 +142,6 @@ def _client() -> Iterator:
         client = Client(f"tcp://{address}", timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise AudiotlError(f"The Dask scheduler {address} does not answer ({type(error).__name__});"
-                           " start it with `dask scheduler`, and its workers with `dask worker "
-                           "HOST:PORT`.") from None
+                           " start `dask scheduler`, then `dask worker HOST:PORT`.") from None
     with client:
         yield client

@@ -16,148 +16,66 @@
 # %% [markdown]
 # # Deeper networks: does taking every layer still win?
 #
-# **Question.** Five layers have 31 combinations, and taking all five was hard to beat. A ResNet-18 has nine layers to
-# read from and a DenseNet-121 many more. Is "all of them" still a good rule there, and what does each layer give?
+# **Question.** Five layers have 31 combinations, and taking all five was hard to beat. A ResNet-18
+# has nine layers to read from and a DenseNet-121 many more. Is "all of them" still a good rule
+# there, and what does each layer give?
 #
-# **What is known.** Choi et al. (2017) concatenated five layers of a music tagger. McMahan and Rao (2018) transferred
-# ResNets and a DenseNet from environmental sound to speech and found deeper ones better. For VGGish, reading several
-# layers in place of the last raised Speech Commands from 14 to 91 % (arXiv 2205.08138). We know of no study that scored
-# *every* subset of a deep network's layers on audio.
+# **What is known.** Choi et al. (2017) concatenated five layers of a music tagger. McMahan and Rao
+# (2018) transferred ResNets and a DenseNet from environmental sound to speech and found deeper
+# ones better. For VGGish, reading several layers in place of the last raised Speech Commands from
+# 14 to 91 % (arXiv 2205.08138). We know of no study that scored *every* subset of a deep network's
+# layers on audio.
 #
-# **What we do.** Every subset of the layers, MFCC counted as one more block, gets a ridge probe with five penalties,
-# official folds, penalty chosen on the other folds only (*nested*). Layers differ in width, so each block, the 120 MFCC
-# statistics too, is first brought down to at most 32 principal components of the training clips: all compete on equal
-# terms, which is not to say that 32 is best for each. With every subset scored,
-# the **Shapley value** of a layer is exact: what it adds, averaged over all orders in which layers may be added. The
-# values sum to the accuracy of everything together less that of naming the most frequent class.
+# **What we do.** Every subset of the layers, MFCC counted as one more block, gets a ridge probe
+# with five penalties on folds that never cut a recording or a speaker; the penalty is chosen on
+# the other folds (*nested*). Each block is first brought down to at most `width` principal
+# components of the training clips, so that wide layers do not win by width. With every subset
+# scored, the **Shapley value** of a layer is exact: what it adds, averaged over all orders in
+# which layers may be added.
 
 # %% tags=["parameters"]
-profile = "quick"
-data = ""
-out = ""
-seed = 0
-targets = ""
-sources = ""
-networks = ""
+data = "built-in"              # built-in, or the folder that holds the corpora
+size = "quick"                 # of the built-in corpora: smoke or quick
+corpus_seed = 0                # of the built-in corpora and of folds
+network_seed = 0               # of the source networks
+source = "environment"         # corpus that the networks learn from
+targets = ["speech", "music_family"]   # corpora on which every subset is scored
+networks = ["convnet5"]        # also resnet18, densenet121 (hours), or published ones
+recipe = {"epochs": 10, "crop": 64}    # how ConvNet5 is trained (training.Recipe)
+deep_recipe = {"epochs": 6, "crop": 64, "learning_rate": 1e-3, "weight_decay": 1e-2}
+width = 32                     # principal components that a block keeps at most
 
-# %%
+# %% tags=["hide-input"]
+import itertools
+
 import numpy as np
-from IPython.display import Markdown, display
+import pandas as pd
+from IPython.display import display
 
-from audiotl import datasets, layerwise, study
-from audiotl.plots import lattice
+from audiotl import datasets, models, probes, shapley, stats, widgets
+from audiotl.embedding import embed
+from audiotl.features import features
+from audiotl.models import pretrained
+from audiotl.plots import compare
+from audiotl.plots import subsets as plots
+from audiotl.plots.style import title_of
+from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
-from audiotl.explorers import Explorer
+from audiotl.sources import source_network
+from audiotl.training import Recipe
 
-plan = study.plan(profile, data, targets or layerwise.TARGETS[profile], sources or "environment", seed)
-names = layerwise.chosen(networks, profile)
-results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets,
-                  networks=names)
-if plan.synthetic:
-    display(Markdown("> **Synthetic sound** plays a part in these numbers (the built-in corpora). They show how the method "
-                     "works, not how real sound behaves."))
-
-# %% [markdown]
-# ## The targets
+results = Results("05_deeper_networks")
 
 # %%
-aims, about = study.aims(plan)
-results.skipped(*aims.values())
-chance = {name: np.bincount(aim.corpus.targets()).max() / len(aim.corpus) for name, aim in aims.items()}
-display(Markdown("\n".join(f"- {words}" for words in about.values())))
+results.findings()
 
 # %% [markdown]
-# ## Every subset of every network
+# ## Your own network, your own folder of sounds
 #
-# A subset's solution is one step from that of the subset without its last layer, so that all of them cost little more
-# than a few thousand separate fits would (see `audiotl.probes.ridge_subsets`).
-
-# %%
-found = layerwise.examine(plan, names, aims)
-table = layerwise.subset_table(found)
-results.table("subsets.csv.gz", table[["source", "network", "target", "subset", "score"]], show=5)
-
-# %%
-scores = layerwise.summary(found)
-display(results.table("summary", scores.drop(columns="title"), show=30))
-results.figure("cover", lattice.answer(layerwise.marks(scores), chance),
-               "Accuracy of the last layer, of all layers, and of the subset picked on other folds, for each network and "
-               "target, beside random weights and MFCC.")
-
-# %% [markdown]
-# ## All, picked, or last? Paired answers
-#
-# Differences on the same clips with a 95 % bootstrap interval over groups, and the corrected resampled t-test of Nadeau
-# and Bengio (2003) over folds. "Picked" is the subset of layers that was best on the other folds.
-
-# %%
-paired = layerwise.paired(found)
-display(results.table("paired", paired.drop(columns="title"), show=8))
-display(Markdown("\n\n".join([
-    layerwise.say(paired, "all - last", "the block of all layers", "the last layer alone"),
-    layerwise.say(paired, "all - best", "the block of all layers", "the subset picked on other folds"),
-    layerwise.say(paired, "all - random", "a trained network", "the same network with random weights")])))
-
-# %% [markdown]
-# ## What does one more layer buy?
-#
-# The band runs from the worst to the best subset of each size. Its upper edge is read off the reporting folds, so it
-# flatters; the star was named beforehand.
-
-# %%
-results.figure("sizes", lattice.sizes(table[~table["mfcc"]], layerwise.marks(scores), chance),
-               "Worst, median and best accuracy over all subsets of each size, for each network and target, with all layers, "
-               "the last layer and the subset picked on other folds marked.")
-
-# %% [markdown]
-# ## How much does each layer give?
-#
-# Each bar is a layer's share, in points of accuracy; the line is its 95 % interval over groups of clips. The bars of a
-# panel sum to what everything together scores above naming the most frequent class.
-
-# %%
-values, pairs = layerwise.attributions(found)
-for title, rows in values.groupby("title", sort=False):
-    slug = f"shapley_{rows['network'].iloc[0]}_{rows['source'].iloc[0]}"
-    display(results.figure(slug, lattice.values(rows), f"Shapley value of each layer and MFCC by depth: {title}."))
-
-# %%
-display(results.table("shapley", values.drop(columns="title"), show=12))
-display(Markdown(layerwise.say_values(values)))
-
-# %% [markdown]
-# ## Which layers need each other, and does MFCC add anything?
-#
-# The interaction index of two blocks is what they add together beyond what each adds alone, averaged over the company
-# they may be in. Below zero, each can in part stand in for the other. Accuracy has a ceiling, so that most pairs will be
-# below zero; what tells is how far. An index above zero would mean two blocks that are worth more together than apart.
-
-# %%
-results.table("interactions", pairs.drop(columns="title"), show=6)
-
-# %%
-results.figure("interactions", lattice.interactions(pairs, {one.title: list(one.search.names) for one in found}),
-               "Interaction index of each pair of layers and MFCC, for each network and target.")
-
-# %%
-display(Markdown(layerwise.say_mfcc(values, pairs) + " "
-                 + layerwise.say(paired, "with mfcc - all", "the network with MFCC", "the network without MFCC")))
-
-# %% [markdown]
-# ## Try it
-#
-# Tick layers: score, interval and rank among all subsets appear at once. (A report shows the picture for all layers.)
-
-# %%
-explorer = Explorer({(f"{one.title} → {one.target}", one.search.probe): one.search for one in found}, found[0].layers)
-explorer if not out else results.figure("explorer", explorer.figure(), f"All subsets by size. {explorer.words()}.")
-
-# %% [markdown]
-# ## Your own network and your own folder of sounds
-#
-# Any torch module whose layers have names, and any folder of class folders. The network below is untrained and the folder
-# holds built-in synthetic words, so that this cell runs anywhere: put your own in their place. For a network that hears
-# raw sound, `taps_of(network, names, sample_rate=16_000)`.
+# Everything in this chapter works for any torch module whose layers have names, and for any folder
+# of class folders. The network below is untrained and the folder holds built-in synthetic words,
+# so that this cell runs anywhere: put your own in their place. For a network that hears raw sound,
+# say `taps_of(network, names, sample_rate=16_000)`.
 
 # %%
 from pathlib import Path
@@ -167,38 +85,240 @@ my_folder = Path(datasets.load("speech", size="smoke").clips["path"].iloc[0]).pa
 # %% tags=["own"]
 from torch import nn
 
-from audiotl import datasets, study
-from audiotl.embedding import embed
-from audiotl.features import features
-from audiotl.models import taps_of
-from audiotl.probes.subset_search import search
-
-my_network = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 64, 5, 2), nn.ReLU(), nn.Conv2d(64, 64, 3))
-sound = features(datasets.load("folder", my_folder))
-blocks = embed(taps_of(my_network, ["0", "2", "4"]), sound) | {"mfcc": sound.mfcc}
-corpus = sound.corpus
-mine = search(blocks, corpus.targets(), corpus.splits(), corpus.groups, study.probe("ridge"), width=32)
+my_network = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.ReLU(), nn.Conv2d(16, 64, 5, 2), nn.ReLU(),
+                           nn.Conv2d(64, 64, 3))
+my_sound = features(datasets.load("folder", my_folder))
+my_corpus = my_sound.corpus
+my_blocks = embed(models.taps_of(my_network, ["0", "2", "4"]), my_sound) | {"mfcc": my_sound.mfcc}
+mine = search(my_blocks, my_corpus.targets(), my_corpus.splits(), my_corpus.groups,
+              probes.named("ridge"), width=width)
 ranked = mine.table().query("protocol == 'nested'").sort_values("score", ascending=False)
-
-# %%
 results.table("own", ranked[["subset", "score", "ci_low", "ci_high"]], show=5)
 
 # %% [markdown]
-# ## What we learnt
+# ## A Shapley value by hand
+#
+# Three blocks, seven subsets, all scored above. Add the blocks one by one in each of the six
+# orders, write down what each adds when its turn comes, and average. Nothing at all scores as much
+# as naming the most frequent class of the training clips.
 
 # %%
-finding = results.finding(layerwise.finding(paired, scores) + (" Synthetic sound." if plan.synthetic else ""))
-few = [f"{name} ({aim.corpus.clips['group'].nunique()})" for name, aim in aims.items()
-       if aim.corpus.clips["group"].nunique() < 20]
-display(Markdown(f"- {finding}\n- {layerwise.say_mfcc(values, pairs)}\n- **What these numbers cannot tell.** Each network is "
-                 "one training from one seed on one corpus, so a ranking of architectures is not shown by these intervals, "
-                 "which are over clips only. A ridge probe on 32 components of each block may miss what a larger probe "
-                 "would find. With so many layers some interval leaves zero out by chance: read the pattern, not one bar."
-                 + (f" Intervals over few groups are too narrow: {', '.join(few)} speakers or recordings." if few else "")))
+def guess(corpus):
+    """Clips right when each fold is given the most frequent class of its training clips."""
+    y, out = corpus.targets(), np.zeros(len(corpus))
+    for train, test in corpus.splits(seed=corpus_seed):
+        out[test] = y[test] == np.bincount(y[train]).argmax()
+    return out
+
+# %%
+names = list(my_blocks)[:3]
+worth = {frozenset(): guess(my_corpus).mean()}
+for r in (1, 2, 3):
+    for subset in itertools.combinations(names, r):
+        worth[frozenset(subset)] = mine.scored(subset).mean
+
+by_hand = dict.fromkeys(names, 0.0)
+for order in itertools.permutations(names):
+    for k, name in enumerate(order):
+        gain = worth[frozenset(order[:k + 1])] - worth[frozenset(order[:k])]
+        by_hand[name] += gain / 6
+
+# %%
+subsets = [[name for i, name in enumerate(names) if mask >> i & 1] for mask in range(8)]
+values = shapley.values(np.array([worth[frozenset(subset)] for subset in subsets]))
+assert np.allclose(values, [by_hand[name] for name in names])
+pd.DataFrame({"block": names, "by hand": by_hand.values(), "package": values}).round(4)
+
+# %% [markdown]
+# ## Source, targets, networks
+#
+# A network that others trained is read where its weights are at hand, and left out where not.
+
+# %%
+heard = features(datasets.load(source, data, size, corpus_seed))
+target_sounds = {}
+for name in targets:
+    kept, _ = datasets.without_shared(datasets.load(name, data, size, corpus_seed), [heard.corpus])
+    target_sounds[name] = features(kept)
+results.corpora(heard, *target_sounds.values())
+
+# %%
+trained, untrained, left_out = {}, {}, []
+for name in networks:
+    if name not in pretrained.NETWORKS:
+        how = Recipe(**(recipe if name == "convnet5" else deep_recipe))
+        trained[name] = source_network(heard, how, name, seed=network_seed).model
+        untrained[name] = source_network(heard, how, name, labels="none", seed=network_seed).model
+    elif pretrained.available(name, data):
+        trained[name] = pretrained.load(name, data)
+    else:
+        left_out.append(name)
+print("left out, weights not at hand:", ", ".join(left_out) or "none")
+
+# %% [markdown]
+# ## Every subset of every network
+#
+# A subset's solution is one step from that of the subset without its last block, so all of them
+# cost little more than a few thousand separate fits would (see `probes.ridge_subsets`).
+
+# %%
+searches = {}
+for network, model in trained.items():
+    for target, sound in target_sounds.items():
+        corpus = sound.corpus
+        if network in untrained and datasets.related(heard.corpus, corpus):
+            continue
+        blocks = embed(model, sound) | {"mfcc": sound.mfcc}
+        searches[network, target] = search(
+            blocks, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
+            probes.named("ridge"), width=width, title=f"{network} -> {target}")
+
+# %%
+domain = {name: "music" if name in pretrained.NETWORKS else heard.corpus.domain for name in trained}
+rows = [pd.DataFrame({"source": domain[network], "network": network, "target": target,
+                      "subset": found.labels(), "score": found.scores(),
+                      "size": [len(subset) for subset in found.subsets],
+                      "mfcc": ["mfcc" in subset for subset in found.subsets]})
+        for (network, target), found in searches.items()]
+table = pd.concat(rows, ignore_index=True)
+results.table("subsets.csv.gz", table, show=5)
+
+# %% [markdown]
+# ## All, picked, or last?
+#
+# *Picked* is the subset of layers that was best on the other folds. *Random* is the same network
+# with random weights, its batch norm calibrated on the source's clips. All on the same clips.
+
+# %%
+def random_score(network, target):
+    """All layers of the untrained network; None for a published one."""
+    if network not in untrained:
+        return None
+    sound = target_sounds[target]
+    blocks = embed(untrained[network], sound)
+    found = search(blocks, sound.corpus.targets(), sound.corpus.splits(seed=corpus_seed),
+                   sound.corpus.groups, probes.named("ridge"), width=width, subsets=[tuple(blocks)])
+    return found.scored(tuple(blocks))
+
+# %%
+scores, paired, smallest = [], [], []
+for (network, target), found in searches.items():
+    keys = {"source": domain[network], "network": network, "target": target}
+    layers = [name for name in found.names if name != "mfcc"]
+    without = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
+    everything = found.scored(layers)
+    sides = {"last": found.scored(layers[-1:]), "best": found.scored_best(without),
+             "random": random_score(network, target), "mfcc": found.scored(["mfcc"])}
+    for name, other in sides.items():
+        if other:
+            paired.append(stats.compare(everything, other, comparison=f"all - {name}", **keys))
+    both = found.scored(found.names)
+    paired.append(stats.compare(both, everything, comparison="with mfcc - all", **keys))
+    enough = [i for i in without if found.scores()[i] >= everything.mean - 0.01]
+    picks = found.nested_best(without)[1]
+    scores.append(keys | {"layers": len(layers), "all": everything.mean, "all_mfcc": both.mean,
+                          "picked": np.mean([len(pick) for pick in picks]),
+                          "smallest": min(len(found.subsets[i]) for i in enough)}
+                  | {name: other.mean if other else np.nan for name, other in sides.items()})
+scores = pd.DataFrame(scores)
+results.table("summary", scores, show=30)
+
+# %% [markdown]
+# `smallest` is the size of the smallest subset within one point of all layers: the answer to "how
+# many layers do I need?". It is read off the reporting folds, so it is a little too small.
+
+# %%
+paired = pd.DataFrame(paired).drop(columns=["subset", "probe", "protocol"], errors="ignore")
+parts = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
+         for _, rows in paired.groupby("comparison", sort=False)]
+paired = pd.concat(parts, ignore_index=True)
+results.table("paired", paired, show=12)
+
+# %%
+shown = paired[paired["comparison"].isin(["all - last", "all - best", "all - random"])]
+names = [f"{title_of(row.network)} → {title_of(row.target)}"
+         for row in shown.itertuples()]
+figure = compare.forest(shown.assign(row=names), "row", "source", "comparison", margin=0.01)
+results.figure("cover", figure, "All layers against the last, the picked subset and random "
+               "weights, for each network and target, with intervals.")
+
+# %% [markdown]
+# Filled dots are clear differences; the grey band is one point either side of zero. An interval
+# that lies inside the band says that the two are *equivalent*, which is more than "not clear".
+#
+# ## What does one more layer buy?
+#
+# The band runs from the worst to the best subset of each size. Its upper edge is read off the
+# reporting folds, so it flatters.
+
+# %%
+figure = plots.sizes(table[~table["mfcc"]], scores)
+results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.")
+
+# %% [markdown]
+# ## How much does each layer give?
+#
+# The bars of a panel sum to what everything together scores above naming the most frequent class.
+
+# %%
+values, pairs = [], []
+for (network, target), found in searches.items():
+    keys = {"source": domain[network], "network": network, "target": target}
+    masks = shapley.masks(found.subsets, found.names)
+    nobody = guess(target_sounds[target].corpus)
+    value, pair = shapley.attribute(found.nested_bits, masks, nobody, found.groups, found.names)
+    values.append(value.assign(**keys, groups=len(np.unique(found.groups))))
+    pairs.append(pair.assign(**keys))
+first = ["source", "network", "target"]
+values, pairs = (pd.concat(parts, ignore_index=True) for parts in (values, pairs))
+values = values[[*first, *values.columns.difference(first, sort=False)]]
+results.table("shapley", values, show=12)
+
+# %%
+for network, rows in values.groupby("network", sort=False):
+    figure = plots.shapley_values(rows)
+    display(results.figure(f"shapley_{network}", figure,
+                           f"Shapley value of each layer and MFCC by depth: {network}."))
+
+# %% [markdown]
+# ## Which layers need each other?
+#
+# The interaction index of two blocks is what they add together beyond what each adds alone,
+# averaged over the company they may be in. Below zero, each can in part stand in for the other.
+# Accuracy has a ceiling, so most pairs will be below zero; what tells is how far.
+
+# %%
+pairs = pairs[[*first, *pairs.columns.difference(first, sort=False)]]
+results.table("interactions", pairs, show=6)
+
+# %%
+figure = plots.interactions(pairs)
+results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.")
+
+# %% [markdown]
+# ## Try it
+#
+# Tick layers: score, interval and rank among all subsets appear at once.
+
+# %%
+widgets.LayerTicker({f"{network} → {target}": found
+                     for (network, target), found in searches.items()})
+
+# %% [markdown]
+# ## What we learnt
+#
+# - "All of them" is a rule one can state before looking; the picked subset has to be found. The
+#   first figure says whether the search pays, the summary how few layers would have done.
+# - A bar of the Shapley figure is a layer's share among *these* blocks; take one away and the
+#   others change.
+# - Each network is one training on one corpus: these intervals are over clips, not over trainings,
+#   and they do not rank architectures.
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. `python -m audiotl report --only 05 -p networks resnet18`: train a ResNet-18 on the built-in sounds and search it.
-# 2. Set `width=8` in `layerwise.examine`. Which layers lose most?
-# 3. A network of 24 layers has 16,777,215 subsets. Ask `search` for them, read the sentence, and take the sampled way.
+# 1. `python -m audiotl report --only 05 -p networks resnet18` trains a ResNet-18 on the built-in
+#    sounds and searches it. Which of its layers is worth most?
+# 2. Set `width` to 8. Which layers lose most?
+# 3. A network of 24 layers has 16,777,215 subsets. Ask `search` for them, read the sentence, and
+#    estimate Shapley values from `shapley.sample`.

@@ -76,7 +76,7 @@ def small_wav2vec2():
     """torchaudio's wav2vec 2.0 in small, random weights: three convolutions and three layers of width 24."""
     import torch
 
-    from audiotl._torchaudio import torchaudio
+    from audiotl.frontend import torchaudio
 
     torch.manual_seed(0)
     return torchaudio.models.wav2vec2_model(

@@ -5,49 +5,43 @@ from audiotl import AudiotlError
 from audiotl.degrade import USUAL, Degradation, add_noise, change_speed, telephone
 
 RATE = 16_000
+NOISE = (0.1 * np.random.default_rng(0).standard_normal((3, RATE))).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def noise():
-    return (0.1 * np.random.default_rng(0).standard_normal((3, RATE))).astype(np.float32)
+def tone(hertz):
+    return np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE).astype(np.float32)
 
 
-def tone(hertz, n=RATE):
-    return np.sin(2 * np.pi * hertz * np.arange(n) / RATE).astype(np.float32)
-
-
-def band_power(x, low, high):
+def band_level(x, low, high):
     # Windowed, or the clip's own edges would leak into the bands that should be empty.
     power = np.abs(np.fft.rfft(x * np.hanning(x.shape[-1]))) ** 2
     hertz = np.fft.rfftfreq(x.shape[-1], 1 / RATE)
-    return power[..., (hertz >= low) & (hertz < high)].sum(-1)
+    return 10 * np.log10(power[..., (hertz >= low) & (hertz < high)].sum(-1))
 
 
 @pytest.mark.parametrize("snr", [20, 10, 0])
-def test_the_signal_to_noise_ratio_is_exact(noise, snr):
-    for clean in (tone(440), noise):
-        added = add_noise(clean, snr).astype(np.float64) - clean
-        ratio = 10 * np.log10(np.mean(clean.astype(np.float64)**2, -1) / np.mean(added**2, -1))
-        assert np.abs(ratio - snr).max() < 0.01
+@pytest.mark.parametrize("clean", [tone(440), NOISE], ids=["tone", "noise"])
+def test_the_signal_to_noise_ratio_is_exact(clean, snr):
+    added = add_noise(clean, snr).astype(np.float64) - clean
+    ratio = np.mean(clean.astype(np.float64)**2, -1) / np.mean(added**2, -1)
+    assert np.abs(10 * np.log10(ratio) - snr).max() < 0.01
 
 
-def test_noise_depends_on_clip_and_seed_and_not_on_the_batch(noise):
-    batch = add_noise(noise, 10)
-    assert (batch[1] == add_noise(noise[1], 10)).all()
-    assert not np.allclose(batch[0] - noise[0], batch[1] - noise[1], atol=1e-3)
-    assert not np.allclose(batch[1], add_noise(noise[1], 10, seed=1), atol=1e-3)
+def test_noise_depends_on_clip_and_seed_and_not_on_the_batch():
+    batch = add_noise(NOISE, 10)
+    assert (batch[1] == add_noise(NOISE[1], 10)).all()
+    assert not np.allclose(batch[0] - NOISE[0], batch[1] - NOISE[1], atol=1e-3)
+    assert not np.allclose(batch[1], add_noise(NOISE[1], 10, seed=1), atol=1e-3)
     assert (add_noise(np.zeros(100, np.float32), 0) == 0).all()
 
 
-def test_a_telephone_keeps_its_band_and_is_50_db_down_outside(noise):
-    heard = telephone(noise, RATE)
-    assert heard.shape == noise.shape and heard.dtype == np.float32
-    for low, high in ((0, 200), (3500, 8000)):
-        assert (10 * np.log10(band_power(noise, low, high) / band_power(heard, low, high)) > 50).all()
-    inside = 10 * np.log10(band_power(noise, 350, 3350) / band_power(heard, 350, 3350))
-    assert np.abs(inside).max() < 0.1
-    middle = slice(2000, 14_000)
-    assert np.abs(telephone(tone(1000), RATE) - tone(1000))[middle].max() < 1e-2
+def test_a_telephone_keeps_its_band_and_is_50_db_down_outside():
+    heard = telephone(NOISE, RATE)
+    assert heard.shape == NOISE.shape and heard.dtype == np.float32
+    for band in ((0, 200), (3500, 8000)):
+        assert (band_level(NOISE, *band) - band_level(heard, *band) > 50).all()
+    assert np.abs(band_level(NOISE, 350, 3350) - band_level(heard, 350, 3350)).max() < 0.1
+    assert np.abs(telephone(tone(1000), RATE) - tone(1000))[2000:14_000].max() < 1e-2
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
@@ -63,5 +57,5 @@ def test_speed_changes_length_and_pitch_by_its_factor(factor):
 def test_gain_and_names():
     assert np.allclose(Degradation("gain", 6)(tone(100), RATE), 10**0.3 * tone(100), atol=1e-5)
     assert len({one.name for one in USUAL}) == len(USUAL) == 7
-    with pytest.raises(AudiotlError, match="no degradation 'echo'"):
+    with pytest.raises(AudiotlError, match="echo"):
         Degradation("echo")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -12,6 +14,7 @@ import torch
 
 from audiotl import audio, datasets
 from audiotl.benchmarks import median_seconds
+from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
@@ -19,13 +22,14 @@ from audiotl.models import ConvNet5
 
 
 def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]:
-    """MFCC statistics of a batch against a loop over ``librosa.feature.mfcc``, at one thread and at two.
+    """MFCC statistics of a batch against a loop over librosa, at one thread and at two.
 
     The sound is 200 clips of noise over and over; both sides start from samples in memory.
     """
     from threadpoolctl import threadpool_limits
 
-    waves = np.random.default_rng(0).standard_normal((200, round(16_000 * seconds))).astype(np.float32)
+    rng = np.random.default_rng(0)
+    waves = rng.standard_normal((200, round(16_000 * seconds))).astype(np.float32)
     front = MFCCStatistics()
 
     def ours(rows: np.ndarray) -> np.ndarray:
@@ -41,16 +45,19 @@ def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]
             out.append(np.concatenate([s.mean(1) for s in series] + [s.std(1) for s in series]))
         return np.array(out)
 
-    rows, before, every = [], torch.get_num_threads(), np.arange(clips) % len(waves)
+    rows = []
+    before = torch.get_num_threads()
+    every = np.arange(clips) % len(waves)
     theirs(every[:2])  # librosa compiles on its first call
     for threads in (1, 2):
         torch.set_num_threads(threads)
         with threadpool_limits(threads):
             worst = float(np.abs(ours(every[:200]) - theirs(every[:200])).max())
-            (a,), (b,) = median_seconds(lambda: ours(every)), median_seconds(lambda: theirs(every), runs=1)
+            (a,) = median_seconds(lambda: ours(every))
+            (b,) = median_seconds(lambda: theirs(every), runs=1)
         rows.append({"name": f"MFCC statistics of {clips:,} clips of {seconds:g} s", "ours_s": a,
-                     "peer": "librosa.feature.mfcc in a loop", "peer_s": b, "ratio": b / a, "threads": threads,
-                     "check": f"largest difference {worst:.1e}"})
+                     "peer": "librosa.feature.mfcc in a loop", "peer_s": b, "ratio": b / a,
+                     "threads": threads, "check": f"largest difference {worst:.1e}"})
     torch.set_num_threads(before)
     return rows
 
@@ -62,45 +69,61 @@ def bench_embedding(clips: int = 500) -> list[dict]:
         print("    no recordings (AUDIOTL_DATA): left out")
         return []
     corpus = datasets.load("esc50", root).subset(np.arange(clips))
-    model, settings = ConvNet5(10).eval(), Settings()
-    before, threads = torch.get_num_threads(), min(2, os.cpu_count() or 1)
+    model = ConvNet5(10).eval()
+    before = torch.get_num_threads()
+    threads = min(2, os.cpu_count() or 1)
     torch.set_num_threads(threads)
-    samples = round(corpus.duration * settings.sample_rate)
 
     def ours() -> np.ndarray:
-        kept = os.environ.get("AUDIOTL_CACHE")
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["AUDIOTL_CACHE"] = folder
-            try:
-                sound = features(corpus, workers=threads, progress=False)
-                return np.concatenate(list(embed(model, sound, workers=threads, progress=False).values()), 1)
-            finally:
-                os.environ.pop("AUDIOTL_CACHE") if kept is None else os.environ.update(AUDIOTL_CACHE=kept)
+        with fresh_cache():
+            sound = features(corpus, workers=threads, progress=False)
+            taps = embed(model, sound, workers=threads, progress=False)
+            return np.concatenate(list(taps.values()), 1)
 
     def theirs() -> np.ndarray:
-        out = []
         with torch.inference_mode():
-            for path in corpus.clips["path"]:
-                wave, _ = librosa.load(path, sr=settings.sample_rate, duration=corpus.duration)
-                wave = audio.fit(wave, samples)
-                mel = librosa.feature.melspectrogram(y=wave, sr=settings.sample_rate, n_fft=settings.n_fft,
-                                                     hop_length=settings.hop, n_mels=settings.n_bands)
-                x = torch.from_numpy(librosa.power_to_db(mel, ref=np.max).astype(np.float32))[None, None]
-                out.append(np.concatenate([model.taps(x)[name][0].numpy() for name in model.tap_names]))
-        return np.array(out)
+            return np.array([_by_librosa(path, model, corpus) for path in corpus.clips["path"]])
 
     def decoding() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda path: audio.load(path, settings.sample_rate, corpus.duration), corpus.clips["path"]))
+            list(pool.map(lambda path: audio.load(path, 16_000, corpus.duration),
+                          corpus.clips["path"]))
 
-    LogSpectrogram(settings)(torch.zeros(1, 16_000))
+    LogSpectrogram()(torch.zeros(1, 16_000))
     a, b = ours(), theirs()
-    likeness = min(np.corrcoef(a[:, k], b[:, k])[0, 1] for k in range(a.shape[1]) if b[:, k].std() > 1e-4)
-    check = f"smallest correlation of a column {likeness:.5f}"
-    (mine, floor), (script,) = median_seconds(ours, decoding, runs=7), median_seconds(theirs, runs=1)
+    likeness = min(np.corrcoef(a[:, k], b[:, k])[0, 1] for k in range(a.shape[1])
+                   if b[:, k].std() > 1e-4)
+    mine, floor = median_seconds(ours, decoding, runs=7)
+    (script,) = median_seconds(theirs, runs=1)
     torch.set_num_threads(before)
-    name = f"all taps of {clips} ESC-50 clips, from files"
-    return [{"name": name, "ours_s": mine, "peer": "one clip, one tap at a time with librosa", "peer_s": script,
-             "ratio": script / mine, "threads": threads, "check": check},
-            {"name": name, "ours_s": mine, "peer": "decoding alone (the floor)", "peer_s": floor, "ratio": floor / mine,
-             "threads": threads, "check": "not the same work: 1.0 would be the floor"}]
+    row = {"name": f"all taps of {clips} ESC-50 clips, from files", "ours_s": mine}
+    return [row | {"peer": "one clip, one tap at a time with librosa", "peer_s": script,
+                   "ratio": script / mine, "threads": threads,
+                   "check": f"smallest correlation of a column {likeness:.5f}"},
+            row | {"peer": "decoding alone (the floor)", "peer_s": floor, "ratio": floor / mine,
+                   "threads": threads, "check": "not the same work: 1.0 would be the floor"}]
+
+
+@contextlib.contextmanager
+def fresh_cache() -> Iterator[None]:
+    """An empty cache for the block."""
+    kept = os.environ.get("AUDIOTL_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["AUDIOTL_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("AUDIOTL_CACHE")
+            if kept is not None:
+                os.environ["AUDIOTL_CACHE"] = kept
+
+
+def _by_librosa(path: str, model: ConvNet5, corpus: Corpus) -> np.ndarray:
+    s = Settings()
+    wave, _ = librosa.load(path, sr=s.sample_rate, duration=corpus.duration)
+    wave = audio.fit(wave, round(corpus.duration * s.sample_rate))
+    mel = librosa.feature.melspectrogram(y=wave, sr=s.sample_rate, n_fft=s.n_fft, hop_length=s.hop,
+                                         n_mels=s.n_bands)
+    level = librosa.power_to_db(mel, ref=np.max).astype(np.float32)
+    taps = model.taps(torch.from_numpy(level)[None, None])
+    return np.concatenate([taps[name][0].numpy() for name in model.tap_names])

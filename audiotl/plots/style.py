@@ -24,9 +24,10 @@ TITLES = {
     "arabic_speech_commands": "Arabic Speech Commands", "ravdess": "RAVDESS, emotion",
     "ravdess_sex": "RAVDESS, sex of the actor", "ravdess_intensity": "RAVDESS, intensity",
     "gtzan": "GTZAN, genre", "philharmonia": "Philharmonia, instrument",
-    "philharmonia_tags": "Philharmonia, tags", "music_family": "music, instrument family", "mfcc": "MFCC",
-    "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50",
-    "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017", "musicnn-msd": "musicnn, MSD",
+    "philharmonia_tags": "Philharmonia, tags", "music_family": "music, instrument family",
+    "mfcc": "MFCC", "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50", "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017",
+    "musicnn-msd": "musicnn, MSD",
     "musicnn-mtt": "musicnn, MTT", "random": "random weights",
 }
 """How corpora and networks are called where a person reads, one table for all figures."""

@@ -1,12 +1,12 @@
-"""Ridge regression on every subset of some blocks of columns, by elimination along a tree of subsets.
+"""Ridge regression on every subset of some blocks of columns, along a tree of subsets.
 
-A subset's parent is itself without its last block (Furnival and Wilson, "Regressions by leaps and bounds",
-Technometrics 1974, walk the same tree for single columns). A node keeps what is left once its blocks are
-eliminated, for later blocks only: the covariance between them, their cross-products with the targets, and the
-part of the test clips' columns that the node's blocks do not explain. Adding a block is one inverse of its own
-size and one product over the test clips, however many blocks are already in. On average one later block remains
-a node, so a subset costs about ``2 n w (w + k)`` operations a penalty for `n` test clips, `k` classes and blocks
-`w` wide.
+A subset's parent is itself without its last block (Furnival and Wilson, "Regressions by leaps and
+bounds", Technometrics 1974, walk the same tree for single columns). A node keeps what is left once
+its blocks are eliminated, for later blocks only: the covariance between them, their cross-products
+with the targets, and the part of the test clips' columns that the node's blocks do not explain.
+Adding a block is one inverse of its own size and one product over the test clips, however many
+blocks are already in. On average one later block remains a node, so a subset costs about
+``2 n w (w + k)`` operations a penalty for `n` test clips, `k` classes and blocks `w` wide.
 
 Everything is float64. The penalty must be positive: then every pivot is, and no pivoting is needed.
 """
@@ -22,9 +22,10 @@ from numba import njit
 from audiotl import AudiotlError
 
 CHUNK = 200
-"""Test clips that one product takes: what it writes is read again at once, and should stay near the processor."""
+"""Test clips of one product: what it writes is read again at once, and should stay in the cache."""
 
-BITS, LABELS, VALUES = 0, 1, 2
+CORRECT, LABELS, VALUES = 0, 1, 2
+"""What a walk can write down of each subset."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,137 +37,155 @@ class Tree:
         block: the last of them.
         slot: position of the subset in the list asked for, -1 for a node on the way only.
         inner: whether nodes hang below it.
-        n_subsets: subsets asked for.
     """
 
     depth: np.ndarray
     block: np.ndarray
     slot: np.ndarray
     inner: np.ndarray
-    n_subsets: int
 
 
 def tree(subsets: Sequence[Sequence[int]]) -> Tree:
     """The tree that reaches `subsets`, each a set of block numbers in any order.
 
-    >>> found = tree([(0, 2), (1,)])
-    >>> found.depth.tolist(), found.block.tolist(), found.slot.tolist()
+    >>> nodes = tree([(0, 2), (1,)])
+    >>> nodes.depth.tolist(), nodes.block.tolist(), nodes.slot.tolist()
     ([1, 2, 1], [0, 2, 1], [-1, 0, 1])
     """
-    at: dict[tuple[int, ...], int] = {}
+    slots: dict[tuple[int, ...], int] = {}
     for position, subset in enumerate(subsets):
         path = tuple(sorted(subset))
-        at[path] = position
+        slots[path] = position
         for end in range(len(path) - 1, 0, -1):
-            if path[:end] in at:
+            if path[:end] in slots:
                 break
-            at[path[:end]] = -1
-    nodes = sorted(at)  # a tuple comes before those that it begins, which is the order of a walk
+            slots[path[:end]] = -1
+    nodes = sorted(slots)  # a tuple comes before those that it begins, which is the order of a walk
     depth = np.array([len(node) for node in nodes])
-    return Tree(depth, np.array([node[-1] for node in nodes]), np.array([at[node] for node in nodes]),
-                np.append(depth[1:] > depth[:-1], False), len(subsets))
+    return Tree(depth, np.array([node[-1] for node in nodes]),
+                np.array([slots[node] for node in nodes]), np.append(depth[1:] > depth[:-1], False))
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class Fitted:
     """What one training set gives to all subsets and all penalties.
 
     Args:
+        names: the blocks in order.
+        edges: first column of each block, and `D`.
+        classes: sorted class labels, ``(k,)``.
         covariance: ``(D, D)`` of the centred columns.
         cross: ``(D, k)`` of columns and centred targets.
         mean_x: ``(D,)``.
         mean_y: ``(k,)``.
-        edges: first column of each block, and D.
     """
 
+    names: tuple[str, ...]
+    edges: np.ndarray
+    classes: np.ndarray
     covariance: np.ndarray
     cross: np.ndarray
     mean_x: np.ndarray
     mean_y: np.ndarray
-    edges: np.ndarray
 
 
-def fit(x: np.ndarray, y: np.ndarray, widths: Sequence[int]) -> Fit:
+def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
     """Covariances of training clips.
 
     Args:
-        x: ``(n, D)``, blocks side by side.
-        y: targets ``(n, k)``, one-hot for classes.
-        widths: columns of each block.
+        train: blocks ``{name: (n, d)}``.
+        y: class labels ``(n,)``; the targets are one-hot.
     """
-    mean_x, mean_y = x.mean(0), y.mean(0)
+    x = np.concatenate(list(train.values()), 1, dtype=np.float64)
+    classes, index = np.unique(y, return_inverse=True)
+    targets = np.eye(len(classes))[index]
+    mean_x, mean_y = x.mean(0), targets.mean(0)
     centred = x - mean_x
-    return Fit(centred.T @ centred, centred.T @ (y - mean_y), mean_x, mean_y, np.cumsum([0, *widths]))
+    edges = np.cumsum([0, *(block.shape[1] for block in train.values())])
+    return Fitted(tuple(train), edges, classes, centred.T @ centred,
+                  centred.T @ (targets - mean_y), mean_x, mean_y)
 
 
-def right(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalties: Sequence[float]) -> np.ndarray:
-    """Which test clips get their largest output at their own class.
+def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence[str]],
+         penalties: Sequence[float], answers: np.ndarray | None = None,
+         wanted: int = LABELS) -> np.ndarray:
+    """The outputs of every subset and penalty for the test clips, or what is wanted of them.
 
     Args:
-        tested: ``(n_test, D)``.
-        truth: position of each test clip's class among the targets, -1 where it is none of them.
+        test: the blocks of the test clips.
+        subsets: names of blocks.
+        answers: class labels of the test clips; given these, `wanted` is ``CORRECT``.
 
     Returns:
-        ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by ``numpy.packbits``.
+        ``LABELS``: position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32;
+        ``CORRECT``: whether that is the answer, ``(n_subsets, n_penalties, ceil(n_test / 8))``
+        uint8, packed as by ``numpy.packbits``; ``VALUES``: the outputs themselves,
+        ``(n_subsets, n_penalties, k, n_test)`` float64.
     """
-    bits = np.zeros((nodes.n_subsets, len(penalties), -(-len(tested) // 8)), np.uint8)
+    if not min(penalties) > 0:
+        raise AudiotlError(f"Every ridge penalty must be positive, and one is {min(penalties)}.")
+    x = np.concatenate([test[name] for name in fitted.names], 1, dtype=np.float64)
+    truth = np.full(len(x), -1)
+    if answers is not None:
+        wanted, known = CORRECT, np.isin(answers, fitted.classes)
+        truth[known] = np.searchsorted(fitted.classes, answers[known])
+    number = {name: i for i, name in enumerate(fitted.names)}
+    nodes = tree([[number[name] for name in subset] for subset in subsets])
+    (n, d), k = x.shape, len(fitted.classes)
+    shape = (len(subsets), len(penalties))
+    bits = np.zeros((*shape, -(-n // 8) if wanted == CORRECT else 0), np.uint8)
+    labels = np.empty((*shape, n if wanted == LABELS else 0), np.int32)
+    values = np.empty((*shape, k if wanted == VALUES else 0, n))
+    system, state = _rooms(fitted, x, int(nodes.depth.max()) + 1)
     for c, penalty in enumerate(penalties):
-        _run(found, tested, truth, nodes, penalty, BITS, bits=bits[:, c])
-    return bits
+        system[0, :d] = fitted.covariance
+        system[0, np.arange(d), np.arange(d)] += penalty
+        _eliminate(system, state, fitted.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner,
+                   truth, wanted, bits[:, c], labels[:, c], values[:, c])
+    return (bits, labels, values)[wanted]
 
 
-def labels(found: Fit, tested: np.ndarray, nodes: Tree, penalties: Sequence[float]) -> np.ndarray:
-    """Position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32."""
-    out = np.empty((nodes.n_subsets, len(penalties), len(tested)), np.int32)
-    for c, penalty in enumerate(penalties):
-        _run(found, tested, np.zeros(len(tested), np.int64), nodes, penalty, LABELS, labels=out[:, c])
-    return out
+def _rooms(fitted: Fitted, x: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
+    # The first level of each holds the full problem, the others are filled by the walk.
+    (n, d), k = x.shape, len(fitted.classes)
+    parts = -(-n // CHUNK)
+    size = -(-n // parts)
+    system, state = np.empty((levels, d + k, d)), np.empty((levels, parts, d + k, size))
+    system[0, d:] = -fitted.cross.T
+    state[0, -1] = 0.0  # the last part may not be full
+    for part in range(parts):
+        here = x[part * size:(part + 1) * size]
+        state[0, part, :d, :len(here)] = (here - fitted.mean_x).T
+        state[0, part, d:] = fitted.mean_y[:, None]
+    return system, state
 
 
-def coefficients(found: Fit, subset: Sequence[int], penalty: float) -> np.ndarray:
+def coefficients(fitted: Fitted, subset: Sequence[str], penalty: float) -> np.ndarray:
     """Weights of one subset, ``(columns of the subset, k)``, by the same walk as its predictions.
 
     The outputs for a unit vector, less the intercept, are a row of the weights.
     """
-    nodes = tree([subset])
-    out = np.empty((1, len(found.mean_y), len(found.mean_x)))
-    units = np.eye(len(found.mean_x)) + found.mean_x
-    _run(found, units, np.zeros(len(units), np.int64), nodes, penalty, VALUES, values=out)
-    columns = np.concatenate([np.arange(*found.edges[block:block + 2]) for block in sorted(subset)])
-    return (out[0] - found.mean_y[:, None]).T[columns]
-
-
-def _run(found: Fit, tested: np.ndarray, truth: np.ndarray, nodes: Tree, penalty: float, kind: int,
-         bits=None, labels=None, values=None) -> None:
-    if not penalty > 0:
-        raise AudiotlError(f"Every ridge penalty must be positive, and one is {penalty}.")
-    (n, d), k, levels = tested.shape, len(found.mean_y), int(nodes.depth.max()) + 1
-    parts = -(-n // CHUNK)
-    size = -(-n // parts)
-    system, state = np.empty((levels, d + k, d)), np.empty((levels, parts, d + k, size))
-    system[0, :d] = found.covariance
-    system[0, np.arange(d), np.arange(d)] += penalty
-    system[0, d:] = -found.cross.T
-    state[0, -1] = 0.0  # the last part may not be full
-    for part in range(parts):
-        here = tested[part * size:(part + 1) * size]
-        state[0, part, :d, :len(here)] = (here - found.mean_x).T
-        state[0, part, d:] = found.mean_y[:, None]
-    _walk(system, state, found.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner, truth, kind,
-          np.empty((0, 0), np.uint8) if bits is None else bits,
-          np.empty((0, 0), np.int32) if labels is None else labels,
-          np.empty((0, 0, 0)) if values is None else values)
+    columns = {name: slice(*fitted.edges[i:i + 2]) for i, name in enumerate(fitted.names)}
+    units = np.eye(len(fitted.mean_x)) + fitted.mean_x
+    test = {name: units[:, here] for name, here in columns.items()}
+    outputs = walk(fitted, test, [subset], [penalty], wanted=VALUES)[0, 0].T - fitted.mean_y
+    return np.concatenate([outputs[columns[name]] for name in fitted.names if name in subset])
 
 
 @njit(nogil=True, cache=True)
-def _walk(system, state, edges, depth, block, slot, inner, truth, kind, bits, labels, values):
-    """Eliminate block after block; rows of `system` are the later blocks and, below them, minus the targets."""
+def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
+               bits, labels, values):
+    """Eliminate block after block along the tree.
+
+    Rows of `system` are the later blocks and, below them, minus the targets.
+    """
     d, size = system.shape[2], state.shape[3]
     k, n = system.shape[1] - d, len(truth)
     widest = 0
     for j in range(len(edges) - 1):
         widest = max(widest, edges[j + 1] - edges[j])
-    own, left, factor = np.empty(widest * widest), np.empty((d + k) * widest), np.empty((d + k) * widest)
+    own = np.empty(widest * widest)
+    left, factor = np.empty((d + k) * widest), np.empty((d + k) * widest)
     across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
     upper, lower, best, where = np.empty(widest), np.empty(widest), np.empty(size), np.empty(size)
     for node in range(len(depth)):
@@ -197,14 +216,14 @@ def _walk(system, state, edges, depth, block, slot, inner, truth, kind, bits, la
             for r in range(d - first):
                 for i in range(size):
                     after[first + r, i] = before[first + r, i] - change[r, i]
-            _settle(before[d:], change[d - first:rows], after[d:], inner[node] or kind == VALUES, best, where)
+            _settle(before[d:], change[d - first:rows], after[d:], best, where)
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
-                    if kind == BITS:
+                    if wanted == CORRECT:
                         if where[i] == truth[start + i]:
                             bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
-                    elif kind == LABELS:
+                    elif wanted == LABELS:
                         labels[at, start + i] = np.int32(where[i])
                     else:
                         for c in range(k):
@@ -213,9 +232,9 @@ def _walk(system, state, edges, depth, block, slot, inner, truth, kind, bits, la
 
 @njit(nogil=True, cache=True)
 def _invert(a, upper, lower):
-    """Inverse of a positive definite matrix in place (Gauss and Jordan, no pivoting), two columns a round.
+    """Inverse of a positive definite matrix in place, two columns a round.
 
-    `upper` and `lower` are room for a row each.
+    Gauss and Jordan, no pivoting; `upper` and `lower` are room for a row each.
     """
     w = a.shape[0]
     for p in range(0, w - 1, 2):
@@ -257,24 +276,17 @@ def _invert(a, upper, lower):
 
 
 @njit(nogil=True, cache=True)
-def _settle(before, change, after, keep, best, where):
-    """Row of the largest value of ``before - change`` in each column, the first of equals; the values if `keep`."""
+def _settle(before, change, after, best, where):
+    """Outputs ``before - change``, and which row is the largest of each column, the first of equals."""
     n = before.shape[1]
     for i in range(n):
         best[i] = -np.inf
         where[i] = 0.0
     for c in range(before.shape[0]):
         row = float(c)  # as wide as the values, so that the loop vectorises
-        if keep:
-            for i in range(n):
-                value = before[c, i] - change[c, i]
-                after[c, i] = value
-                more = value > best[i]
-                best[i] = value if more else best[i]
-                where[i] = row if more else where[i]
-        else:
-            for i in range(n):
-                value = before[c, i] - change[c, i]
-                more = value > best[i]
-                best[i] = value if more else best[i]
-                where[i] = row if more else where[i]
+        for i in range(n):
+            value = before[c, i] - change[c, i]
+            after[c, i] = value
+            more = value > best[i]
+            best[i] = value if more else best[i]
+            where[i] = row if more else where[i]

@@ -1,7 +1,11 @@
 """Every subset of the blocks (layers, MFCC), scored by a probe; `Search` is what comes out.
 
-Fits for the nested protocol are shared: the fit on folds "all but i and j" serves outer fold i with inner fold j
-and the other way round. Ridge goes through `lattice`, any other probe fits subset by subset.
+The way of a score: `search` names the fits that are needed, `fit_without` makes one of them (split,
+scale, probe), `Search.nested_bits` picks each fold's cell by the other folds, and `Search.scored`
+gives the scores of the clips to `audiotl.stats`.
+
+Fits of the nested protocol are shared: the fit without folds i and j serves outer fold i with inner
+fold j and the other way round.
 """
 
 from __future__ import annotations
@@ -10,8 +14,7 @@ import dataclasses
 import functools
 import itertools
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,198 +23,149 @@ from tqdm.auto import tqdm
 
 from audiotl import AudiotlError, cache, parallel, stats
 from audiotl.datasets.corpus import check_split
-from audiotl.probes import Blocks, Probe, Ridge, Subset, reduce, ridge_subsets, standardise
+from audiotl.probes import Blocks, Probe, Subset, reduce, standardise
 
 VERSION = 1
-MOST_BLOCKS = 12
-"""Up to here a whole search starts without being weighed first."""
-
-PATIENCE = 3600.0
-"""Seconds that a search of all subsets may be expected to take."""
-
 MOST_BYTES = 2**30
-"""What the results of a search may take up in memory."""
+"""What the results of a search of all subsets may take up in memory."""
 
-WALK_EFFICIENCY = 0.5
-"""Part of the plain matrix-product speed that the ridge search keeps up (measured 0.4 to 0.7)."""
+Splits = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Training and test rows of each fold."""
 
 
-def search(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], groups: np.ndarray,
-           probe: Probe, *, subsets: Sequence[Subset] | None = None, scale: bool = True, width: int | None = None,
-           nested: bool = True, patience: float = PATIENCE, progress: bool = True, title: str = "subsets",
+def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, probe: Probe, *,
+           subsets: Sequence[Subset] | None = None, scale: bool = True, width: int | None = None,
+           nested: bool = True, progress: bool = True, title: str = "subsets",
            threads: int = 0) -> Search:
-    """Score every subset of the blocks over the folds, from the cache where the same was searched before.
+    """Score every subset of the blocks over the folds, or take it from the cache.
 
     Args:
         blocks: ``{name: (n, d)}``.
         y: class of each clip, ``(n,)`` int.
         splits: (train, test) rows of each fold; the test rows cover every clip once.
-        groups: group of each clip; a split with a group on both sides is refused.
+        groups: group of each clip.
         subsets: which subsets; None is all of them.
-        scale: standardise columns on the training clips of each fit (the published scores used raw features).
-        width: bring wider blocks down to so many principal components of the training clips of each fit; None
-            leaves them as wide as they are.
+        scale: standardise columns (the published scores used raw features).
+        width: principal components that wider blocks are brought to; None leaves them.
         nested: also fit the inner folds.
-        patience: seconds that more than `MOST_BLOCKS` blocks may be expected to take.
         threads: fits at a time; 0 is one a core.
 
     Raises:
         LeakError: a split has a group on both sides.
         AudiotlError: too many blocks to search them all, or tags instead of classes.
     """
-    names, threads = tuple(blocks), threads or os.cpu_count() or 1
     if y.ndim != 1:
-        raise AudiotlError("The subset search needs one class a clip, and this corpus has tags; choose another target.")
+        raise AudiotlError("The subset search needs one class a clip, and this corpus has tags; "
+                           "choose another target.")
+    fold = np.full(len(y), -1)
     for k, (train, test) in enumerate(splits):
         check_split(groups, train, test, f"fold {k}", y)
-    if subsets is None and len(names) > MOST_BLOCKS:
-        _weigh(blocks, y, splits, probe, scale, width, nested, patience, threads)
-    subsets = all_subsets(names) if subsets is None else list(subsets)
-    key = cache.key_of("search", VERSION, {n: cache.array_key(b) for n, b in blocks.items()}, cache.array_key(y),
-                       [cache.array_key(part) for split in splits for part in split], probe.name, probe.cells,
-                       subsets, scale, nested, *([] if width is None else [width]))
-    fold = np.full(len(y), -1)
-    for k, (_, test) in enumerate(splits):
         fold[test] = k
     if (fold < 0).any():
-        raise AudiotlError(f"{(fold < 0).sum()} clips are in no test fold; the folds must cover every clip once.")
+        raise AudiotlError(f"{(fold < 0).sum()} clips are in no test fold; the folds must cover "
+                           "every clip once.")
+    if subsets is None:
+        _refuse_too_many(len(blocks), probe, len(y), len(splits))
+        subsets = all_subsets(tuple(blocks))
+    problem = (blocks, y, splits, probe, list(subsets), scale, width)
+    key = cache.key_of(
+        "search", VERSION, {name: cache.array_key(block) for name, block in blocks.items()},
+        cache.array_key(y), [cache.array_key(rows) for sides in splits for rows in sides],
+        probe.name, probe.cells, list(subsets), scale, nested, *([] if width is None else [width]))
 
     def make(folder: Path) -> None:
-        bits, inner = _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress, title, key, threads)
-        np.savez_compressed(folder / "search.npz", outer=bits, **({} if inner is None else {"inner": inner}))
+        fits = _fits(key, problem, nested, threads or os.cpu_count() or 1, title, progress)
+        np.savez_compressed(folder / "search.npz", **_joined(fits, splits, fold, nested))
 
     folder = cache.entry("searches", key, make)
     for done in (cache.cache_root() / "fits").glob(f"{key}-*"):
         cache.drop(done)
     with np.load(folder / "search.npz", allow_pickle=False) as saved:
-        bits, inner = saved["outer"], saved["inner"] if "inner" in saved.files else None
-    return Search(names, subsets, probe.cells, fold, bits, inner, np.asarray(groups), probe.name)
+        return Search(tuple(blocks), list(subsets), probe.cells, fold, saved["outer"],
+                      saved["inner"] if nested else None, np.asarray(groups), probe.name)
 
 
-def estimate(blocks: Blocks, y: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]], probe: Probe, *,
-             scale: bool = True, width: int | None = None, nested: bool = True,
-             threads: int = 1) -> tuple[float, float]:
-    """Seconds and bytes that a search of all subsets should take on this machine as it is now.
-
-    Ridge is reckoned from its operations and a product timed for some milliseconds; any other probe from one fit
-    of all blocks together, which takes as long as that fit.
-    """
-    n_subsets, n_cells, n, folds = 2 ** len(blocks) - 1, len(probe.cells), len(y), len(splits)
-    fits = folds + (folds * (folds - 1) // 2 if nested else 0)
-    held = n_subsets * (n_cells * (n / 8 + (16 * folds if nested else 0)) + 150)
-    if isinstance(probe, Ridge):
-        widths = [min(block.shape[1], width or block.shape[1]) for block in blocks.values()]
-        work = n_cells * _operations(n_subsets, n * (folds if nested else 1), fits, np.mean(widths),
-                                    len(np.unique(y)))
-        return work / (WALK_EFFICIENCY * _speed() * threads), held
-    started = time.perf_counter()
-    _fold(blocks, y, *splits[0], probe, [tuple(blocks)], scale, width)
-    return (time.perf_counter() - started) * n_subsets * fits / threads, held
-
-
-def _weigh(blocks, y, splits, probe, scale, width, nested, patience, threads) -> None:
-    seconds, held = estimate(blocks, y, splits, probe, scale=scale, width=width, nested=nested, threads=threads)
-    if seconds > patience or held > MOST_BYTES:
+def _refuse_too_many(n_blocks: int, probe: Probe, n_clips: int, n_folds: int) -> None:
+    n_subsets = 2**n_blocks - 1
+    held = n_subsets * len(probe.cells) * (n_clips / 8 + 16 * n_folds)
+    if n_blocks > probe.most_blocks or held > MOST_BYTES:
         raise AudiotlError(
-            f"{len(blocks)} blocks have {2 ** len(blocks) - 1:,} subsets, which would take about {seconds:,.0f} s and "
-            f"{held / 1e6:,.0f} MB with {probe.name} (allowed are {patience:,.0f} s and {MOST_BYTES / 1e6:,.0f} MB); "
-            "drop blocks, raise patience, or estimate Shapley values from a sample: search the subsets that "
-            "shapley.sample names, and give their scores to shapley.sampled.")
+            f"{n_blocks} blocks have {n_subsets:,} subsets, too many to search them all with "
+            f"{probe.name} ({held / 1e6:,.0f} MB); drop blocks (it takes {probe.most_blocks} and "
+            f"{MOST_BYTES / 1e6:,.0f} MB), or search the subsets that shapley.sample names and "
+            "give their scores to shapley.sampled.")
 
 
-def _operations(n_subsets: int, n_test: int, fits: int, width: float, k: int) -> float:
-    # Of ridge a penalty, by the counts in the head of `lattice`: test clips of all fits, mean columns of a block.
-    return n_subsets * (2 * n_test * width * (width + k) + fits * (10 * width**3 + 4 * width**2 * k))
-
-
-def _speed(width: int = 32, rows: int = 80, seconds: float = 0.02) -> float:
-    # Operations a second of this machine in products of the size that `lattice` makes, one thread.
-    a, b = np.ones((rows, width)), np.ones((width, ridge_subsets.CHUNK))
-    out = np.empty((rows, ridge_subsets.CHUNK))
-    np.dot(a, b, out)
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        np.dot(a, b, out)
-        done += 1
-    return 2 * a.size * ridge_subsets.CHUNK * done / (time.perf_counter() - started)
-
-
-def _run(blocks, y, splits, fold, probe, subsets, scale, width, nested, progress, title, key, threads):
-    k_folds = len(splits)
-    jobs: list[tuple[int, ...]] = [(k,) for k in range(k_folds)]
-    right = np.zeros((k_folds, k_folds, len(subsets), len(probe.cells)) if nested else 0)
-    if nested:
-        jobs += list(itertools.combinations(range(k_folds), 2))
-
-    # One cache entry a fit, so that a search which was cut off goes on where it stopped.
-    names = {job: f"{key}-{'-'.join(map(str, job))}{'-counts' if len(job) > 1 else ''}" for job in jobs}
-    kept = {job: folder for job in jobs if (folder := cache.find("fits", names[job]))}
-    shared = (blocks, y, splits, probe, subsets, scale, width)
-    made = parallel.run(_fit, [job for job in jobs if job not in kept], shared, threads=threads)
-    parts = []
-    for job in tqdm(jobs, f"{title} ({probe.name})", unit="fit", disable=not progress, mininterval=1):
+def _fits(key: str, problem: tuple, nested: bool, threads: int, title: str,
+          progress: bool) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    # Each fit as it is done; it is kept, so that a search which was cut off goes on where it was.
+    folds = range(len(problem[2]))
+    jobs = [*itertools.combinations(folds, 1), *(itertools.combinations(folds, 2) if nested else ())]
+    names = {job: f"{key}-{'-'.join(map(str, job))}" for job in jobs}
+    kept = {job: fit for job in jobs if (fit := _kept(names[job])) is not None}
+    missing = [job for job in jobs if job not in kept]
+    made = parallel.run(fit_without, missing, problem, threads=threads)
+    for job in tqdm(jobs, f"{title} ({problem[3].name})", disable=not progress, mininterval=1):
         if job in kept:
-            found = _read(kept[job])
-            found = _fit(job, *shared) if found is None else found
-        else:
-            found = next(made)
-            with cache.making("fits", names[job]) as folder:
-                np.savez_compressed(folder / "fit.npz", correct=found)
-        if len(job) == 1:
-            parts.append(found)
-        else:
-            i, j = job
-            right[j, i], right[i, j] = found
-    bits = _joined(parts, [test for _, test in splits], len(y))
-    if not nested:
-        return bits, None
-    sizes = np.bincount(fold, minlength=k_folds)
-    # right[i, j]: clips of fold j got right when folds i and j were both left out.
-    return bits, right.sum(1) / (sizes.sum() - sizes)[:, None, None]
+            yield job, kept.pop(job)
+            continue
+        correct = next(made)
+        with cache.making("fits", names[job]) as folder:
+            np.savez_compressed(folder / "fit.npz", correct=correct)
+        yield job, correct
 
 
-def _fit(left_out: tuple[int, ...], blocks, y, splits, probe, subsets, scale, width) -> np.ndarray:
-    # Fits on the clips that train all folds left out: for one fold the bits of its clips, for two how many of each.
+def _kept(name: str) -> np.ndarray | None:
+    folder = cache.find("fits", name)
+    try:
+        with np.load(f"{folder}/fit.npz", allow_pickle=False) as saved:
+            return saved["correct"]
+    except FileNotFoundError:  # never made, or dropped by a process that ended the same search
+        return None
+
+
+def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits: Splits,
+                probe: Probe, subsets: Sequence[Subset], scale: bool,
+                width: int | None) -> np.ndarray:
+    """Fit on the clips that train all folds in `left_out`, and test on the clips of these folds.
+
+    Returns:
+        For one fold the clips right, ``(n_subsets, n_cells, ceil(n_test / 8))`` packed; for two how
+        many of each are, ``(2, n_subsets, n_cells)``.
+    """
     train = functools.reduce(np.intersect1d, [splits[k][0] for k in left_out])
     test = np.concatenate([splits[k][1] for k in left_out])
-    bits = _fold(blocks, y, train, test, probe, subsets, scale, width)
+    sides = [{name: block[rows] for name, block in blocks.items()} for rows in (train, test)]
+    if scale:
+        sides = standardise(*sides)
+    if width is not None:
+        sides = reduce(*sides, width)
+    bits = probe.correct(sides[0], y[train], sides[1], y[test], subsets)
     if len(left_out) == 1:
         return bits
     first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
     return np.stack([first, count(bits) - first])
 
 
-def _fold(blocks, y, train, test, probe, subsets, scale, width) -> np.ndarray:
-    left, right = {n: b[train] for n, b in blocks.items()}, {n: b[test] for n, b in blocks.items()}
-    if scale:
-        left, right = standardise(left, right)
-    if width is not None:
-        left, right = reduce(left, right, width)
-    if isinstance(probe, Ridge):
-        return probe.right(left, y[train], right, y[test], subsets)
-    return np.packbits(probe.fold(left, y[train], right, subsets) == y[test], axis=2)
-
-
-def _joined(parts: list[np.ndarray], rows: list[np.ndarray], n: int) -> np.ndarray:
-    # Each fold's bits to their clips, some 100 MB at a time.
-    subsets, cells, _ = parts[0].shape
-    out, step = np.empty((subsets, cells, -(-n // 8)), np.uint8), max(1, 10**8 // (cells * n))
-    for start in range(0, subsets, step):
-        here = slice(start, min(start + step, subsets))
-        whole = np.zeros((here.stop - start, cells, n), np.uint8)
-        for part, test in zip(parts, rows, strict=True):
-            whole[:, :, test] = np.unpackbits(part[here], axis=2, count=len(test))
-        out[here] = np.packbits(whole, axis=2)
-    return out
-
-
-def _read(folder: Path) -> np.ndarray | None:
-    # None: another process has ended the same search meanwhile, and dropped its fits.
-    try:
-        with np.load(folder / "fit.npz", allow_pickle=False) as saved:
-            return saved["correct"]
-    except FileNotFoundError:
-        return None
+def _joined(fits, splits: Splits, fold: np.ndarray, nested: bool) -> dict[str, np.ndarray]:
+    # Bits of all clips, and of each outer fold the accuracy over the other ones.
+    outer, inner = [], [0] * len(splits)
+    for job, correct in fits:
+        if len(job) == 1:
+            outer.append(correct)
+        else:
+            inner[job[1]] = inner[job[1]] + correct[0]
+            inner[job[0]] = inner[job[0]] + correct[1]
+    (n_subsets, n_cells, _), n = outer[0].shape, len(fold)
+    bits = np.empty((n_subsets, n_cells, -(-n // 8)), np.uint8)
+    for c in range(n_cells):  # one after the other, for a clip takes a byte in between
+        clips = np.zeros((n_subsets, n), np.uint8)
+        for part, (_, test) in zip(outer, splits, strict=True):
+            clips[:, test] = np.unpackbits(part[:, c], axis=1, count=len(test))
+        bits[:, c] = np.packbits(clips, axis=1)
+    if not nested:
+        return {"outer": bits}
+    return {"outer": bits, "inner": np.array(inner) / (n - np.bincount(fold))[:, None, None]}
 
 
 def all_subsets(names: Sequence[str]) -> list[Subset]:
@@ -224,9 +178,23 @@ def all_subsets(names: Sequence[str]) -> list[Subset]:
 
 
 def label(subset: Subset, names: Sequence[str]) -> str:
-    """A subset as digits, as in the paper: ``("layer1", "layer3")`` is ``"02"``; other blocks by name."""
-    layers = "".join(str(list(names).index(name)) for name in subset if name.startswith("layer"))
-    return "+".join([part for part in (layers, *(name for name in subset if not name.startswith("layer"))) if part])
+    """A subset as digits from 0, as in the 2017 paper; blocks that are no layers by name.
+
+    >>> label(("layer1", "layer3", "mfcc"), ["layer1", "layer2", "layer3", "mfcc"])
+    '02+mfcc'
+    """
+    digits = "".join(str(names.index(name)) for name in subset if name.startswith("layer"))
+    others = [name for name in subset if not name.startswith("layer")]
+    return "+".join([digits, *others] if digits else others)
+
+
+def count(bits: np.ndarray) -> np.ndarray:
+    """Bits that are set along the last axis of packed ones.
+
+    >>> count(np.packbits([[1, 0, 1], [0, 0, 1]], axis=1)).tolist()
+    [2, 1]
+    """
+    return np.bitwise_count(bits).sum(-1, dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,11 +206,11 @@ class Search:
         subsets: the subsets scored.
         cells: the probe's grid.
         fold: test fold of each clip, ``(n,)``.
-        bits: ``(n_subsets, n_cells, ceil(n / 8))`` uint8, packed by ``numpy.packbits``: each clip predicted by the
-            fit without its fold.
-        inner: ``(n_folds, n_subsets, n_cells)``: accuracy over the other folds when fold i is the outer one;
-            None if the search was not nested.
-        groups: group of each clip, for intervals.
+        bits: ``(n_subsets, n_cells, ceil(n / 8))`` uint8, packed by ``numpy.packbits``: each clip
+            predicted by the fit without its fold.
+        inner: ``(n_folds, n_subsets, n_cells)``: accuracy over the other folds when fold i is the
+            outer one; None if the search was not nested.
+        groups: group of each clip.
         probe: its name.
     """
 
@@ -255,11 +223,6 @@ class Search:
     groups: np.ndarray
     probe: str
 
-    @property
-    def outer(self) -> np.ndarray:
-        """All of `bits` as ``(n_subsets, n_cells, n)`` bool, for small searches."""
-        return self.unpack(self.bits)
-
     def unpack(self, bits: np.ndarray) -> np.ndarray:
         """Packed bits to one bool a clip, along the last axis."""
         return np.unpackbits(bits, axis=-1, count=len(self.fold)).astype(bool)
@@ -268,27 +231,25 @@ class Search:
         """The subsets as digits (see `label`)."""
         return [label(subset, self.names) for subset in self.subsets]
 
+    @functools.cached_property
+    def _positions(self) -> dict[frozenset, int]:
+        return {frozenset(subset): i for i, subset in enumerate(self.subsets)}
+
     def position(self, subset: Sequence[str]) -> int:
         """Where a subset stands in `subsets`, its blocks named in any order.
 
         Raises:
             AudiotlError: it was not scored.
         """
-        ordered = tuple(name for name in self.names if name in subset)
-        if ordered not in self._positions or len(ordered) != len(set(subset)):
-            raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose among "
-                               f"{', '.join(self.names)}.")
-        return self._positions[ordered]
-
-    @functools.cached_property
-    def _positions(self) -> dict[Subset, int]:
-        return {subset: i for i, subset in enumerate(self.subsets)}
+        if frozenset(subset) not in self._positions:
+            raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose "
+                               f"among {', '.join(self.names)}.")
+        return self._positions[frozenset(subset)]
 
     @functools.cached_property
     def paper_bits(self) -> np.ndarray:
         """`paper`, packed."""
-        best = count(self.bits).argmax(1)
-        return self.bits[np.arange(len(self.subsets)), best]
+        return self.bits[np.arange(len(self.subsets)), count(self.bits).argmax(1)]
 
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
@@ -298,17 +259,23 @@ class Search:
             out |= self.bits[np.arange(len(out)), table.argmax(1)] & np.packbits(self.fold == i)
         return out
 
+    def _inner(self) -> np.ndarray:
+        if self.inner is None:
+            raise AudiotlError("This search was not nested; run it with nested=True.")
+        return self.inner
+
     def paper(self) -> np.ndarray:
-        """Per subset the clips right at the best cell on the reporting folds, ``(n_subsets, n)`` bool."""
+        """Clips right at each subset's best cell on the reporting folds, ``(n_subsets, n)``."""
         return self.unpack(self.paper_bits)
 
     def nested(self) -> np.ndarray:
-        """Per subset the clips right when each fold's cell is chosen on the other folds, ``(n_subsets, n)`` bool."""
+        """Clips right when each fold's cell is chosen on the other folds, ``(n_subsets, n)``."""
         return self.unpack(self.nested_bits)
 
     def scores(self, protocol: str = "nested") -> np.ndarray:
         """Accuracy of each subset under ``"nested"`` or ``"paper"``, ``(n_subsets,)``."""
-        return count(self.nested_bits if protocol == "nested" else self.paper_bits) / len(self.fold)
+        bits = self.nested_bits if protocol == "nested" else self.paper_bits
+        return count(bits) / len(self.fold)
 
     def scored(self, subset: Sequence[str], protocol: str = "nested", **keys) -> stats.Scored:
         """What each clip scored with one subset, its blocks named in any order.
@@ -319,16 +286,16 @@ class Search:
         """
         place = self.position(subset)
         bits = (self.nested_bits if protocol == "nested" else self.paper_bits)[place]
-        named = {"subset": label(self.subsets[place], self.names), "probe": self.probe, "protocol": protocol}
-        return stats.Scored.of(self.unpack(bits), self.fold, self.groups, **keys, **named)
+        keys |= {"subset": label(self.subsets[place], self.names), "probe": self.probe}
+        return stats.Scored.of(self.unpack(bits), self.fold, self.groups, **keys, protocol=protocol)
 
     def scored_best(self, among: Sequence[int] | None = None, **keys) -> stats.Scored:
-        """What each clip scored with the subset that was best on the other folds (see `nested_best`)."""
-        named = {"subset": "best", "probe": self.probe, "protocol": "nested"}
-        return stats.Scored.of(self.nested_best(among)[0], self.fold, self.groups, **keys, **named)
+        """What each clip scored with the subset that was best on the other folds."""
+        keys |= {"subset": "best", "probe": self.probe, "protocol": "nested"}
+        return stats.Scored.of(self.nested_best(among)[0], self.fold, self.groups, **keys)
 
     def nested_best(self, among: Sequence[int] | None = None) -> tuple[np.ndarray, list[Subset]]:
-        """Clips right when each fold's subset *and* cell are chosen on the other folds; and those choices.
+        """Clips right when each fold's subset *and* cell are chosen on the other folds; those subsets.
 
         Args:
             among: positions of the subsets to choose from; None is all of them.
@@ -341,28 +308,16 @@ class Search:
             picks.append(self.subsets[among[s]])
         return self.unpack(out), picks
 
-    def _inner(self) -> np.ndarray:
-        if self.inner is None:
-            raise AudiotlError("This search was not nested; run it with nested=True.")
-        return self.inner
-
     def table(self, n: int = 2000, seed: int = 0) -> pd.DataFrame:
         """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""
         parts = []
         for protocol in ("paper",) if self.inner is None else ("paper", "nested"):
-            bits = getattr(self, f"{protocol}_bits")
-            rows = np.concatenate([stats.bootstrap_rows(self.unpack(bits[i:i + 1024]), self.groups, n, seed)
-                                   for i in range(0, len(bits), 1024)])
-            parts.append(pd.DataFrame({"subset": self.labels(), "size": [len(s) for s in self.subsets],
-                                       "probe": self.probe, "protocol": protocol, "score": rows[:, 0],
-                                       "ci_low": rows[:, 1], "ci_high": rows[:, 2]}))
+            bits = self.nested_bits if protocol == "nested" else self.paper_bits
+            rows = np.concatenate([
+                stats.bootstrap_rows(self.unpack(bits[start:start + 1024]), self.groups, n, seed)
+                for start in range(0, len(bits), 1024)])
+            parts.append(pd.DataFrame({
+                "subset": self.labels(), "size": [len(subset) for subset in self.subsets],
+                "probe": self.probe, "protocol": protocol, "score": rows[:, 0],
+                "ci_low": rows[:, 1], "ci_high": rows[:, 2]}))
         return pd.concat(parts, ignore_index=True)
-
-
-def count(bits: np.ndarray) -> np.ndarray:
-    """Bits that are set along the last axis of packed ones.
-
-    >>> count(np.packbits([[1, 0, 1], [0, 0, 1]], axis=1)).tolist()
-    [2, 1]
-    """
-    return np.bitwise_count(bits).sum(-1, dtype=np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from audiotl import AudiotlError
-from audiotl.probes import Blocks, Subset
+from audiotl.probes import Blocks, Probe, Subset
 from audiotl.probes.svm import interior_point, multiclass
 
 COSTS = (0.1, 2.0, 8.0, 32.0)
@@ -40,7 +40,7 @@ def grid(costs: Sequence[float] = COSTS, gammas: Sequence[float | str] = GAMMAS,
     return cells + ([{"kernel": "linear", "C": float(c)} for c in costs] if linear else [])
 
 
-class SVM:
+class SVM(Probe):
     """C-SVC (one against one) or epsilon-SVR over a grid, for all subsets of the blocks.
 
     Args:

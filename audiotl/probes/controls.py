@@ -1,0 +1,84 @@
+"""One set of blocks, nested over repeated folds: what comparisons by width and repeats need."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from audiotl import AudiotlError, cache, stats
+from audiotl.datasets.corpus import check_split, deal_groups
+from audiotl.probes import Blocks, Probe, Subset
+from audiotl.probes.subset_search import Splits, search
+
+Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
+"""Changes blocks of training and test clips, by what it measures on the training clips alone."""
+
+
+class Transformed(Probe):
+    """A probe that reads the blocks of a subset as `transform` leaves them.
+
+    Args:
+        probe: the probe inside.
+        transform: a function of the training and the test blocks, or a ``functools.partial`` of
+            one: ``partial(joint_pca, width=32)``.
+    """
+
+    def __init__(self, probe: Probe, transform: Transform):
+        whole = functools.partial(transform)  # also of a partial, this holds the plain function
+        said = {"transform": whole.func.__name__, **whole.keywords,
+                "source": cache.key_of(inspect.getsource(whole.func))}
+        self.name, self.probe, self.transform = probe.name, probe, transform
+        self.cells = [cell | said for cell in probe.cells]
+
+    def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
+             subsets: Sequence[Subset]) -> np.ndarray:
+        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
+        parts = []
+        for subset in subsets:
+            fitted, tested = self.transform(*({name: side[name] for name in subset}
+                                              for side in (train, test)))
+            parts.append(self.probe.fold(fitted, y, tested, [tuple(fitted)]))
+        return np.concatenate(parts)
+
+
+def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.ndarray,
+          probe: Probe, transform: Transform | None = None, **keys) -> stats.Scored:
+    """All blocks side by side, standardised, nested, over each set of folds (`repeated_splits`).
+
+    Args:
+        transform: what is done to the standardised blocks, see `Transformed`.
+        **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
+    """
+    everything = tuple(blocks)
+    probe = probe if transform is None else Transformed(probe, transform)
+    return stats.over_repeats([
+        search(blocks, y, splits, groups, probe, subsets=[everything], progress=False)
+        .scored(everything, **keys) for splits in repeats])
+
+
+def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,
+                    seed: int = 0) -> list[Splits]:
+    """Several sets of folds of whole groups, dealt in different orders.
+
+    Args:
+        y: class of each clip, ``(n,)``, or tags ``(n, k)``.
+
+    Raises:
+        AudiotlError: too few groups, a class that is tested but not trained on, or groups that can
+            be dealt in fewer ways.
+    """
+    out, seen = [], set()
+    for repeat in range(repeats):
+        folds = deal_groups(groups, y, n_folds, seed + repeat)
+        splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(n_folds)]
+        for k, (train, test) in enumerate(splits):
+            check_split(groups, train, test, f"fold {k} of repeat {repeat}", y)
+        out.append(splits)
+        seen.add(frozenset(test.tobytes() for _, test in splits))
+    if len(seen) < repeats:
+        raise AudiotlError(f"The {len(np.unique(groups))} groups are dealt to {n_folds} folds in "
+                           f"{len(seen)} ways, not {repeats}; ask for fewer repeats.")
+    return out
