@@ -175,7 +175,8 @@ for run in wanted:
     if key not in points and (one := together(*key)):
         points[key] = one
 means = stats.score_table(points.values())
-means["arm"] = means["mode"].str.replace("fine-tuned at one rate", "one rate") + ", " + means["input"]
+short = means["mode"].str.replace("fine-tuned at one rate", "one rate")
+means["arm"] = short + ", " + means["input"]
 results.table("means", means.drop(columns=["seed", "seconds", "train_clips"]), show=8)
 
 # %%
@@ -227,7 +228,8 @@ if len(effects):
     shown = effects[effects["fraction"] == max(fractions)]
     rows = shown["network"] + " on " + shown["target"]
     figure = compare.forest(shown.assign(row=rows), "row", None, "effect")
-    display(results.figure("effects", figure, "Gains by transfer and the interaction on all clips."))
+    display(results.figure("effects", figure,
+                           "Gains by transfer and the interaction on all clips."))
 
 # %% [markdown]
 # ## How many clips does transfer save?
