@@ -18,7 +18,7 @@ from audiotl.features import Features
 from audiotl.layerwise import WIDTH
 from audiotl.probes import reduce, standardise
 from audiotl.probes.subset_search import search
-from audiotl.sources import ALL, MATCHED, SourceNetwork
+from audiotl.study_sources import ALL, MATCHED, SourceNetwork
 
 EVERYTHING = "all"
 """Name of the row for all taps side by side."""

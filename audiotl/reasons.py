@@ -10,7 +10,7 @@ import pandas as pd
 from audiotl import similarity, stats, study, transfer
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.sources import ALL, MATCHED, SourceNetwork
+from audiotl.study_sources import ALL, MATCHED, SourceNetwork
 
 PROFILES = 1500
 """Frames that stand for a corpus where spectra are compared."""

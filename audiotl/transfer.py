@@ -132,9 +132,12 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
     """The recipe with `steps` optimiser steps on these rows, and how many it takes.
 
     Whole passes over the rows where some number of them comes within `NEAR` of `steps`, else the last pass is cut.
+    With 0 `steps` the recipe stays as it is.
     """
     fitted, _ = inner_split(groups, rows, recipe.validation, recipe.seed)
     a_pass = -(-len(fitted) // recipe.batch)
+    if steps == 0:
+        return recipe, recipe.epochs * a_pass
     epochs = max(1, round(steps / a_pass))
     if abs(epochs * a_pass - steps) <= NEAR * steps:
         return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass

@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 from conftest import write_clip
 
-from audiotl import datasets, matrix, reasons, sources, study
+from audiotl import datasets, matrix, reasons, study
+from audiotl import study_sources as sources
 from audiotl.datasets.corpus import LeakError
 from audiotl.features import features
 from audiotl.matrix import Cell
 from audiotl.models import build
-from audiotl.sources import ALL, MATCHED, SourceNetwork
+from audiotl.study_sources import ALL, MATCHED, SourceNetwork
 
 
 def cell(source, target, right, seed=0, draw=ALL, mode="probe", network="convnet5"):

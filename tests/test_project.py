@@ -20,7 +20,7 @@ FLOORS = [
     {"_torchaudio", "frontend", "datasets", "models"},
     {"features", "probes", "shapley", "similarity", "transferability"},
     {"augmentation", "finetuning", "checkpoints", "training", "embedding", "transfer", "sources", "replication",
-     "study"},
+     "study_sources", "study"},
     {"plots", "widgets", "report", "benchmarks", "__main__",
      "cepstrum", "frontend_grid", "fraction_grid", "savings", "savings_text", "comparisons", "layerwise",
      "matrix", "reasons", "audit", "ablation", "players", "robustness", "explorers"},

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiotl import AudiotlError, sources, study
+from audiotl import AudiotlError, cache, sources, study, study_sources
 from audiotl.datasets.corpus import Corpus
 
 
@@ -65,10 +65,10 @@ def plan(fresh_cache):
 
 
 def test_matched_sources_have_equally_many_clips_and_steps_and_no_group_of_their_test_fold(plan):
-    made = list(sources.compared(plan, "convnet5", 1, 6, progress=False))
+    made = list(study_sources.compared(plan, "convnet5", 1, 6, progress=False))
     assert [(net.source, net.draw) for net in made] == [
         *((role, draw) for draw in ("all", "matched") for role in study.ROLES), ("random", "all")]
-    fewest = sources.smallest(plan)
+    fewest = study_sources.smallest(plan)
     assert {net.clips for net in made[3:6]} == {fewest} and made[6].clips == 0
     assert all(net.steps == 6 for net in made[:6])
     for net in made[3:6]:
@@ -83,11 +83,24 @@ def test_matched_sources_have_equally_many_clips_and_steps_and_no_group_of_their
 
 
 def test_classes_and_clips_are_varied_one_at_a_time(plan):
-    made = list(sources.diverse(plan, "environment", 0, 1, counts=(2, 10), progress=False))
+    made = list(study_sources.diverse(plan, "environment", 0, 1, counts=(2, 10), progress=False))
     fixed = made[0].clips
     assert [(net.clips, net.classes) for net in made[:2]] == [(fixed, 2), (fixed, 10)]
     whole = study.source_split(plan, study.source_features(plan, "environment").corpus)[0]
-    assert [net.clips for net in made[2:]] == [fixed // 3, sources.smallest(plan), len(whole)]
+    assert [net.clips for net in made[2:]] == [fixed // 3, study_sources.smallest(plan), len(whole)]
     assert set(made[0].corpus.clips["label"]) < set(made[1].corpus.clips["label"])
-    assert [net.draw for net in sources.diverse(plan, "environment", 0, 1, (2,), whole=True, progress=False)] == [
+    assert [net.draw for net in study_sources.diverse(plan, "environment", 0, 1, (2,), whole=True, progress=False)] == [
         "2 classes", made[-1].draw]
+
+
+def bits(model):
+    return [value.numpy().tobytes() for value in model.state_dict().values()]
+
+
+def test_a_whole_source_is_the_network_of_the_plan(plan):
+    sound = study.source_features(plan, "environment")
+    made = sources.source_network(sound, plan.recipe, progress=False)
+    before = study.pretrained(plan, "environment")
+    assert bits(made.model) == bits(before.model) and made.score == before.score
+    assert (made.outputs == before.outputs).all() and made.history.equals(before.history)
+    assert [entry.name for entry in (cache.cache_root() / "networks").iterdir()] == [before.key]
