@@ -155,7 +155,7 @@ def published_svm(task: Task, compute: bool = False) -> list[Scored]:
         for scaling in (RAW, STANDARDISED):
             there = feature == "01234" or MFCC in task.blocks
             if there and (compute or replication.is_kept(task, feature, scaling != RAW)):
-                values, _ = replication.nested(task, (feature,), scaling != RAW)
+                values = replication.nested(task, feature, scaling != RAW).values[0, 0]
                 out.append(_of_task(task, blocks, scaling, "svm, 32 cells", values))
     return out
 

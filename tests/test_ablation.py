@@ -65,7 +65,7 @@ def test_svm_rows_are_taken_from_the_cache_or_made_on_demand(fresh_cache, monkey
     monkeypatch.setattr(replication, "predict", lambda task, names, splits, *_, **__: rng.integers(
         0, 3, (32, sum(len(test) for _, test in splits))))
     assert published_svm(task) == []
-    values, _ = replication.nested(task, ("01234",))
+    values = replication.nested(task, "01234").values[0, 0]
     (row,) = published_svm(task)
     assert (row.blocks, row.scaling) == ("network", "raw") and (row.values == values).all()
     assert len(published_svm(task, compute=True)) == 6

@@ -132,32 +132,25 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
     number = {name: i for i, name in enumerate(fitted.names)}
     nodes = tree([[number[name] for name in subset] for subset in subsets])
     (n, d), k = x.shape, len(fitted.classes)
-    shape = (len(subsets), len(penalties))
+    shape, levels = (len(subsets), len(penalties)), int(nodes.depth.max()) + 1
     bits = np.zeros((*shape, -(-n // 8) if wanted == CORRECT else 0), np.uint8)
     labels = np.empty((*shape, n if wanted == LABELS else 0), np.int32)
     values = np.empty((*shape, k if wanted == VALUES else 0, n))
-    system, state = _rooms(fitted, x, int(nodes.depth.max()) + 1)
+    # The first level of both is the full problem; the walk fills the others.
+    parts = -(-n // CHUNK)
+    size = -(-n // parts)
+    system, state = np.empty((levels, d + k, d)), np.zeros((levels, parts, d + k, size))
+    for part in range(parts):
+        here = x[part * size:(part + 1) * size]
+        state[0, part, :d, :len(here)] = (here - fitted.mean_x).T
+    state[0, :, d:] = fitted.mean_y[:, None]
+    system[0, d:] = -fitted.cross.T
     for c, penalty in enumerate(penalties):
         system[0, :d] = fitted.covariance
         system[0, np.arange(d), np.arange(d)] += penalty
         _eliminate(system, state, fitted.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner,
                    truth, wanted, bits[:, c], labels[:, c], values[:, c])
     return (bits, labels, values)[wanted]
-
-
-def _rooms(fitted: Fitted, x: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
-    # The first level of each holds the full problem, the others are filled by the walk.
-    (n, d), k = x.shape, len(fitted.classes)
-    parts = -(-n // CHUNK)
-    size = -(-n // parts)
-    system, state = np.empty((levels, d + k, d)), np.empty((levels, parts, d + k, size))
-    system[0, d:] = -fitted.cross.T
-    state[0, -1] = 0.0  # the last part may not be full
-    for part in range(parts):
-        here = x[part * size:(part + 1) * size]
-        state[0, part, :d, :len(here)] = (here - fitted.mean_x).T
-        state[0, part, d:] = fitted.mean_y[:, None]
-    return system, state
 
 
 def coefficients(fitted: Fitted, subset: Sequence[str], penalty: float) -> np.ndarray:
@@ -216,7 +209,15 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             for r in range(d - first):
                 for i in range(size):
                     after[first + r, i] = before[first + r, i] - change[r, i]
-            _settle(before[d:], change[d - first:rows], after[d:], best, where)
+            best[:], where[:] = -np.inf, 0.0
+            for c in range(k):
+                place = float(c)  # as wide as the values, so that the loop vectorises
+                for i in range(size):
+                    value = before[d + c, i] - change[d - first + c, i]
+                    after[d + c, i] = value
+                    more = value > best[i]
+                    best[i] = value if more else best[i]
+                    where[i] = place if more else where[i]
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
@@ -273,20 +274,3 @@ def _invert(a, upper, lower):
                 a[r, p] = 0.0
                 for c in range(w):
                     a[r, c] -= f * upper[c]
-
-
-@njit(nogil=True, cache=True)
-def _settle(before, change, after, best, where):
-    """Outputs ``before - change``, and which row is the largest of each column, the first of equals."""
-    n = before.shape[1]
-    for i in range(n):
-        best[i] = -np.inf
-        where[i] = 0.0
-    for c in range(before.shape[0]):
-        row = float(c)  # as wide as the values, so that the loop vectorises
-        for i in range(n):
-            value = before[c, i] - change[c, i]
-            after[c, i] = value
-            more = value > best[i]
-            best[i] = value if more else best[i]
-            where[i] = row if more else where[i]

@@ -10,6 +10,7 @@ fold j and the other way round.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -28,6 +29,8 @@ from audiotl.probes import Blocks, Probe, Subset, reduce, standardise
 VERSION = 1
 MOST_BYTES = 2**30
 """What the results of a search of all subsets may take up in memory."""
+
+NOT_NESTED = "This search was not nested; run it with nested=True."
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 """Training and test rows of each fold."""
@@ -64,64 +67,70 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
     if (fold < 0).any():
         raise AudiotlError(f"{(fold < 0).sum()} clips are in no test fold; the folds must cover "
                            "every clip once.")
-    if subsets is None:
-        _refuse_too_many(len(blocks), probe, len(y), len(splits))
-        subsets = all_subsets(tuple(blocks))
-    problem = (blocks, y, splits, probe, list(subsets), scale, width)
+    n_subsets = 2 ** len(blocks) - 1 if subsets is None else len(subsets)
+    held = n_subsets * len(probe.cells) * (len(y) / 8 + 16 * len(splits))
+    if subsets is None and (len(blocks) > probe.most_blocks or held > MOST_BYTES):
+        raise AudiotlError(
+            f"{len(blocks)} blocks have {n_subsets:,} subsets, too many to search all with "
+            f"{probe.name} (it takes {probe.most_blocks} blocks and {MOST_BYTES / 1e6:,.0f} MB, not "
+            f"{held / 1e6:,.0f}); drop blocks, or search the subsets that shapley.sample names.")
+    subsets = all_subsets(tuple(blocks)) if subsets is None else list(subsets)
+    problem = (blocks, y, splits, probe, subsets, scale, width)
     key = cache.key_of(
         "search", VERSION, {name: cache.array_key(block) for name, block in blocks.items()},
         cache.array_key(y), [cache.array_key(rows) for sides in splits for rows in sides],
-        probe.name, probe.cells, list(subsets), scale, nested, *([] if width is None else [width]))
+        probe.name, probe.cells, subsets, scale, nested, *([] if width is None else [width]))
 
-    def make(folder: Path) -> None:
-        fits = _fits(key, problem, nested, threads or os.cpu_count() or 1, title, progress)
-        np.savez_compressed(folder / "search.npz", **_joined(fits, splits, fold, nested))
-
+    make = functools.partial(_make, key, problem, fold, nested, progress, title, threads)
     folder = cache.entry("searches", key, make)
     for done in (cache.cache_root() / "fits").glob(f"{key}-*"):
         cache.drop(done)
     with np.load(folder / "search.npz", allow_pickle=False) as saved:
-        return Search(tuple(blocks), list(subsets), probe.cells, fold, saved["outer"],
+        return Search(tuple(blocks), subsets, probe.cells, fold, saved["outer"],
                       saved["inner"] if nested else None, np.asarray(groups), probe.name)
 
 
-def _refuse_too_many(n_blocks: int, probe: Probe, n_clips: int, n_folds: int) -> None:
-    n_subsets = 2**n_blocks - 1
-    held = n_subsets * len(probe.cells) * (n_clips / 8 + 16 * n_folds)
-    if n_blocks > probe.most_blocks or held > MOST_BYTES:
-        raise AudiotlError(
-            f"{n_blocks} blocks have {n_subsets:,} subsets, too many to search them all with "
-            f"{probe.name} ({held / 1e6:,.0f} MB); drop blocks (it takes {probe.most_blocks} and "
-            f"{MOST_BYTES / 1e6:,.0f} MB), or search the subsets that shapley.sample names and "
-            "give their scores to shapley.sampled.")
+def _make(key, problem, fold, nested, progress, title, threads, folder: Path) -> None:
+    """Make every fit, and save the bits of all clips and each outer fold's inner accuracies."""
+    _, _, splits, probe, subsets, _, _ = problem
+    n, shape = len(fold), (len(subsets), len(probe.cells))
+    jobs = list(itertools.combinations(range(len(splits)), 1))
+    jobs += itertools.combinations(range(len(splits)), 2) if nested else []
+    outer, inner = [], np.zeros((len(splits), *shape))
+    fits = _fits(jobs, key, problem, threads)
+    for job in tqdm(jobs, f"{title} ({probe.name})", disable=not progress, mininterval=1):
+        correct = next(fits)
+        if len(job) == 1:
+            outer.append(correct)
+        else:
+            inner[job[1]] += correct[0]
+            inner[job[0]] += correct[1]
+    bits = np.empty((*shape, -(-n // 8)), np.uint8)
+    for c in range(shape[1]):  # one cell after the other: unpacked, a clip takes a byte
+        clips = np.zeros((shape[0], n), np.uint8)
+        for part, (_, test) in zip(outer, splits, strict=True):
+            clips[:, test] = np.unpackbits(part[:, c], axis=1, count=len(test))
+        bits[:, c] = np.packbits(clips, axis=1)
+    inner /= (n - np.bincount(fold))[:, None, None]
+    np.savez_compressed(folder / "search.npz", outer=bits, **({"inner": inner} if nested else {}))
 
 
-def _fits(key: str, problem: tuple, nested: bool, threads: int, title: str,
-          progress: bool) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    # Each fit as it is done; it is kept, so that a search which was cut off goes on where it was.
-    folds = range(len(problem[2]))
-    jobs = [*itertools.combinations(folds, 1), *(itertools.combinations(folds, 2) if nested else ())]
-    names = {job: f"{key}-{'-'.join(map(str, job))}" for job in jobs}
-    kept = {job: fit for job in jobs if (fit := _kept(names[job])) is not None}
+def _fits(jobs: list, key: str, problem: tuple, threads: int) -> Iterator[np.ndarray]:
+    """The fit of each job; each is kept, so that a search which was cut off goes on from there."""
+    names, kept = {job: f"{key}-{'-'.join(map(str, job))}" for job in jobs}, {}
+    for job in jobs:
+        # Another process that ended the same search may drop its fits meanwhile.
+        if folder := cache.find("fits", names[job]):
+            with contextlib.suppress(FileNotFoundError):
+                kept[job] = np.load(folder / "fit.npy", allow_pickle=False)
     missing = [job for job in jobs if job not in kept]
-    made = parallel.run(fit_without, missing, problem, threads=threads)
-    for job in tqdm(jobs, f"{title} ({problem[3].name})", disable=not progress, mininterval=1):
-        if job in kept:
-            yield job, kept.pop(job)
-            continue
-        correct = next(made)
-        with cache.making("fits", names[job]) as folder:
-            np.savez_compressed(folder / "fit.npz", correct=correct)
-        yield job, correct
-
-
-def _kept(name: str) -> np.ndarray | None:
-    folder = cache.find("fits", name)
-    try:
-        with np.load(f"{folder}/fit.npz", allow_pickle=False) as saved:
-            return saved["correct"]
-    except FileNotFoundError:  # never made, or dropped by a process that ended the same search
-        return None
+    made = parallel.run(fit_without, missing, problem, threads=threads or os.cpu_count() or 1)
+    for job in jobs:
+        if job not in kept:
+            kept[job] = next(made)
+            with cache.making("fits", names[job]) as folder:
+                np.save(folder / "fit.npy", kept[job])
+        yield kept.pop(job)
 
 
 def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits: Splits,
@@ -143,29 +152,8 @@ def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits
     bits = probe.correct(sides[0], y[train], sides[1], y[test], subsets)
     if len(left_out) == 1:
         return bits
-    first = count(bits & np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1])))
-    return np.stack([first, count(bits) - first])
-
-
-def _joined(fits, splits: Splits, fold: np.ndarray, nested: bool) -> dict[str, np.ndarray]:
-    # Bits of all clips, and of each outer fold the accuracy over the other ones.
-    outer, inner = [], [0] * len(splits)
-    for job, correct in fits:
-        if len(job) == 1:
-            outer.append(correct)
-        else:
-            inner[job[1]] = inner[job[1]] + correct[0]
-            inner[job[0]] = inner[job[0]] + correct[1]
-    (n_subsets, n_cells, _), n = outer[0].shape, len(fold)
-    bits = np.empty((n_subsets, n_cells, -(-n // 8)), np.uint8)
-    for c in range(n_cells):  # one after the other, for a clip takes a byte in between
-        clips = np.zeros((n_subsets, n), np.uint8)
-        for part, (_, test) in zip(outer, splits, strict=True):
-            clips[:, test] = np.unpackbits(part[:, c], axis=1, count=len(test))
-        bits[:, c] = np.packbits(clips, axis=1)
-    if not nested:
-        return {"outer": bits}
-    return {"outer": bits, "inner": np.array(inner) / (n - np.bincount(fold))[:, None, None]}
+    first = np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1]))
+    return np.stack([np.bitwise_count(bits & of_fold).sum(-1) for of_fold in (first, ~first)])
 
 
 def all_subsets(names: Sequence[str]) -> list[Subset]:
@@ -231,20 +219,17 @@ class Search:
         """The subsets as digits (see `label`)."""
         return [label(subset, self.names) for subset in self.subsets]
 
-    @functools.cached_property
-    def _positions(self) -> dict[frozenset, int]:
-        return {frozenset(subset): i for i, subset in enumerate(self.subsets)}
-
     def position(self, subset: Sequence[str]) -> int:
         """Where a subset stands in `subsets`, its blocks named in any order.
 
         Raises:
             AudiotlError: it was not scored.
         """
-        if frozenset(subset) not in self._positions:
+        ordered = tuple(name for name in self.names if name in subset)
+        if ordered not in self.subsets or len(ordered) != len(set(subset)):
             raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose "
                                f"among {', '.join(self.names)}.")
-        return self._positions[frozenset(subset)]
+        return self.subsets.index(ordered)
 
     @functools.cached_property
     def paper_bits(self) -> np.ndarray:
@@ -254,15 +239,12 @@ class Search:
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
         """`nested`, packed."""
+        if self.inner is None:
+            raise AudiotlError(NOT_NESTED)
         out = np.zeros((len(self.subsets), self.bits.shape[2]), np.uint8)
-        for i, table in enumerate(self._inner()):
+        for i, table in enumerate(self.inner):
             out |= self.bits[np.arange(len(out)), table.argmax(1)] & np.packbits(self.fold == i)
         return out
-
-    def _inner(self) -> np.ndarray:
-        if self.inner is None:
-            raise AudiotlError("This search was not nested; run it with nested=True.")
-        return self.inner
 
     def paper(self) -> np.ndarray:
         """Clips right at each subset's best cell on the reporting folds, ``(n_subsets, n)``."""
@@ -287,7 +269,8 @@ class Search:
         place = self.position(subset)
         bits = (self.nested_bits if protocol == "nested" else self.paper_bits)[place]
         keys |= {"subset": label(self.subsets[place], self.names), "probe": self.probe}
-        return stats.Scored.of(self.unpack(bits), self.fold, self.groups, **keys, protocol=protocol)
+        correct = np.unpackbits(bits, count=len(self.fold))
+        return stats.Scored.of(correct, self.fold, self.groups, **keys, protocol=protocol)
 
     def scored_best(self, among: Sequence[int] | None = None, **keys) -> stats.Scored:
         """What each clip scored with the subset that was best on the other folds."""
@@ -300,9 +283,11 @@ class Search:
         Args:
             among: positions of the subsets to choose from; None is all of them.
         """
+        if self.inner is None:
+            raise AudiotlError(NOT_NESTED)
         among = np.arange(len(self.subsets)) if among is None else np.asarray(among)
         out, picks = np.zeros(self.bits.shape[2], np.uint8), []
-        for i, table in enumerate(self._inner()):
+        for i, table in enumerate(self.inner):
             s, c = np.unravel_index(table[among].argmax(), (len(among), len(self.cells)))
             out |= self.bits[among[s], c] & np.packbits(self.fold == i)
             picks.append(self.subsets[among[s]])

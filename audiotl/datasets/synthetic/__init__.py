@@ -56,7 +56,7 @@ def load(name: str, size: str = "quick", seed: int = 0, cache: str | Path | None
     if clips is None:
         raise AudiotlError(f"{folder} was made and then changed; remove it and try again.")
     return Corpus(name, clips, maker.classes(size), maker.DURATION, maker.MULTILABEL, synthetic=True,
-                  listed=len(clips), note=maker.NOTE)
+                  listed=len(clips), note=maker.NOTE, domain=name, title=maker.TITLE)
 
 
 def read(folder: Path) -> pd.DataFrame | None:
@@ -76,5 +76,5 @@ def family_view(corpus: Corpus) -> Corpus:
     """The music corpus with one label a clip: the family of its instrument, which is its first tag."""
     labels = corpus.clips["label"].map(lambda tags: split_tags(tags)[0])
     present = set(labels)
-    return dataclasses.replace(corpus, name="music_family", clips=corpus.clips.assign(label=labels),
+    return dataclasses.replace(corpus, name="music_family", title="Synthetic music, families", clips=corpus.clips.assign(label=labels),
                                classes=tuple(c for c in corpus.classes if c in present), multilabel=False)

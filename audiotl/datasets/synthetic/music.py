@@ -28,6 +28,7 @@ from audiotl.datasets.synthetic.acoustics import RATE, Clip, band, fade, finish,
 
 DURATION = 3.0
 MULTILABEL = True
+TITLE = "Synthetic music, tags"
 NOTE = ("Synthetic music for teaching the method: random phrases on the General MIDI sound font "
         "TimGM6mb.sf2, which pretty_midi ships and Linux distributions list as GPL-2.0.")
 

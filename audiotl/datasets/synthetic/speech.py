@@ -28,6 +28,7 @@ from audiotl.datasets.synthetic.acoustics import (
 
 DURATION = 1.0
 MULTILABEL = False
+TITLE = "Synthetic words"
 NOTE = ("Synthetic speech for teaching the method, no person speaks: 35 words by the formant synthesiser "
         "eSpeak NG (a GPL-3.0 program; its output carries no licence of its own that we know of).")
 
