@@ -77,9 +77,8 @@ def trained(net: SourceNetwork, target: str, aim: Features, mode: str, plan: stu
     corpus = aim.corpus
     split = corpus.splits(seed=plan.seed)[-1]
     recipe = dataclasses.replace(plan.recipe if net.network == "convnet5" else plan.deep, seed=net.seed)
-    made = transfer.transfer(mode, aim, split, recipe, steps, net.network, transfer.Source(net.model, net.corpus),
-                             progress=progress)
-    return Cell(net, target, mode, made.right, corpus.groups[split[1]])
+    made = transfer.transfer(mode, aim, split, recipe, steps, net.network, net, progress=progress)
+    return Cell(net, target, mode, made.values[0, 0] > 0, corpus.groups[split[1]])
 
 
 def matrix(plan: study.Plan, nets: Iterable[SourceNetwork], aims: dict[str, Features],

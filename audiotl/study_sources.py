@@ -16,8 +16,7 @@ from torch import nn
 from audiotl import study
 from audiotl.datasets.corpus import Corpus
 from audiotl.sources import class_order, cut
-from audiotl.training import score, train, untrained
-from audiotl.transfer import budget
+from audiotl.training import budget, score, train, untrained
 
 ALL, MATCHED = "all", "matched"
 SECOND = 63

@@ -19,7 +19,7 @@ FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
     {"_torchaudio", "frontend", "datasets", "models"},
     {"features", "probes", "shapley", "similarity", "transferability"},
-    {"augmentation", "finetuning", "checkpoints", "training", "embedding", "transfer", "sources", "replication",
+    {"training", "embedding", "transfer", "sources", "replication",
      "study_sources", "study"},
     {"plots", "widgets", "report", "benchmarks", "__main__",
      "cepstrum", "frontend_grid", "fraction_grid", "savings", "savings_text", "comparisons", "layerwise",
