@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import html
+import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -14,7 +17,37 @@ from audiotl.plots import lattice as figures
 from audiotl.plots import matrix as matrix_figures
 from audiotl.plots import savings
 from audiotl.probes.subset_search import Search
-from audiotl.widgets import Live
+
+
+class Live:
+    """What is alive in a notebook and shows its picture anywhere else.
+
+    A subclass has `box`, all of it; `image`, its picture; `text`, HTML of its `words`; and `figure`.
+    """
+
+    def _picture(self, shown: bool = True) -> None:
+        if not shown:
+            self.image.value = b""
+            return
+        picture, figure = io.BytesIO(), self.figure()
+        figure.savefig(picture, format="png", dpi=100)
+        plt.close(figure)
+        self.image.value = picture.getvalue()
+
+    def _say(self) -> None:
+        self.text.value = f"<b>{html.escape(self.words())}</b>"
+
+    def _repr_mimebundle_(self, **options):
+        if alive():
+            return self.box._repr_mimebundle_(**options)
+        return {"image/png": base64.b64encode(self.image.value).decode(), "text/plain": self.words()}
+
+
+def alive() -> bool:
+    """Whether a notebook's kernel is there to answer clicks."""
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
 
 
 @dataclasses.dataclass(frozen=True)
