@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiotl import AudiotlError, cache, sources, study
+from audiotl import AudiotlError, sources
 from audiotl.datasets.corpus import Corpus
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import cache, datasets, training
+from audiotl import datasets, training
 from audiotl.features import features
 from audiotl.training import Recipe, budget, inner_split, score, train, untrained
 
