@@ -191,9 +191,9 @@ widgets.live(every_front_end, hear, domain=list(sounds),
 # ## Where in the spectrum does each domain live?
 #
 # The mean level of each band over a clip; the line is the median clip, and half of all clips lie in
-# the shaded band. The wider the band, the more the clips of a domain differ from each other. A level
-# is measured below the loudest point of its own clip, so a steady noise sits high and a short click
-# in silence sits low.
+# the shade. The wider the shade, the more the clips of a domain differ from each other. A level is
+# measured below the loudest point of its own clip, so a steady noise sits high and a short click in
+# silence sits low.
 
 # %%
 centres = band_centres(Settings()).numpy()
