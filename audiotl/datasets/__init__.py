@@ -128,8 +128,8 @@ def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, in
 def shared_labels(target: Corpus, source: Corpus) -> tuple[str, ...]:
     """Labels of `target` that a network trained on `source` has learnt to tell, by whatever name.
 
-    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own sounds
-    are compared by their spelling.
+    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own
+    sounds are compared by their spelling.
     """
     kinds = [next((kind for kind in VOCABULARIES if corpus.name in kind), None)
              for corpus in (target, source)]

@@ -24,8 +24,8 @@ DURATION = 4.0
 def read(root: Path) -> Corpus:
     """A folder of class folders: ``ROOT/CLASS/any/depth/clip.wav``.
 
-    Each clip is its own group, copies of it included. Clips that belong together (one recording, one
-    speaker) need a manifest with a ``group`` column.
+    Each clip is its own group, copies of it included. Clips that belong together (one recording,
+    one speaker) need a manifest with a ``group`` column.
     """
     root = need_folder(Path(root), "folder")
     rows = [(str(path), stem.split("/")[0], -1, stem)
@@ -42,7 +42,8 @@ def read(root: Path) -> Corpus:
 
 
 def read_manifest(path: Path) -> Corpus:
-    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags joined by ``;``.
+    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags joined by
+    ``;``.
 
     Without groups each clip is its own, copies of it included.
 
@@ -50,8 +51,8 @@ def read_manifest(path: Path) -> Corpus:
         path: the CSV, or a folder with ``manifest.csv``.
 
     Raises:
-        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is no
-            number.
+        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is
+            no number.
         LeakError: two files are equal byte for byte and in different groups.
     """
     path = Path(path)

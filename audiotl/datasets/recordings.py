@@ -36,7 +36,8 @@ LOUD = ("fortissimo", "forte", "mezzo-forte")
 
 
 def urbansound8k(root: Path) -> Corpus:
-    """UrbanSound8K (Salamon et al. 2014): 8,732 clips of up to 4 s, ten classes, ten official folds.
+    """UrbanSound8K (Salamon et al. 2014): 8,732 clips of up to 4 s, ten classes, ten official
+    folds.
 
     Group = Freesound recording. Five of them lie in two folds each, under two classes (fsID 77751,
     106905, 132016, 176638, 180937).
@@ -52,7 +53,8 @@ def urbansound8k(root: Path) -> Corpus:
 
 
 def esc50(root: Path, esc10: bool = False) -> Corpus:
-    """ESC-50 and ESC-10 (Piczak 2015): 2,000 (400) clips of 5 s, 50 (10) classes, five official folds.
+    """ESC-50 and ESC-10 (Piczak 2015): 2,000 (400) clips of 5 s, 50 (10) classes, five official
+    folds.
 
     Group = Freesound recording. Four of them lie in two folds each, under two classes (131943,
     134049, 209698, 234879).
@@ -98,10 +100,11 @@ def speech_commands(root: Path, words: Sequence[str] = ()) -> Corpus:
 
 
 def arabic_speech_commands(root: Path) -> Corpus:
-    """Arabic Speech Commands v1 (Ghandoura et al. 2021): 40 keywords x 30 speakers x 10 rounds, 1 s.
+    """Arabic Speech Commands v1 (Ghandoura et al. 2021): 40 keywords x 30 speakers x 10 rounds, 1
+    s.
 
-    Group = speaker. The official split (18, 6 and 6 speakers) is the column ``official``: ``train``,
-    ``val`` or ``test``. Labels are English translations of what is said.
+    Group = speaker. The official split (18, 6 and 6 speakers) is the column ``official``:
+    ``train``, ``val`` or ``test``. Labels are English translations of what is said.
     """
     home = need_folder(root / "ArabicSpeechCommands", "arabic_speech_commands")
     parts = [read_table(home / f"{part}.csv", ("file", "class")).assign(official=part)

@@ -1,14 +1,14 @@
-"""What a notebook leaves behind: tables as CSV, figures as PNG, and ``results.json`` with the finding.
+"""What a notebook leaves behind: tables as CSV, figures as PNG, and ``results.json`` that lists them.
 
-Tables and figures come back as objects that JupyterLab, the HTML page and the Markdown report each show well.
+Tables and figures come back as objects that JupyterLab, the page and the Markdown report show well.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -19,73 +19,93 @@ import pandas as pd
 
 from audiotl import cache
 from audiotl.features import Features
+from audiotl.report import findings
+
+FOLDER = "AUDIOTL_REPORTS"
+"""Environment variable with the folder of all reports; without it ``../reports/lab``."""
 
 
 class Results:
     """Collects what one notebook found and writes it as it comes.
 
     Args:
-        out: folder for the files; empty keeps everything in the notebook only.
-        **about: facts for the report card (profile, data, seed, ...).
+        name: of the notebook; its files go into the folder of that name (see `FOLDER`).
 
-    ``results.json`` holds ``{finding, about, numbers, tables, figures, skipped}`` and is rewritten after every
-    addition, so that a run which fails half-way keeps what it had.
+    ``results.json`` holds ``{numbers, tables, figures, corpora, skipped, synthetic}`` and is
+    rewritten after every addition, so that a run which fails half-way keeps what it had.
     """
 
-    def __init__(self, out: str | Path = "", **about: Any):
-        self.out = Path(out) if out else None
+    def __init__(self, name: str = "", **old: Any):
+        self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.time()
-        self.record: dict[str, Any] = {"finding": "", "about": about, "numbers": {}, "tables": {}, "figures": {},
-                                       "skipped": {}}
-        if self.out:
-            self.out.mkdir(parents=True, exist_ok=True)
+        self.record: dict[str, Any] = {"numbers": {}, "tables": {}, "figures": {}, "corpora": {},
+                                       "skipped": {}, "synthetic": False}
         self._write()
 
-    def table(self, name: str, frame: pd.DataFrame, digits: int | None = 6, show: int = 20) -> Table:
-        """Keep a table as ``NAME.csv`` (``NAME`` may end in ``.csv.gz``) and show its first `show` rows."""
+    def table(self, name: str, frame: pd.DataFrame, digits: int | None = 6,
+              show: int = 20) -> Table:
+        """Keep a table as ``NAME.csv`` (or ``NAME.csv.gz``) and show its first `show` rows."""
         file = name if name.endswith((".csv", ".csv.gz")) else f"{name}.csv"
-        if self.out:
-            frame.to_csv(self.out / file, index=False, float_format=None if digits is None else f"%.{digits}g")
-        self.record["tables"][name] = {"file": file, "rows": len(frame), "columns": list(map(str, frame.columns))}
-        self._write()
-        return Table(frame, file if self.out else "", show)
+        form = None if digits is None else f"%.{digits}g"
+        frame.to_csv(self.folder / file, index=False, float_format=form)
+        columns = list(map(str, frame.columns))
+        self._add("tables", name, {"file": file, "rows": len(frame), "columns": columns})
+        return Table(frame, file, show)
 
     def figure(self, name: str, figure: plt.Figure, alt: str) -> Picture:
         """Keep a figure as ``NAME.png`` with a text for those who cannot see it, and show it."""
-        buffer = io.BytesIO()
+        buffer, file = io.BytesIO(), f"{name}.png"
         figure.savefig(buffer, format="png", dpi=110)
         plt.close(figure)
-        if self.out:
-            (self.out / f"{name}.png").write_bytes(buffer.getvalue())
-        self.record["figures"][name] = {"file": f"{name}.png", "alt": alt}
-        self._write()
-        return Picture(buffer.getvalue(), f"{name}.png", alt)
+        (self.folder / file).write_bytes(buffer.getvalue())
+        self._add("figures", name, {"file": file, "alt": alt})
+        return Picture(buffer.getvalue(), file, alt)
 
     def number(self, name: str, value: float) -> float:
-        """Keep one number that the text quotes."""
-        self.record["numbers"][name] = float(value)
-        self._write()
+        """Keep one number."""
+        self._add("numbers", name, float(value))
         return value
 
-    def skipped(self, *sounds: Features) -> None:
-        """Keep which clips could not be used, and why."""
-        for sound in sounds:
-            if sound.skipped:
-                self.record["skipped"][sound.corpus.name] = [{"path": Path(path).name, "cause": cause}
-                                                             for path, cause in sound.skipped]
-        self._write()
+    def corpora(self, *features: Features) -> Table:
+        """Keep and show what was heard: clips, classes, groups, and what could not be used."""
+        for one in features:
+            corpus = one.corpus
+            if one.skipped:
+                self.record["skipped"][corpus.name] = [{"path": Path(path).name, "cause": cause}
+                                                       for path, cause in one.skipped]
+            self.record["synthetic"] |= corpus.synthetic
+            self._add("corpora", corpus.name, {
+                "corpus": corpus.title, "clips": len(corpus), "classes": len(corpus.classes),
+                "groups": int(corpus.clips["group"].nunique()), "seconds": corpus.duration,
+                "could not be used": len(one.skipped),
+                "synthetic": "yes" if corpus.synthetic else "no"})
+        names = [one.corpus.name for one in features]
+        return Table(pd.DataFrame([self.record["corpora"][name] for name in names]))
 
-    def finding(self, sentence: str) -> str:
-        """Keep the notebook's one-sentence answer, shown on its card."""
-        self.record["finding"] = sentence
-        self._write()
+    def findings(self) -> findings.Box:
+        """What was found on recordings, with the numbers of this folder, or of the committed one.
+
+        Where this folder is not the one that holds ``findings.md``, it is the marked first line.
+        """
+        own = (self.folder / findings.FILE).is_file()
+        committed = Path("../reports/real") / self.folder.name
+        return findings.Box(self.folder if own else committed, own)
+
+    def finding(self, sentence: str) -> str:  # goes with the last notebook that calls it
         return sentence
+
+    def skipped(self, *features: Features) -> None:  # goes with the last notebook that calls it
+        self.corpora(*features)
+
+    def _add(self, kind: str, name: str, value: Any) -> None:
+        self.record[kind][name] = value
+        self._write()
 
     def _write(self) -> None:
         self.record["seconds"] = round(time.time() - self.started, 1)
-        if self.out:
-            with cache.writing(self.out / "results.json") as file:
-                file.write_text(json.dumps(self.record, indent=1, default=_plain) + "\n")
+        with cache.writing(self.folder / "results.json") as file:
+            file.write_text(json.dumps(self.record, indent=1, default=str) + "\n")
 
 
 class Table:
@@ -100,31 +120,24 @@ class Table:
     def __init__(self, frame: pd.DataFrame, file: str = "", show: int = 20):
         self.frame, self.file, self.show = frame, file, show
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        head = [str(column) for column in self.frame.columns]
-        return head, [[_cell(v) for v in row] for row in self.frame.head(self.show).itertuples(index=False)]
-
     def _rest(self) -> str:
-        left = len(self.frame) - self.show
+        left, where = len(self.frame) - self.show, f" in {self.file}" if self.file else ""
         if not self.show:
-            return f"{left} rows in {self.file or 'the table'}."
-        return f"... and {left} more rows{f' in {self.file}' if self.file else ''}." if left > 0 else ""
+            return f"{left} rows{where}"
+        return f"... and {left} more rows{where}" if left > 0 else ""
 
     def _repr_markdown_(self) -> str:
         if not self.show:
             return self._rest()
-        head, rows = self._cells()
-        lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+        cells = self.frame.head(self.show).map(_cell)
+        rows = [list(map(str, cells.columns)), ["---"] * len(cells.columns), *cells.to_numpy()]
+        lines = ["| " + " | ".join(v.replace("|", "\\|") for v in row) + " |" for row in rows]
         return "\n".join(lines) + (f"\n\n{self._rest()}" if self._rest() else "")
 
     def _repr_html_(self) -> str:
-        if not self.show:
-            return f"<p><small>{self._rest()}</small></p>"
-        head, rows = self._cells()
-        mark = lambda tag, row: "<tr>" + "".join(f"<{tag}>{html.escape(v)}</{tag}>" for v in row) + "</tr>"  # noqa: E731
-        body = "".join(mark("td", row) for row in rows)
+        cells = self.frame.head(self.show).map(_cell)
         rest = f"<p><small>{self._rest()}</small></p>" if self._rest() else ""
-        return f'<table class="table"><thead>{mark("th", head)}</thead><tbody>{body}</tbody></table>{rest}'
+        return (cells.to_html(index=False, border=0) if self.show else "") + rest
 
 
 class Picture:
@@ -140,13 +153,7 @@ class Picture:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value).replace("|", "\\|")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+        if np.isnan(value):
+            return ""
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return str(value)

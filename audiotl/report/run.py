@@ -65,6 +65,7 @@ def run(study: Run) -> int:
     sources = chosen(study.notebooks, study.only)
     study = dataclasses.replace(study, parameters=known_parameters(sources, study.parameters))
     study.out.mkdir(parents=True, exist_ok=True)
+    os.environ["AUDIOTL_REPORTS"] = str(study.out.resolve())
     failed, started = 0, time.time()
     with cache.explain_full_disk(study.out):
         for i, source in enumerate(sources):

@@ -1,12 +1,13 @@
 """Three corpora made here from a seed, so that the whole study runs with no data and no network.
 
-``speech`` (words), ``music`` (tags) and ``environment`` (city sounds) are synthetic: they teach the method and
-stand for no recorded corpus. Each has a module of its name; `acoustics` is what they share, `espeak` speaks
-the words, and `making` puts a corpus on disk.
+``speech`` (words), ``music`` (tags) and ``environment`` (city sounds) are synthetic: they teach the
+method and stand for no recorded corpus. Each has a module of its name; `acoustics` is what they
+share, `espeak` speaks the words, and `making` puts a corpus on disk.
 
-A corpus lives in ``<cache>/builtin/<name>-<size>-<seed>-v<VERSION>/`` as 16 kHz mono 16-bit FLAC beside
-``index.csv``. The same seed gives the same bytes (on one machine and one set of library versions), so
-processes that make the same corpus at once cannot harm each other, and the folder is safe to delete.
+A corpus lives in ``<cache>/builtin/<name>-<size>-<seed>-v<VERSION>/`` as 16 kHz mono 16-bit FLAC
+beside ``index.csv``. The same seed gives the same bytes (on one machine and one set of library
+versions), so processes that make the same corpus at once cannot harm each other, and the folder is
+safe to delete.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from audiotl.cache import cache_root
 from audiotl.datasets.corpus import Corpus, split_tags
 from audiotl.datasets.synthetic.making import MARKER, make, recipe
 
-__all__ = ["NAMES", "SIZES", "VERSION", "family_view", "load"]
-
 NAMES = ("speech", "music", "environment")
 SIZES = ("quick", "smoke")
 VERSION = 1
@@ -31,7 +30,7 @@ VERSION = 1
 
 
 def load(name: str, size: str = "quick", seed: int = 0, cache: str | Path | None = None) -> Corpus:
-    """A built-in corpus, made on first use (half a minute for ``quick``, seconds for ``smoke``), then read.
+    """A built-in corpus, made on first use (some ten seconds for ``quick``), then read.
 
     Args:
         name: ``speech``, ``music`` or ``environment``.
@@ -46,7 +45,8 @@ def load(name: str, size: str = "quick", seed: int = 0, cache: str | Path | None
         raise AudiotlError(f"There is no built-in corpus {name!r}; choose among {', '.join(NAMES)}.")
     maker = recipe(name)
     if size not in maker.SIZES:
-        raise AudiotlError(f"The built-in corpora have no size {size!r}; choose among {', '.join(SIZES)}.")
+        raise AudiotlError(f"The built-in corpora have no size {size!r}; "
+                           f"choose among {', '.join(SIZES)}.")
     home = Path(cache).expanduser() if cache else cache_root()
     folder = home.absolute() / "builtin" / f"{name}-{size}-{seed}-v{VERSION}"
     clips = read(folder)
@@ -60,7 +60,7 @@ def load(name: str, size: str = "quick", seed: int = 0, cache: str | Path | None
 
 
 def read(folder: Path) -> pd.DataFrame | None:
-    """The table of a complete corpus, with full paths; None if it is not there or something is missing."""
+    """The table of a complete corpus, with full paths; None if it or something of it is missing."""
     if not (folder / MARKER).is_file():
         return None
     try:
@@ -76,5 +76,6 @@ def family_view(corpus: Corpus) -> Corpus:
     """The music corpus with one label a clip: the family of its instrument, which is its first tag."""
     labels = corpus.clips["label"].map(lambda tags: split_tags(tags)[0])
     present = set(labels)
-    return dataclasses.replace(corpus, name="music_family", title="Synthetic music, families", clips=corpus.clips.assign(label=labels),
-                               classes=tuple(c for c in corpus.classes if c in present), multilabel=False)
+    return dataclasses.replace(corpus, name="music_family", title="Synthetic music, families",
+                               clips=corpus.clips.assign(label=labels), multilabel=False,
+                               classes=tuple(c for c in corpus.classes if c in present))

@@ -1,7 +1,9 @@
-"""What the built-in corpora share: repeatable generators, noise, wavetables, resonances, a room, a level.
+"""What the built-in corpora share: repeatable generators, noise, wavetables, resonances, a room, a
+level.
 
-All signals are float64 at 16 kHz, shape ``(n,)``; frequencies are in Hz, times in seconds. Every function
-that draws takes its own `numpy.random.Generator`, so a clip depends on its seed and on nothing else.
+All signals are float64 at 16 kHz, shape ``(n,)``; frequencies are in Hz, times in seconds. Every
+function that draws takes its own `numpy.random.Generator`, so a clip depends on its seed and on
+nothing else.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ def partials(rng: np.random.Generator, amplitudes: np.ndarray, size: int = 1024)
 def play(period: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Read one period at a phase in cycles, with linear interpolation.
 
-    Caution: nothing limits the band. At its highest frequency no harmonic of it may pass ``RATE / 2``.
+    Caution: nothing limits the band. At its highest frequency no harmonic of it may pass ``RATE /
+        2``.
     """
     size = len(period)
     return np.interp((phase % 1.0) * size, np.arange(size + 1), np.append(period, period[0]))

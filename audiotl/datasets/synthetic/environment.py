@@ -1,14 +1,14 @@
 """City sounds: ten classes synthesised from randomised physics, as if recorded in many streets.
 
-A scene is one source (this engine, that dog) at one place (distance, walls, background, microphone), recorded
-a few times; it is the group. Each class is a function of two generators: `scene`, which starts anew for every
-take of the scene and so gives the same device each time, and `take`, which gives what differs between takes.
-Draw from `scene` in the same order in every take, whatever `take` says.
+A scene is one source (this engine, that dog) at one place (distance, walls, background,
+microphone), recorded a few times; it is the group. Each class is a function of two generators:
+`scene`, which starts anew for every take of the scene and so gives the same device each time, and
+`take`, which gives what differs between takes. Draw from `scene` in the same order in every take,
+whatever `take` says.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -233,37 +233,25 @@ SOURCES: dict[str, Callable[[Rng, Rng], np.ndarray]] = {f.__name__: f for f in (
     bark, crowd, drill, engine, horn, hum, jackhammer, rain, shot, siren)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """One source at one place, recorded `takes` times."""
-
-    label: str
-    number: int
-    takes: int
-    seed: int
-
-    @property
-    def group(self) -> str:
-        return f"{self.label}{self.number:02d}"
-
-
 def classes(size: str) -> tuple[str, ...]:
     return tuple(SOURCES)
 
 
-def plan(size: str, seed: int) -> list[Scene]:
-    n_scenes, takes = SIZES[size]
-    return [Scene(label, number, takes, seed) for label in SOURCES for number in range(n_scenes)]
+def plan(size: str) -> list[tuple]:
+    """Class, number and takes of each scene."""
+    scenes, takes = SIZES[size]
+    return [(label, number, takes) for label in SOURCES for number in range(scenes)]
 
 
-def render(scene: Scene) -> Iterator[Clip]:
+def render(seed: int, label: str, number: int, takes: int) -> Iterator[Clip]:
     """All takes of one scene."""
-    for number in range(scene.takes):
-        take = generator(scene.seed, scene.group, "take", number)
-        x = SOURCES[scene.label](generator(scene.seed, scene.group, "device"), take)
-        x = record(generator(scene.seed, scene.group, "place"), take, x)
+    group = f"{label}{number:02d}"
+    for index in range(takes):
+        take = generator(seed, group, "take", index)
+        x = SOURCES[label](generator(seed, group, "device"), take)
+        x = record(generator(seed, group, "place"), take, x)
         x = finish(x, take.uniform(1, 18))
-        yield Clip(f"{scene.label}/{scene.group}-{number}", scene.label, scene.group, x)
+        yield Clip(f"{label}/{group}-{index}", label, group, x)
 
 
 def record(place: Rng, take: Rng, x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""Sentences by a person about a chapter, their numbers and their conditions taken from its tables.
+
+In ``findings.md``, ``{{ expression }}`` stands for a value and ``<!-- if: expression -->`` after a
+sentence for what must hold. Expressions see every CSV table of the folder as a DataFrame of its
+name, ``pd``, ``np``, `pct` and `points`. The first line is the chapter's answer.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audiotl import AudiotlError
+
+FILE = "findings.md"
+VALUE = re.compile(r"\{\{(.+?)\}\}", re.S)
+CONDITION = re.compile(r"\s*<!--\s*if:(.+?)-->", re.S)
+
+
+def pct(share: float, digits: int = 1) -> str:
+    """A share in per cent.
+
+    >>> pct(0.123)
+    '12.3 %'
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float, digits: int = 1) -> str:
+    """A difference of shares in points, with its sign.
+
+    >>> points(0.123)
+    '+12.3 points'
+    """
+    return f"{100 * difference:+.{digits}f} points"
+
+
+def render(folder: Path) -> str:
+    """The findings of a chapter as Markdown, or nothing if it has none.
+
+    Args:
+        folder: of the chapter's report, with ``findings.md`` and its tables.
+
+    Raises:
+        AudiotlError: a condition does not hold, or an expression cannot be evaluated.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    where = Path(folder.name) / FILE
+    known = {"pd": pd, "np": np, "pct": pct, "points": points} | _tables(folder, text)
+    said = 0
+    for found in CONDITION.finditer(text):
+        sentence = " ".join(text[said:found.start()].split())
+        said = found.end()
+        if not _value(found[1], known, where, sentence):
+            raise AudiotlError(f"{where}: {found[1].strip()!r} does not hold, so this can no longer "
+                               f"be said: {sentence}")
+    return VALUE.sub(lambda found: _shown(_value(found[1], known, where, found[0])),
+                     CONDITION.sub("", text)).strip()
+
+
+def answer(folder: Path) -> str:
+    """The first line of a chapter's findings, or nothing."""
+    return render(folder).split("\n")[0]
+
+
+class Box:
+    """Findings in a notebook: all of them, or their first line in a marked box.
+
+    Args:
+        folder: of the chapter's report.
+        own: whether the notebook's results go into that folder. Its tables are not there yet, so
+            that `pages` fills the box once they are.
+    """
+
+    def __init__(self, folder: Path, own: bool = False):
+        self.folder, self.own = folder, own
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        line = "" if self.own else answer(self.folder)
+        text = f"> **On recordings we found:** {line}" if line else ""
+        return {"text/markdown": text, "text/plain": line}, {"findings": self.own}
+
+
+def _tables(folder: Path, text: str) -> dict[str, pd.DataFrame]:
+    paths = {path.name.split(".")[0]: path for path in folder.glob("*.csv*")}
+    return {name: pd.read_csv(path, dtype={"subset": str, "features": str})
+            for name, path in paths.items() if re.search(rf"\b{re.escape(name)}\b", text)}
+
+
+def _value(expression: str, known: dict, where: Path, sentence: str):
+    try:
+        return eval(" ".join(expression.split()), dict(known))
+    except Exception as error:
+        raise AudiotlError(f"{where}: {expression.strip()!r} cannot be evaluated "
+                           f"({type(error).__name__}: {error}); it belongs to: {sentence}") from error
+
+
+def _shown(value) -> str:
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    return f"{value:,.4g}" if isinstance(value, float | np.floating) else f"{value:,}"
