@@ -88,7 +88,8 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
                            "give --data or set AUDIOTL_DATA.")
     corpus = READERS[name](where)
     if len(corpus) == 0:
-        raise AudiotlError(f"{name} has no audio under {where}; fetch it, or point --data elsewhere.")
+        raise AudiotlError(f"{name} has no audio under {where}; "
+                           "fetch it, or point --data elsewhere.")
     return corpus
 
 
@@ -109,7 +110,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
 
 
 def related(source: Corpus, target: Corpus) -> bool:
-    """Whether the two are views of one corpus: some file is in both, so neither can teach the other."""
+    """Whether the two are views of one corpus, with some file in both; neither teaches the other."""
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
 
 

@@ -156,9 +156,9 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
     if classes is not None and classes.ndim == 1:
         unseen = np.setdiff1d(classes[test], classes[train])
         if len(unseen):
-            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is trained "
-                               f"on ({len(unseen)} such classes); use fewer folds, or give the class "
-                               "more groups.")
+            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is "
+                               f"trained on ({len(unseen)} such classes); use fewer folds, or give "
+                               "the class more groups.")
 
 
 def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int,

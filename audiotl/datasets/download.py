@@ -32,7 +32,7 @@ SETS = {"choi2017": (CHOI2017, Path(__file__).with_name("choi2017.sha256"))}
 
 
 class Archive(NamedTuple):
-    """A corpus that comes as one ``.tar.gz`` or ``.zip``; its content belongs into ``ROOT/folder``."""
+    """A corpus that comes as one ``.tar.gz`` or ``.zip``; its content goes to ``ROOT/folder``."""
 
     url: str
     sha256: str
@@ -157,7 +157,8 @@ def unpack(path: Path, home: Path) -> None:
               zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as archive):
             _check_members(path, archive)
             made = Path(temporary) / "content"
-            archive.extractall(made, **({"filter": "data"} if hasattr(archive, "getmembers") else {}))
+            how = {"filter": "data"} if isinstance(archive, tarfile.TarFile) else {}
+            archive.extractall(made, **how)
             os.rename(made, home)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise AudiotlError(f"{path} cannot be unpacked ({error}); "
@@ -174,5 +175,5 @@ def _check_members(path: Path, archive: tarfile.TarFile | zipfile.ZipFile) -> No
     for name, plain in members:
         inside = PurePosixPath(name.replace("\\", "/"))
         if inside.is_absolute() or ".." in inside.parts or ":" in name or not plain:
-            raise AudiotlError(f"{path} holds {name!r}, which leads out of its folder or is a link or "
-                               "a device; nothing of it was unpacked.")
+            raise AudiotlError(f"{path} holds {name!r}, which leads out of its folder or is a link "
+                               "or a device; nothing of it was unpacked.")

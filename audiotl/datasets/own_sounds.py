@@ -59,7 +59,8 @@ def read_manifest(path: Path) -> Corpus:
     path = path / "manifest.csv" if path.is_dir() else path
     table = read_table(path, ("path", "label"))
     files = [path.parent / name for name in table["path"].astype(str)]
-    clips = pd.DataFrame({"path": [str(file) for file in files], "label": table["label"].astype(str)})
+    clips = pd.DataFrame({"path": [str(file) for file in files]})
+    clips["label"] = table["label"].astype(str)
     clips["fold"] = _folds(table, path)
     clips["group"] = table["group" if "group" in table else "path"].astype(str)
     clips = clips[[file.is_file() for file in files]].reset_index(drop=True)

@@ -49,7 +49,7 @@ def urbansound8k(root: Path) -> Corpus:
     clips = _with_audio(home / "audio", names, table["class"], table["fold"], table["fsID"])
     return Corpus("urbansound8k", clips, URBAN_CLASSES, 4.0, listed=len(table), drop_shared=True,
                   domain="environment", title="UrbanSound8K",
-                  note="UrbanSound8K, field recordings from Freesound (CC BY-NC 3.0), official folds.")
+                  note="UrbanSound8K, recordings from Freesound (CC BY-NC 3.0), official folds.")
 
 
 def esc50(root: Path, esc10: bool = False) -> Corpus:
@@ -167,7 +167,8 @@ def gtzan(root: Path) -> Corpus:
     """
     home = root / "GTZAN" / "genres"
     home = need_folder(home if home.is_dir() else root / "genres", "gtzan")
-    rows = [(str(path), genre, -1, f"{genre}/{name}") for genre, name, path in _files(home) if genre]
+    rows = [(str(path), genre, -1, f"{genre}/{name}")
+            for genre, name, path in _files(home) if genre]
     return _of(rows, "gtzan", 10.0, domain="music", title="GTZAN genres",
                note="GTZAN genres; it has known faults (Sturm 2013: repeats, distortions, "
                     "several clips an artist).")
@@ -213,8 +214,8 @@ def _files(home: Path) -> list[tuple[str, str, Path]]:
 
 def _of(rows: list[tuple], name: str, duration: float, classes: tuple = (), **more) -> Corpus:
     clips = pd.DataFrame(rows, columns=COLUMNS)
-    classes = classes or tuple(sorted({tag for label in clips["label"] for tag in label.split(";")}))
-    return Corpus(name, clips, classes, duration, listed=len(clips), **more)
+    found = sorted({tag for label in clips["label"] for tag in label.split(";")})
+    return Corpus(name, clips, classes or tuple(found), duration, listed=len(clips), **more)
 
 
 def _with_audio(folder: Path, names: pd.Series, label, fold, group, **more) -> pd.DataFrame:

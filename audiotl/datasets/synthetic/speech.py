@@ -29,25 +29,28 @@ from audiotl.datasets.synthetic.acoustics import (
 DURATION = 1.0
 MULTILABEL = False
 TITLE = "Synthetic words"
-NOTE = ("Synthetic speech for teaching the method, no person speaks: 35 words by the formant synthesiser "
-        "eSpeak NG (a GPL-3.0 program; its output carries no licence of its own that we know of).")
+NOTE = ("Synthetic speech for teaching the method, no person speaks: 35 words by the formant "
+        "synthesiser eSpeak NG (a GPL-3.0 program; its output carries no licence of its own that "
+        "we know of).")
 
-WORDS = tuple(
-    "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin "
-    "nine no off on one right seven sheila six stop three tree two up visual wow yes zero".split())
+WORDS = (
+    "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four",
+    "go", "happy", "house", "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right",
+    "seven", "sheila", "six", "stop", "three", "tree", "two", "up", "visual", "wow", "yes", "zero")
 """The words of Speech Commands version 2 (Warden 2018, arXiv:1804.03209)."""
 
-TEN = tuple("down go left no off on right stop up yes".split())
+TEN = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 """The ten commands of its usual small task."""
 
 ACCENTS = ("en-us", "en-gb-x-rp", "en-gb-scotland", "en-us-nyc", "en-029", "en-gb-x-gbclan", "en",
            "en-gb-x-gbcwmd")
-"""American, received, Scottish, New York, Caribbean, Lancaster, British and West Midlands English."""
+"""American, received, Scottish, New York, Caribbean, Lancaster, British, West Midlands English."""
 
-VARIANTS = tuple(
-    "f1 m1 f2 m2 f3 m3 f4 m4 f5 m5 linda m6 belinda m7 steph adam aunty Alex anika benjamin grandma "
-    "grandpa Andrea Denis Annie Diogo shelby edward steph2 Hugo quincy Lee Storm marcelo zac max "
-    "victor michel rob miguel".split())
+VARIANTS = (
+    "f1", "m1", "f2", "m2", "f3", "m3", "f4", "m4", "f5", "m5", "linda", "m6", "belinda", "m7",
+    "steph", "adam", "aunty", "Alex", "anika", "benjamin", "grandma", "grandpa", "Andrea", "Denis",
+    "Annie", "Diogo", "shelby", "edward", "steph2", "Hugo", "quincy", "Lee", "Storm", "marcelo",
+    "zac", "max", "victor", "michel", "rob", "miguel")
 """One a voice, women and men by turns as far as the library has them."""
 
 SIZES = {"quick": (WORDS, 40), "smoke": (TEN, 12), "tiny": (("no", "yes"), 3)}
