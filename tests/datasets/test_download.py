@@ -113,7 +113,7 @@ def test_a_part_that_is_of_another_file_is_thrown_away(server, tmp_path):
 
 def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
     with pytest.raises(AudiotlError, match=r"127\.0\.0\.1:9"):
-        fetch("toy", tmp_path / "data", base="http://127.0.0.1:9/", progress=False)
+        download.download("http://127.0.0.1:9/x", tmp_path / "x", "0" * 64)
     (server[0] / "a.txt").unlink()
     with pytest.raises(AudiotlError, match="404"):
         fetch("toy", tmp_path / "data", progress=False)
