@@ -56,7 +56,8 @@ def test_shape(cache, name, clips, groups, classes, duration):
 
 
 @pytest.mark.parametrize("name, size, clips, groups", [
-    ("speech", "quick", 1400, 40), ("music", "quick", 1000, 200), ("environment", "quick", 1200, 240),
+    ("speech", "quick", 1400, 40), ("music", "quick", 1000, 200),
+    ("environment", "quick", 1200, 240),
     ("speech", "smoke", 120, 12), ("music", "smoke", 120, 40), ("environment", "smoke", 120, 40)])
 def test_planned_sizes(name, size, clips, groups):
     jobs = synthetic.recipe(name).plan(size)
