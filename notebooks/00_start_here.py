@@ -35,7 +35,7 @@ data = "built-in"              # built-in, or the folder that holds the corpora
 size = "quick"                 # of the built-in corpora: smoke or quick
 corpus_seed = 0                # of the built-in corpora
 clip_seed = 0                  # of the clips that are shown; try another
-corpora = ["environment", "speech", "music"]   # one a domain; their features take a minute
+sources = ["environment", "speech", "music"]   # corpora, one a domain; features take a minute
 tagger = "musicnn-mtt"         # a published network that names clips, where its weights are
 
 # %% tags=["hide-input"]
@@ -71,7 +71,7 @@ results.findings()
 
 # %%
 sounds = {}
-for name in corpora:
+for name in sources:
     sound = features(datasets.load(name, data, size, corpus_seed))
     sounds[sound.corpus.domain] = sound
 

@@ -372,8 +372,8 @@ results.table("scaling", scaling[["task", "features", "difference", "ci_low", "c
 # %%
 results.figure("scaling", compare.forest(scaling, "title", panel="block",
                                          xlabel="standardised minus raw, in points"),
-               "Paired difference between standardised and raw features, nested, by task, a panel a "
-               "feature set.")
+               "Paired difference between standardised and raw features, nested, by task, a panel "
+               "a feature set.")
 
 # %% [markdown]
 # ### Does adding MFCCs hurt?
