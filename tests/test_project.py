@@ -19,11 +19,8 @@ FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
     {"_torchaudio", "frontend", "datasets", "models"},
     {"features", "learnt_frontend", "probes", "shapley", "similarity", "transferability"},
-    {"augmentation", "finetuning", "checkpoints", "training", "embedding", "transfer", "sources", "replication",
-     "study_sources", "study"},
-    {"plots", "widgets", "report", "benchmarks", "__main__",
-     "fraction_grid", "savings", "savings_text", "comparisons", "layerwise",
-     "matrix", "reasons", "audit", "explorers"},
+    {"training", "embedding", "transfer", "sources", "replication", "study"},
+    {"plots", "widgets", "report", "benchmarks", "__main__", "comparisons"},
 ]
 
 

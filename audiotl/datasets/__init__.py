@@ -88,7 +88,8 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
                            "give --data or set AUDIOTL_DATA.")
     corpus = READERS[name](where)
     if len(corpus) == 0:
-        raise AudiotlError(f"{name} has no audio under {where}; fetch it, or point --data elsewhere.")
+        raise AudiotlError(f"{name} has no audio under {where}; "
+                           "fetch it, or point --data elsewhere.")
     return corpus
 
 
@@ -109,7 +110,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
 
 
 def related(source: Corpus, target: Corpus) -> bool:
-    """Whether the two are views of one corpus: some file is in both, so neither can teach the other."""
+    """Whether the two are views of one corpus, with some file in both; neither teaches the other."""
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
 
 
@@ -128,8 +129,8 @@ def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, in
 def shared_labels(target: Corpus, source: Corpus) -> tuple[str, ...]:
     """Labels of `target` that a network trained on `source` has learnt to tell, by whatever name.
 
-    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own sounds
-    are compared by their spelling.
+    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own
+    sounds are compared by their spelling.
     """
     kinds = [next((kind for kind in VOCABULARIES if corpus.name in kind), None)
              for corpus in (target, source)]

@@ -26,8 +26,9 @@ class Corpus:
     Args:
         name: short name, as ``datasets.load`` takes it.
         clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; several
-            tags are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no official
-            fold) and ``group`` (str: clips of one group share a recording, a speaker or a note).
+            tags are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no
+            official fold) and ``group`` (str: clips of one group share a recording, a speaker or a
+            note).
         classes: class or tag names in target order.
         duration: length in seconds to which clips are fitted.
         multilabel: whether a clip carries several tags.
@@ -99,11 +100,13 @@ class Corpus:
         return dataclasses.replace(kept, classes=tuple(classes))
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Train and test rows of each fold: the official folds, else group-safe folds (`deal_groups`).
+        """Train and test rows of each fold: the official folds, else group-safe folds
+        (`deal_groups`).
 
         Raises:
             LeakError: an official fold cuts a group in two.
-            AudiotlError: fewer groups than folds, a single fold, or a class that is tested untrained.
+            AudiotlError: fewer groups than folds, a single fold, or a class that is tested
+                untrained.
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
@@ -153,9 +156,9 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
     if classes is not None and classes.ndim == 1:
         unseen = np.setdiff1d(classes[test], classes[train])
         if len(unseen):
-            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is trained "
-                               f"on ({len(unseen)} such classes); use fewer folds, or give the class "
-                               "more groups.")
+            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is "
+                               f"trained on ({len(unseen)} such classes); use fewer folds, or give "
+                               "the class more groups.")
 
 
 def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int,

@@ -24,8 +24,8 @@ DURATION = 4.0
 def read(root: Path) -> Corpus:
     """A folder of class folders: ``ROOT/CLASS/any/depth/clip.wav``.
 
-    Each clip is its own group, copies of it included. Clips that belong together (one recording, one
-    speaker) need a manifest with a ``group`` column.
+    Each clip is its own group, copies of it included. Clips that belong together (one recording,
+    one speaker) need a manifest with a ``group`` column.
     """
     root = need_folder(Path(root), "folder")
     rows = [(str(path), stem.split("/")[0], -1, stem)
@@ -42,7 +42,8 @@ def read(root: Path) -> Corpus:
 
 
 def read_manifest(path: Path) -> Corpus:
-    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags joined by ``;``.
+    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags joined by
+    ``;``.
 
     Without groups each clip is its own, copies of it included.
 
@@ -50,15 +51,16 @@ def read_manifest(path: Path) -> Corpus:
         path: the CSV, or a folder with ``manifest.csv``.
 
     Raises:
-        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is no
-            number.
+        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is
+            no number.
         LeakError: two files are equal byte for byte and in different groups.
     """
     path = Path(path)
     path = path / "manifest.csv" if path.is_dir() else path
     table = read_table(path, ("path", "label"))
     files = [path.parent / name for name in table["path"].astype(str)]
-    clips = pd.DataFrame({"path": [str(file) for file in files], "label": table["label"].astype(str)})
+    clips = pd.DataFrame({"path": [str(file) for file in files]})
+    clips["label"] = table["label"].astype(str)
     clips["fold"] = _folds(table, path)
     clips["group"] = table["group" if "group" in table else "path"].astype(str)
     clips = clips[[file.is_file() for file in files]].reset_index(drop=True)

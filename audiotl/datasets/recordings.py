@@ -36,7 +36,8 @@ LOUD = ("fortissimo", "forte", "mezzo-forte")
 
 
 def urbansound8k(root: Path) -> Corpus:
-    """UrbanSound8K (Salamon et al. 2014): 8,732 clips of up to 4 s, ten classes, ten official folds.
+    """UrbanSound8K (Salamon et al. 2014): 8,732 clips of up to 4 s, ten classes, ten official
+    folds.
 
     Group = Freesound recording. Five of them lie in two folds each, under two classes (fsID 77751,
     106905, 132016, 176638, 180937).
@@ -48,11 +49,12 @@ def urbansound8k(root: Path) -> Corpus:
     clips = _with_audio(home / "audio", names, table["class"], table["fold"], table["fsID"])
     return Corpus("urbansound8k", clips, URBAN_CLASSES, 4.0, listed=len(table), drop_shared=True,
                   domain="environment", title="UrbanSound8K",
-                  note="UrbanSound8K, field recordings from Freesound (CC BY-NC 3.0), official folds.")
+                  note="UrbanSound8K, recordings from Freesound (CC BY-NC 3.0), official folds.")
 
 
 def esc50(root: Path, esc10: bool = False) -> Corpus:
-    """ESC-50 and ESC-10 (Piczak 2015): 2,000 (400) clips of 5 s, 50 (10) classes, five official folds.
+    """ESC-50 and ESC-10 (Piczak 2015): 2,000 (400) clips of 5 s, 50 (10) classes, five official
+    folds.
 
     Group = Freesound recording. Four of them lie in two folds each, under two classes (131943,
     134049, 209698, 234879).
@@ -98,10 +100,11 @@ def speech_commands(root: Path, words: Sequence[str] = ()) -> Corpus:
 
 
 def arabic_speech_commands(root: Path) -> Corpus:
-    """Arabic Speech Commands v1 (Ghandoura et al. 2021): 40 keywords x 30 speakers x 10 rounds, 1 s.
+    """Arabic Speech Commands v1 (Ghandoura et al. 2021): 40 keywords x 30 speakers x 10 rounds, 1
+    s.
 
-    Group = speaker. The official split (18, 6 and 6 speakers) is the column ``official``: ``train``,
-    ``val`` or ``test``. Labels are English translations of what is said.
+    Group = speaker. The official split (18, 6 and 6 speakers) is the column ``official``:
+    ``train``, ``val`` or ``test``. Labels are English translations of what is said.
     """
     home = need_folder(root / "ArabicSpeechCommands", "arabic_speech_commands")
     parts = [read_table(home / f"{part}.csv", ("file", "class")).assign(official=part)
@@ -164,7 +167,8 @@ def gtzan(root: Path) -> Corpus:
     """
     home = root / "GTZAN" / "genres"
     home = need_folder(home if home.is_dir() else root / "genres", "gtzan")
-    rows = [(str(path), genre, -1, f"{genre}/{name}") for genre, name, path in _files(home) if genre]
+    rows = [(str(path), genre, -1, f"{genre}/{name}")
+            for genre, name, path in _files(home) if genre]
     return _of(rows, "gtzan", 10.0, domain="music", title="GTZAN genres",
                note="GTZAN genres; it has known faults (Sturm 2013: repeats, distortions, "
                     "several clips an artist).")
@@ -210,8 +214,8 @@ def _files(home: Path) -> list[tuple[str, str, Path]]:
 
 def _of(rows: list[tuple], name: str, duration: float, classes: tuple = (), **more) -> Corpus:
     clips = pd.DataFrame(rows, columns=COLUMNS)
-    classes = classes or tuple(sorted({tag for label in clips["label"] for tag in label.split(";")}))
-    return Corpus(name, clips, classes, duration, listed=len(clips), **more)
+    found = sorted({tag for label in clips["label"] for tag in label.split(";")})
+    return Corpus(name, clips, classes or tuple(found), duration, listed=len(clips), **more)
 
 
 def _with_audio(folder: Path, names: pd.Series, label, fold, group, **more) -> pd.DataFrame:

@@ -1,29 +1,34 @@
-"""Notebooks to reports: jupytext -> papermill -> a page, a Markdown file and a card for each, and an index."""
+"""Notebooks to reports: jupytext, papermill, then a page, Markdown and a card for each, an index."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 import papermill
+import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
 from audiotl import AudiotlError, cache, datasets
-from audiotl.report import pages
+from audiotl.report import findings, pages, parameters
+from audiotl.report.results import FOLDER
 
-PROFILES = ("smoke", "quick", "full")
 VERSIONS = ("audiotl", "torch", "torchaudio", "librosa", "scikit-learn", "numpy")
+ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +36,13 @@ class Run:
     """One run of the study.
 
     Args:
-        notebooks: folder of the ``NN_name.py`` notebooks.
+        notebooks: folder of the ``NN_name.py`` notebooks and of ``profiles.yaml``.
         out: folder for the reports, one sub-folder a notebook.
-        profile: ``smoke`` (tests), ``quick`` (built-in corpora) or ``full`` (real recordings).
+        profile: which part of ``profiles.yaml``: values by notebook, and ``common`` ones for all
+            that have the parameter. ``full`` needs recordings.
         data: folder of recordings, or None for the built-in corpora.
         only: numbers or names of the notebooks to run; empty runs all.
-        parameters: extra notebook parameters, by name.
+        parameters: further values by name, which win; text is read as the notebook wants it.
         resume: leave alone what was completed with the same notebook and parameters.
     """
 
@@ -52,112 +58,182 @@ class Run:
 def run(study: Run) -> int:
     """Run the notebooks, write their reports and the index; returns how many failed.
 
-    A failed notebook leaves its traceback on a red card, and the others run on.
+    A failed notebook leaves its error on a red card, and the others run on.
 
     Raises:
-        AudiotlError: unknown profile, no such notebook, a parameter that no notebook has, no data folder.
+        AudiotlError: unknown profile, no such notebook, no data folder, or a parameter that no
+            notebook has or whose value it cannot take.
     """
-    if study.profile not in PROFILES:
-        raise AudiotlError(f"There is no profile {study.profile!r}; choose among {', '.join(PROFILES)}.")
-    data = datasets.data_root(study.data)
-    if study.profile == "full" and data is None:
-        raise AudiotlError("The profile 'full' runs on real recordings; give --data FOLDER or set AUDIOTL_DATA.")
-    sources = chosen(study.notebooks, study.only)
-    study = dataclasses.replace(study, parameters=known_parameters(sources, study.parameters))
+    given = plan(study)
     study.out.mkdir(parents=True, exist_ok=True)
-    os.environ["AUDIOTL_REPORTS"] = str(study.out.resolve())
     failed, started = 0, time.time()
-    with cache.explain_full_disk(study.out):
-        for i, source in enumerate(sources):
-            print(f"[{i + 1}/{len(sources)}] {source.stem}", flush=True)
-            failed += not _one(source, study, data)
+    with cache.explain_full_disk(study.out), _environment(study):
+        for i, (source, values) in enumerate(given.items()):
+            print(f"[{i + 1}/{len(given)}] {source.stem}", flush=True)
+            failed += not _one(source, study, values)
         pages.index(study.out, f"audiotl, profile {study.profile}")
     minutes = (time.time() - started) / 60
-    print(f"{len(sources) - failed} of {len(sources)} notebooks done in {minutes:.1f} min; "
+    print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
           f"open {study.out / 'index.html'}", flush=True)
     return failed
 
 
+def plan(study: Run) -> dict[Path, dict[str, Any]]:
+    """The notebooks of a run in order, and the values that each is given. Starts no kernel.
+
+    Raises:
+        AudiotlError: as `run`.
+    """
+    profile = _profile(study.notebooks, study.profile)
+    data = datasets.data_root(study.data) if study.data or study.profile == "full" else None
+    if study.profile == "full" and data is None:
+        raise AudiotlError("The profile 'full' runs on recordings; give --data FOLDER or set "
+                           "AUDIOTL_DATA.")
+    known = {source: parameters.of(source) for source in chosen(study.notebooks, study.only)}
+    names = set().union(*known.values()) - {"data"}
+    for name in study.parameters:
+        if not {name, f"{name}s"} & names:
+            raise AudiotlError(f"No chosen notebook has a parameter {name!r}; they have "
+                               f"{', '.join(sorted(names))}.")
+    given = {}
+    for source, of_it in known.items():
+        own = profile.get(source.stem) or {}
+        for name in set(own) - set(of_it):
+            raise AudiotlError(f"profiles.yaml gives {source.stem} a parameter {name!r}, which it "
+                               "does not have.")
+        where = {"data": str(data.resolve())} if data else {}
+        old = {"profile": study.profile, "out": source.stem}  # goes with notebooks that have them
+        layers = [profile.get("common") or {}, own, old, where, study.parameters]
+        given[source] = parameters.values(of_it, layers)
+    return given
+
+
 def chosen(folder: Path, only: tuple[str, ...]) -> list[Path]:
-    """The notebooks to run, in order; ``only`` holds numbers (``02``) or name starts (``02_layer``)."""
+    """The notebooks to run, in order; ``only`` holds numbers (``02``) or name starts."""
     sources = sorted(folder.glob("[0-9][0-9]_*.py"))
     if not sources:
-        raise AudiotlError(f"There are no notebooks in {folder}; run from the project's folder or give --notebooks.")
+        raise AudiotlError(f"There are no notebooks in {folder}; run from the project's folder or "
+                           "give --notebooks.")
     for name in only:
         if not any(source.stem.startswith(name) for source in sources):
             raise AudiotlError(f"There is no notebook {name!r}; choose among "
                                f"{', '.join(source.stem for source in sources)}.")
-    return [source for source in sources if not only or any(source.stem.startswith(name) for name in only)]
+    return [source for source in sources if not only or source.stem.startswith(only)]
 
 
-def known_parameters(sources: list[Path], parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters by the notebooks' names (one ``target`` is ``targets`` too); refused if no chosen one has them."""
-    known = {name for source in sources for name in parameter_names(source)} - {"profile", "data", "out"}
-    named = {"targets" if name == "target" else name: value for name, value in parameters.items()}
-    for name in named:
-        if name not in known:
-            raise AudiotlError(f"No chosen notebook has a parameter {name!r}; they have {', '.join(sorted(known))}.")
-    return named
+def _profile(notebooks: Path, name: str) -> dict[str, dict[str, Any]]:
+    path = notebooks / "profiles.yaml"
+    if not path.is_file():
+        return {}
+    profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if name not in profiles:
+        raise AudiotlError(f"There is no profile {name!r}; choose among {', '.join(profiles)}.")
+    return profiles[name] or {}
 
 
-def parameter_names(source: Path) -> list[str]:
-    """Names set in the notebook's cell tagged ``parameters``."""
-    for cell in jupytext.read(source).cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            return [line.split("=")[0].strip() for line in cell.source.splitlines() if "=" in line and line[0] != "#"]
-    return []
+@contextlib.contextmanager
+def _environment(study: Run) -> Iterator[None]:
+    # What the kernels inherit: where reports go, and bars that a terminal can show.
+    before = dict(os.environ)
+    os.environ[FOLDER] = str(study.out.resolve())
+    os.environ |= {"TQDM_DELAY": "2", "TQDM_NCOLS": "90", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if study.profile != "full" and study.data is None:
+        os.environ.pop("AUDIOTL_DATA", None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def _one(source: Path, study: Run, data: Path | None) -> bool:
+def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     folder = study.out / source.stem
-    names = parameter_names(source)
-    given = {"profile": study.profile, "data": str(data.resolve()) if data else "", "out": str(folder.resolve()),
-             **study.parameters}
-    given = {name: value for name, value in given.items() if name in names}
-    mark = hashlib.sha256((source.read_text() + json.dumps(given, sort_keys=True)).encode()).hexdigest()[:16]
+    content = source.read_text(encoding="utf-8") + json.dumps(given, sort_keys=True)
+    mark = hashlib.sha256(content.encode()).hexdigest()[:16]
     card_path = folder / "card.json"
     card = pages.read_json(card_path)
     if study.resume and card.get("mark") == mark and card.get("ok"):
         print(f"    done before in {card['seconds']:.0f} s, kept", flush=True)
         return True
-    folder.mkdir(parents=True, exist_ok=True)
-    card_path.unlink(missing_ok=True)  # first out and last in: a card stands for a whole report
-    for stale in folder.iterdir():
-        if stale.suffix in (".png", ".csv", ".json", ".gz", ".md", ".html", ".ipynb"):
-            stale.unlink()
+    _clear(folder)
     notebook = folder / f"{source.stem}.ipynb"
-    nb = jupytext.read(source)
-    nb.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
-    nbformat.write(nb, notebook)
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    started, error = time.time(), ""
-    try:
-        papermill.execute_notebook(str(notebook), str(notebook), given, engine_name="announcing",
-                                   cwd=str(source.parent), kernel_name="python3", progress_bar=False,
-                                   stderr_file=sys.stderr,
-                                   extra_arguments=["--IPKernelApp.log_level=40"])
-    except papermill.PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
-    except Exception as failure:  # a dead kernel must not stop the other notebooks; a full disk does
-        if cache.disk_is_full(failure):
-            raise
-        error = "".join(traceback.format_exception_only(failure)).strip()
-    card = {"name": source.stem, "ok": not error, "error": error, "seconds": round(time.time() - started, 1),
-            "mark": mark, "parameters": _shown(given), "data": data.name if data else "built-in (synthetic)",
+    started = time.time()
+    error = _execute(source, notebook, given) or _unsaid(folder)
+    data = Path(given.get("data", "")).name
+    shown = {name: value for name, value in given.items() if name not in ("data", "out")}
+    card = {"name": source.stem, "ok": not error, "error": error,
+            "seconds": round(time.time() - started, 1), "mark": mark, "parameters": shown,
+            "data": data if data not in ("", "built-in") else "built-in (synthetic)",
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
                        f"Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}
     pages.write(notebook, folder, card)
     with cache.writing(card_path) as file:
         file.write_text(json.dumps(card, indent=1) + "\n")
-    print(f"    {'failed: ' + error.splitlines()[0] if error else 'done'} in {card['seconds']:.0f} s", flush=True)
+    said = f"failed: {error.splitlines()[0]}" if error else "done"
+    print(f"    {said} in {card['seconds']:.0f} s", flush=True)
     return not error
 
 
-def _shown(given: dict[str, Any]) -> dict[str, Any]:
-    # Paths of this machine are nobody's business in a report.
-    return {name: Path(value).name if name == "data" and value else value
-            for name, value in given.items() if name != "out"}
+def _clear(folder: Path) -> None:
+    # The card goes first and comes last: it stands for a whole report. The findings stay.
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").unlink(missing_ok=True)
+    for stale in folder.iterdir():
+        if stale.suffix in (".png", ".svg", ".csv", ".json", ".gz", ".md", ".html", ".ipynb"):
+            if stale.name != findings.FILE:
+                stale.unlink()
+
+
+def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
+    # What went wrong, or nothing.
+    nb = jupytext.read(source)
+    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3",
+                                 "language": "python"}
+    nbformat.write(nb, notebook)
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(notebook), given, engine_name="announcing", cwd=str(source.parent),
+            kernel_name="python3", progress_bar=False, stderr_file=Bars(),
+            extra_arguments=["--IPKernelApp.log_level=40"])
+    except papermill.PapermillExecutionError as failure:
+        if failure.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
+        return ESCAPES.sub("", f"{failure.ename}: {failure.evalue}")
+    except Exception as failure:  # a dead kernel stops no other notebook; a full disk does
+        if cache.disk_is_full(failure):
+            raise
+        return ESCAPES.sub("", "".join(traceback.format_exception_only(failure)).strip())
+    return ""
+
+
+def _unsaid(folder: Path) -> str:
+    try:
+        findings.render(folder)
+    except AudiotlError as error:
+        return str(error)
+    return ""
+
+
+class Bars:
+    """Where a kernel's standard error goes: its progress bars, now and then, and the rest whole."""
+
+    def __init__(self):
+        self.terminal = sys.stderr.isatty()
+        self.every = 0.5 if self.terminal else 15.0
+        self.last = time.monotonic()
+
+    def write(self, text: str) -> None:
+        for part in re.split(r"[\r\n]+", ESCAPES.sub("", text)):
+            if not pages.BAR.search(part):
+                print(part, file=sys.stderr) if part.strip() else None
+            elif time.monotonic() - self.last >= self.every:
+                self.last = time.monotonic()
+                start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
+                print(f"{start}        {part.strip()}", end=end, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class Announcing(NBClientEngine):
@@ -165,18 +241,18 @@ class Announcing(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, **options):
-        headings, heading = {}, ""
+        begins, heading = {}, ""
         for cell in nb_man.nb.cells:
             if cell.cell_type == "markdown" and cell.source.startswith("#"):
                 heading = cell.source.splitlines()[0].lstrip("# ")
-            elif cell.cell_type == "code":
-                headings.setdefault(heading, cell.get("id"))
-        begins = {cell_id: text for text, cell_id in headings.items() if text}
+            elif cell.cell_type == "code" and heading:
+                begins[cell.get("id")], heading = heading, ""
         start, clock = nb_man.cell_start, time.time()
 
         def announce(cell, cell_index=None, **more):
             if cell.get("id") in begins:
-                print(f"    {time.time() - clock:5.0f} s  {begins[cell.get('id')]}", flush=True)
+                wipe = "\r\x1b[K" if sys.stderr.isatty() else ""
+                print(f"{wipe}    {time.time() - clock:5.0f} s  {begins[cell.get('id')]}", flush=True)
             return start(cell, cell_index, **more)
 
         nb_man.cell_start = announce

@@ -1,0 +1,157 @@
+"""What a notebook may be told: its parameters cell read without a kernel, and values checked by it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import yaml
+
+from audiotl import AudiotlError, datasets
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One line of a notebook's parameters cell.
+
+    Args:
+        name: of the variable.
+        default: its value there.
+        meaning: the comment behind it.
+    """
+
+    name: str
+    default: Any
+    meaning: str
+
+
+def of(notebook: Path) -> dict[str, Parameter]:
+    """The parameters of a notebook by name, from its cell tagged ``parameters``.
+
+    Raises:
+        AudiotlError: a value there is not plain.
+    """
+    cells = jupytext.read(notebook).cells
+    text = next((cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), "")
+    found, lines = {}, text.splitlines()
+    for node in ast.parse(text).body:
+        try:
+            name, default = node.targets[0].id, ast.literal_eval(node.value)
+        except (AttributeError, ValueError) as error:
+            raise AudiotlError(f"{notebook.name}: line {node.lineno} of the parameters cell is not "
+                               "a name and a plain value; write NAME = VALUE.") from error
+        comment = lines[node.end_lineno - 1][node.end_col_offset:].partition("#")[2]
+        found[name] = Parameter(name, default, comment.strip())
+    return found
+
+
+def values(known: Mapping[str, Parameter], layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the notebook is given: later layers win, and a mapping is joined to the one before.
+
+    Args:
+        known: of the notebook.
+        layers: values by name, those of other notebooks among them; a text is read as the
+            parameter's type wants it.
+
+    Raises:
+        AudiotlError: a value of another type, or a name that nothing has.
+    """
+    given: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            name = name if name in known or f"{name}s" not in known else f"{name}s"
+            if name in known:
+                value = _read(value, known[name].default)
+                check(known[name], value)
+                joined = isinstance(value, dict) and name in known
+                given[name] = given.get(name, known[name].default) | value if joined else value
+    return given
+
+
+def check(parameter: Parameter, value: Any) -> None:
+    """Refuse a value of another type than the parameter's, or a name that nothing has.
+
+    Raises:
+        AudiotlError: in either case.
+    """
+    name, default = parameter.name, parameter.default
+    if not _fits(value, default):
+        raise AudiotlError(f"The parameter {name} takes a {_kind(default)} as {_text(default)} is, "
+                           f"not {value!r}.")
+    listed = value if isinstance(value, list | dict) else [value]
+    for known in _names(name.rsplit("_", 1)[-1].removesuffix("s")):
+        for one in listed:
+            own = default if isinstance(default, list | dict) else [default]
+            if one not in known and one not in own:
+                raise AudiotlError(f"The parameter {name} knows no {one!r}; choose among "
+                                   f"{', '.join(known)}.")
+
+
+def describe(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> str:
+    """A line for each parameter: name, type, value, meaning.
+
+    >>> describe({"n": Parameter("n", 1, "how many")}, {"n": 2})
+    'n  int  2  how many'
+    """
+    rows = [(one.name, _kind(one.default), _text(given.get(one.name, one.default)), one.meaning)
+            for one in known.values()]
+    wide = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, wide, strict=False)),
+                                row[3]]).rstrip() for row in rows)
+
+
+def _read(value: Any, default: Any) -> Any:
+    # A text from the command line as the type of the default wants it.
+    if not isinstance(value, str) or isinstance(default, str):
+        return value
+    plain = isinstance(default, list) and not value.lstrip().startswith("[")
+    parts = [part.strip() for part in value.split(",") if part.strip()] if plain else [value]
+    if not (isinstance(default, list) and all(isinstance(one, str) for one in default) and plain):
+        try:
+            parts = [yaml.safe_load(part) for part in parts]
+        except yaml.YAMLError:
+            return value
+    return parts if plain else parts[0]
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, list):
+        one_of = lambda item: not default or any(_fits(item, own) for own in default)  # noqa: E731
+        return isinstance(value, list) and all(map(one_of, value))
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    return default is None or isinstance(value, type(default))
+
+
+def _kind(default: Any) -> str:
+    return "value" if default is None else type(default).__name__
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _names(what: str) -> list[Iterable[str]]:
+    # Whatever `what` may be called: nothing, or one list.
+    if what in ("corpus", "source", "target"):
+        return [datasets.names()]
+    if what == "probe":
+        from audiotl import probes
+
+        return [list(probes.NAMES)]
+    if what == "network":
+        from audiotl import models
+        from audiotl.models import pretrained
+
+        return [[*models.NETWORKS, *pretrained.NETWORKS]]
+    if what == "recipe":
+        from audiotl.training import Recipe
+
+        return [[field.name for field in dataclasses.fields(Recipe)]]
+    return []
