@@ -17,7 +17,8 @@ MSD is the Million Song Dataset with Last.fm tags, MTT is MagnaTagATune; each gi
 from __future__ import annotations
 
 from audiotl.models.pretrained.network import PublishedNetwork
-from audiotl.models.pretrained.registry import NETWORKS, load, top_tags
+from audiotl.models.pretrained.registry import NETWORKS, available, load, top_tags
 from audiotl.models.pretrained.reproduction import correlate_with_published
 
-__all__ = ["NETWORKS", "PublishedNetwork", "correlate_with_published", "load", "top_tags"]
+__all__ = ["NETWORKS", "PublishedNetwork", "available", "correlate_with_published", "load",
+           "top_tags"]

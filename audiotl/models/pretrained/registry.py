@@ -24,6 +24,11 @@ NETWORKS = {
 """Weights file under the data root, and what makes a network of it."""
 
 
+def available(name: str, root: str | Path) -> bool:
+    """Whether the weights of a published network lie under `root`."""
+    return (Path(root) / NETWORKS[name][0]).is_file()
+
+
 def load(name: str, root: str | Path | None = None) -> PublishedNetwork:
     """A published network with its weights, in evaluation mode.
 
