@@ -43,7 +43,7 @@ def spectra(plan: study.Plan, aims: dict[str, Features]) -> tuple[dict, pd.DataF
 
 def layers_on_common_clips(plan: study.Plan, nets: Sequence[SourceNetwork], aims: dict[str, Features],
                            most: int = 300) -> tuple[dict, np.ndarray]:
-    """Taps of several networks on clips that no source was taught, and the corpus of each clip, for `cka_table`.
+    """Taps of several networks on clips that no source was taught, and the corpus of each clip, for CKA.
 
     Clips come from the targets that are no source's own corpus, or from all where there is none, up to `most` of each.
     """

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch import nn
 
-from audiotl import study
+from audiotl import AudiotlError, study
 from audiotl.datasets.corpus import Corpus
-from audiotl.sources import class_order, cut
+from audiotl.sources import cut
 from audiotl.training import budget, score, train, untrained
 
 ALL, MATCHED = "all", "matched"
@@ -56,6 +56,22 @@ class SourceNetwork:
     def clips(self) -> int:
         """Number of clips it was taught."""
         return 0 if self.corpus is None else len(self.corpus)
+
+
+def class_order(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> list[str]:
+    """The classes in a seeded order; those with less than half of `clips` come last, any two before
+    hold enough.
+
+    Raises:
+        AudiotlError: fewer than two classes are so large.
+    """
+    labels, counts = np.unique(corpus.clips["label"].to_numpy()[rows], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    large = [k for k in order if 2 * counts[k] >= clips]
+    if len(large) < 2:
+        raise AudiotlError(f"{corpus.name} has fewer than two classes of {-(-clips // 2)} clips; "
+                           "ask for fewer clips.")
+    return [str(labels[k]) for k in (*large, *(k for k in order if k not in large))]
 
 
 def smallest(plan: study.Plan) -> int:
