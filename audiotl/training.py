@@ -409,7 +409,7 @@ def score(outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> Split:
-    """Whole groups of `rows` set aside up to `fraction` of the clips: ``(fit, validation)`` rows."""
+    """Whole groups set aside up to `fraction` of the clips `rows`: ``(fit, validation)`` rows."""
     names, member = np.unique(groups[rows], return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     size = np.bincount(member)[order]
