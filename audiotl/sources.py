@@ -17,8 +17,7 @@ from torch import nn
 from audiotl import AudiotlError
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
-from audiotl.training import Recipe, score, train, untrained
-from audiotl.transfer import budget
+from audiotl.training import Recipe, budget, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
 SECOND = 63

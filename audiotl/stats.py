@@ -81,6 +81,21 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
                                folds=np.concatenate([part.folds for part in parts], 0))
 
 
+def over_folds(parts: Sequence[Scored]) -> Scored:
+    """Scores of several folds, each with test clips of its own, as one.
+
+    Raises:
+        AudiotlError: a group is in two folds, or one part has several seeds or repeats.
+    """
+    groups = np.concatenate([part.groups for part in parts])
+    apart = sum(len(np.unique(part.groups)) for part in parts) == len(np.unique(groups))
+    if not apart or any(part.values.shape[:2] != (1, 1) for part in parts):
+        raise AudiotlError("Folds must test different groups, each with one seed and one repeat.")
+    folds = np.concatenate([np.full(part.values.shape[2], k) for k, part in enumerate(parts)])
+    return dataclasses.replace(parts[0], groups=groups, folds=folds[None],
+                               values=np.concatenate([part.values for part in parts], 2))
+
+
 def score_table(scored: Iterable[Scored]) -> pd.DataFrame:
     """A row for each: its keys, then ``score, ci_low, ci_high, clips, groups, seeds``.
 

@@ -1,10 +1,17 @@
-"""The one training loop: a recipe, an inner validation split by groups, checkpoints, exact resume."""
+"""The one training loop: a recipe, whole groups set aside, augmentation, checkpoints, exact resume.
+
+Read `_fit` for the loop over epochs and `_epoch` for the steps of one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +21,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from audiotl import AudiotlError, cache, checkpoints, models, parallel
-from audiotl.augmentation import augment
-from audiotl.datasets.corpus import check_split
+from audiotl import AudiotlError, cache, models, parallel
+from audiotl.datasets.corpus import Corpus, check_split
 from audiotl.features import Features
-from audiotl.finetuning import Start, adopt, rates
-from audiotl.models.weights import weights_key
+
+if TYPE_CHECKING:
+    from audiotl.transfer import Start
+
+Split = tuple[np.ndarray, np.ndarray]
+"""Training and test rows of a corpus."""
 
 VERSION = 1
 """Raised whenever the same recipe would give another network."""
@@ -28,7 +38,10 @@ CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
 LARGE = 1_000_000
-"""Weights from which the optimiser's fused step and half precision pay; smaller networks are trained as ever."""
+"""Weights from which AdamW's fused step and half precision pay."""
+
+NEAR = 0.05
+"""How far whole passes may be from a budget of steps, as a part of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +49,17 @@ class Recipe:
     """How a network is trained; equal recipes on equal data give equal networks.
 
     Args:
-        epochs: passes over the training clips; the learning rate warms up and falls to zero over them.
+        epochs: passes over the clips; the learning rate warms up and falls to zero over them.
         batch: clips a step.
         learning_rate: peak rate of AdamW.
         weight_decay: of AdamW.
-        crop: frames of the random excerpt taken of each clip at each epoch; 0 takes whole clips.
-        mixup: parameter of the Beta distribution that mixes pairs of clips; 0 mixes none (see `augmentation`).
-        mask: largest fraction of bands, and of frames, hidden in a clip; 0 hides none.
-        tilt: largest spectral tilt in dB at the edges of the band axis; 0 tilts none.
+        crop: frames of the random excerpt of each clip at each epoch; 0 takes whole clips.
+        mixup, mask, tilt: see `augment`; 0 is off.
         validation: fraction of the training groups kept aside to draw the curves (and to stop).
-        patience: epochs without a better validation loss before stopping, best weights kept; 0 runs all
-            epochs and keeps the last weights, so that nothing is selected.
+        patience: epochs without a better validation loss before stopping, best weights kept; 0
+            runs all epochs and keeps the last weights, so that nothing is selected.
         seed: of weights, order and crops.
-        steps: optimiser steps after which the last epoch is cut short; 0 takes every epoch whole.
+        steps: optimiser steps after which the last epoch is cut short; 0 takes it whole.
     """
 
     epochs: int = 25
@@ -65,8 +76,9 @@ class Recipe:
     steps: int = 0
 
     def key(self) -> dict:
-        """What determines a network, for keys; those made before there were cut epochs stay valid."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value or name != "steps"}
+        """What determines a network, for keys."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value or name != "steps"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +86,8 @@ class Trained:
     """A trained network, its curves and its scores on the held-out test clips.
 
     Args:
-        model: in evaluation mode.
-        history: one row an epoch: ``epoch, train_loss, validation_loss, validation_score, seconds``.
+        model: in evaluation mode, on the CPU.
+        history: a row an epoch: ``epoch, train_loss, validation_loss, validation_score, seconds``.
         test_rows: rows of the features' corpus that were tested.
         outputs: logits of the test clips, ``(n_test, n_classes)``.
         score: test accuracy, or mean AUC over tags.
@@ -90,180 +102,173 @@ class Trained:
     key: str
 
 
-def train(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe = Recipe(),  # noqa: B008
-          network: str = "convnet5", progress: bool = True, start: Start | None = None, **settings) -> Trained:
+def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: B008
+          network: str = "convnet5", progress: bool = True, start: Start | None = None,
+          device: str = "cpu", **settings) -> Trained:
     """Train a network by name on one split, from the cache where the same was trained before.
 
-    A run that was cut off goes on from its last checkpoint, a whole epoch, to the same end. Networks of more than
-    a million weights are trained with AdamW's fused step, and in bfloat16 on processors that multiply it natively
-    (AMX or AVX-512 BF16; elsewhere bfloat16 is slower than float32).
+    A run that was cut off goes on from its last checkpoint to the same end. Networks of more than
+    a million weights take AdamW's fused step, and bfloat16 where the processor multiplies it
+    natively (on a CPU: AMX or AVX-512 BF16).
 
     Args:
-        features: of the source corpus; tags are trained with a sigmoid each, classes with a softmax.
-        split: train and test rows.
+        features: of the source corpus; tags get a sigmoid each, classes a softmax.
         start: pretrained weights; None starts from random ones.
         **settings: of the network.
 
     Raises:
         LeakError: the split has a group on both sides.
-        AudiotlError: the weights to start from are another network's.
+        AudiotlError: the weights to start from are another network's, or too few clips.
     """
     train_rows, test_rows = split
     corpus = features.corpus
     check_split(corpus.groups, train_rows, test_rows, where=f"the training split of {corpus.name}")
-    key = network_key(features, split, recipe, network, start, **settings)
+    content = _content(features, split, recipe, network, start, device, settings)
     torch.manual_seed(recipe.seed)
     model = models.build(network, len(corpus.classes), **settings)
     if start is not None:
-        adopt(model, start.model)
-
-    def make(folder: Path) -> None:
-        parallel.keep_freed_memory()
-        history = _loop(model, features, train_rows, recipe, key, progress,
-                        1.0 if start is None else start.early)
-        weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-        (folder / "model.safetensors").write_bytes(save(weights))
-        np.save(folder / "outputs.npy", predict(model, features.spectrograms, test_rows))
-        history.to_csv(folder / "history.csv", index=False)
-
-    folder = cache.entry("networks", key, make)
-    checkpoints.drop(key)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+        start.copy_to(model)
+    folder = _trained(*content, model=model.to(device), features=features, split=split,
+                      recipe=recipe, start=start, progress=progress)
+    key = _trained.key(*content)
+    drop_checkpoints(key)
+    model.cpu().load_state_dict(load_file(folder / "model.safetensors"))
     outputs = np.load(folder / "outputs.npy")
     return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
                    score(outputs, corpus.targets()[test_rows]), key)
 
 
-def network_key(features: Features, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, network: str,
-                start: Start | None = None, **settings) -> str:
+def network_key(features: Features, split: Split, recipe: Recipe, network: str,
+                start: Start | None = None, device: str = "cpu", **settings) -> str:
     """The content key of what `train` makes of the same arguments, without making it."""
-    corpus = features.corpus
-    return cache.key_of("training", VERSION, features.key, [list(corpus.classes), corpus.clips["label"].tolist()],
-                        *(rows.tolist() for rows in split), recipe.key(), network,
-                        settings | ({"start": [weights_key(start.model), start.early]} if start else {}))
+    return _trained.key(*_content(features, split, recipe, network, start, device, settings))
 
 
-def untrained(features: Features, network: str = "convnet5", seed: int = 0, **settings) -> nn.Module:
-    """A network of random weights, with batch-norm statistics of the sound in `features` (no labels are used).
-
-    Without the statistics a random deep network is a nearly linear map of shrinking values, too weak a baseline.
-    """
-    torch.manual_seed(seed)
-    model = models.build(network, len(features.corpus.classes), **settings)
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = None
-    rows = np.random.default_rng(seed).permutation(len(features.corpus))[:256]
-    model.train()
-    with torch.no_grad():
-        for chunk in np.array_split(rows, 8):
-            model(_batch(features.spectrograms, chunk))
-    return model.eval()
+def _content(features: Features, split: Split, recipe: Recipe, network: str,
+             start: Start | None, device: str, settings: dict) -> list:
+    labels = [list(features.corpus.classes), features.corpus.clips["label"].tolist()]
+    settings = settings | ({"start": start.key} if start else {})
+    settings |= {} if device == "cpu" else {"device": device}
+    return [features.key, labels, *(rows.tolist() for rows in split), recipe.key(), network,
+            settings]
 
 
-def predict(model: nn.Module, spectrograms: np.ndarray, rows: np.ndarray, batch: int = 64) -> np.ndarray:
-    """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
-    model = model.eval().to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        parts = [model(_batch(spectrograms, rows[i:i + batch])).numpy() for i in range(0, len(rows), batch)]
-    return np.concatenate(parts)
+@cache.step("training", VERSION, home="networks")
+def _trained(folder: Path, *content, model: nn.Module, features: Features, split: Split,
+             recipe: Recipe, start: Start | None, progress: bool) -> None:
+    parallel.keep_freed_memory()
+    key = _trained.key(*content)
+    history = _fit(model, features, split[0], recipe, key, start, progress)
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    (folder / "model.safetensors").write_bytes(save(weights))
+    np.save(folder / "outputs.npy", predict(model, features.spectrograms, split[1]))
+    history.to_csv(folder / "history.csv", index=False)
 
 
-def score(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Accuracy of class logits, or mean AUC over the tags that have both a 0 and a 1 among `targets`."""
-    if targets.ndim == 1:
-        return float((outputs.argmax(1) == targets).mean())
-    both = (targets.min(0) == 0) & (targets.max(0) == 1)
-    return float(np.mean([roc_auc_score(targets[:, k], outputs[:, k]) for k in np.flatnonzero(both)]))
-
-
-def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whole groups of `rows` set aside until they make up `fraction` of the clips: ``(fit, validation)`` rows."""
-    names, member = np.unique(groups[rows], return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    size = np.bincount(member)[order]
-    aside = order[np.cumsum(size) <= fraction * len(rows)]
-    held = np.isin(member, aside)
-    return rows[~held], rows[held]
-
-
-def _loop(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
-          progress: bool, early: float) -> pd.DataFrame:
-    corpus, targets = features.corpus, torch.from_numpy(features.corpus.targets())
-    fit_rows, validation = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
-    if len(fit_rows) < 2:
-        raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more clips or larger folds.")
-    criterion = nn.BCEWithLogitsLoss() if corpus.multilabel else nn.CrossEntropyLoss()
-    encoded = targets if corpus.multilabel else nn.functional.one_hot(targets, len(corpus.classes)).float()
-    model.to(memory_format=torch.channels_last)
-    large = sum(p.numel() for p in model.parameters()) > LARGE
-    groups = rates(model, recipe.learning_rate, early)
-    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=large)
-    half = large and has_bfloat16()
-    a_pass = -(-len(fit_rows) // recipe.batch)
-    steps = min(recipe.steps or np.inf, a_pass * recipe.epochs)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups],
-                                                   total_steps=steps)
-    history: list[dict] = []
+@dataclasses.dataclass
+class _State:
+    # Where a training stands: all that the next epoch depends on, beside seed and epoch.
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    history: list[dict]
     best: dict[str, Tensor] | None = None
-    state = checkpoints.last(key, recipe.epochs)
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        history, best = state["history"], state["best"]
-    bar = tqdm(total=recipe.epochs, initial=len(history), desc=f"training on {corpus.name}", unit="epoch",
-               disable=not progress)
+
+
+def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
+         start: Start | None, progress: bool) -> pd.DataFrame:
+    name = features.corpus.name
+    fit_rows, held = inner_split(features.corpus.groups, rows, recipe.validation, recipe.seed)
+    if len(fit_rows) < 2:
+        raise AudiotlError(f"{name} leaves {len(fit_rows)} clips to train on; use more clips or "
+                           "larger folds.")
+    state = _begin(model, recipe, len(fit_rows), start)
+    resume(key, recipe.epochs, state)
+    bar = tqdm(total=recipe.epochs, initial=len(state.history), desc=f"training on {name}",
+               unit="epoch", disable=not progress)
     saved = time.perf_counter()
-    while len(history) < recipe.epochs and not _stalled(history, recipe.patience):
-        started, epoch = time.perf_counter(), len(history)
-        # Order and crops depend on seed and epoch alone, so a resumed run draws what an unbroken one does.
-        torch.manual_seed(1_000_003 * recipe.seed + epoch)
-        rng = np.random.default_rng([recipe.seed, epoch])
-        order = rng.permutation(fit_rows)[:(steps - epoch * a_pass) * recipe.batch]
-        losses = []
-        model.train()
-        if early == 0:
-            for stage in model.stages[:-1]:
-                stage.eval()
-        for first in range(0, len(order), recipe.batch):
-            chunk = order[first:first + recipe.batch]
-            x = _batch(features.spectrograms, chunk, recipe.crop, rng)
-            x, answers = augment(x, encoded[chunk], rng, recipe.tilt, recipe.mask, recipe.mixup)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                outputs = model(x)
-            loss = criterion(outputs.float(), answers)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item() * len(chunk))
-        row = {"epoch": epoch + 1, "train_loss": sum(losses) / len(order)}
-        if len(validation):
-            outputs = predict(model, features.spectrograms, validation)
-            row["validation_loss"] = criterion(torch.from_numpy(outputs), targets[validation]).item()
-            row["validation_score"] = score(outputs, targets[validation].numpy())
-            if recipe.patience and row["validation_loss"] <= min(
-                    [past["validation_loss"] for past in history], default=np.inf):
-                best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        history.append(row | {"seconds": time.perf_counter() - started})
+    while len(state.history) < recipe.epochs and not _stalled(state.history, recipe.patience):
+        started = time.perf_counter()
+        row = {"epoch": len(state.history) + 1}
+        row["train_loss"] = _epoch(state, features, fit_rows, recipe, start)
+        if len(held):
+            row |= _validate(state, features, held, recipe.patience)
+        state.history.append(row | {"seconds": time.perf_counter() - started})
         if time.perf_counter() - saved >= CHECKPOINT_SECONDS:
-            checkpoints.keep(key, len(history), {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                                            "schedule": schedule.state_dict(), "history": history, "best": best})
+            keep_checkpoint(key, len(state.history), state)
             saved = time.perf_counter()
         bar.update()
-        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("train_loss", "validation_score") if name in row})
     bar.close()
-    if best is not None:
-        model.load_state_dict(best)
+    if state.best is not None:
+        model.load_state_dict(state.best)
     model.requires_grad_(True)
-    return pd.DataFrame(history)
+    return pd.DataFrame(state.history)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively."""
-    can = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
+    model.to(memory_format=torch.channels_last)
+    large = sum(weight.numel() for weight in model.parameters()) > LARGE
+    groups = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
+    if start is not None:
+        groups = start.rates(model, recipe.learning_rate)
+    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate,
+                                  weight_decay=recipe.weight_decay, fused=large)
+    a_pass = -(-clips // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, [group["lr"] for group in groups],
+        total_steps=min(recipe.steps or np.inf, a_pass * recipe.epochs))
+    return _State(model, optimiser, schedule, [])
+
+
+def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe,
+           start: Start | None) -> float:
+    # One pass over the clips in a new order: the mean loss.
+    model, epoch, device = state.model, len(state.history), _device(state.model)
+    criterion, _, encoded = _answers(features.corpus)
+    # Order and crops depend on seed and epoch alone, so a resumed run draws what a whole one does.
+    torch.manual_seed(1_000_003 * recipe.seed + epoch)
+    rng = np.random.default_rng([recipe.seed, epoch])
+    left = (recipe.steps or np.inf) - epoch * -(-len(rows) // recipe.batch)
+    order = rng.permutation(rows)[:int(min(left * recipe.batch, len(rows)))]
+    half = sum(w.numel() for w in model.parameters()) > LARGE
+    half = half and (device.type != "cpu" or has_bfloat16())
+    total = 0.0
+    model.train()
+    if start is not None:
+        start.hold(model)
+    for first in range(0, len(order), recipe.batch):
+        chunk = order[first:first + recipe.batch]
+        x = _batch(features.spectrograms, chunk, recipe.crop, rng)
+        x, answers = augment(x, encoded[chunk], rng, recipe.tilt, recipe.mask, recipe.mixup)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            outputs = model(x.to(device))
+        loss = criterion(outputs.float(), answers.to(device))
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimiser.step()
+        state.schedule.step()
+        total += loss.item() * len(chunk)
+    return total / len(order)
+
+
+def _validate(state: _State, features: Features, rows: np.ndarray, patience: int) -> dict:
+    # Loss and score of the clips set aside; the weights are remembered if they are the best so far.
+    criterion, targets, _ = _answers(features.corpus)
+    outputs = predict(state.model, features.spectrograms, rows)
+    loss = criterion(torch.from_numpy(outputs), targets[rows]).item()
+    if patience and loss <= min((row["validation_loss"] for row in state.history), default=np.inf):
+        weights = state.model.state_dict()
+        state.best = {name: value.detach().clone() for name, value in weights.items()}
+    return {"validation_loss": loss, "validation_score": score(outputs, targets[rows].numpy())}
+
+
+def _answers(corpus: Corpus) -> tuple[nn.Module, Tensor, Tensor]:
+    # The loss, and the targets as they are and as floats ``(n, n_classes)``, which mixup blends.
+    targets = torch.from_numpy(corpus.targets())
+    if corpus.multilabel:
+        return nn.BCEWithLogitsLoss(), targets, targets
+    encoded = nn.functional.one_hot(targets, len(corpus.classes)).float()
+    return nn.CrossEntropyLoss(), targets, encoded
 
 
 def _stalled(history: list[dict], patience: int) -> bool:
@@ -273,11 +278,167 @@ def _stalled(history: list[dict], patience: int) -> bool:
     return int(np.argmin(losses)) < len(losses) - patience
 
 
-def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0, rng: np.random.Generator | None = None) -> Tensor:
+def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0,
+           rng: np.random.Generator | None = None) -> Tensor:
     frames = spectrograms.shape[2]
     if rng is None or not 0 < crop < frames:
         x = np.stack([spectrograms[row] for row in rows])
     else:
         starts = rng.integers(0, frames - crop + 1, len(rows))
-        x = np.stack([spectrograms[row, :, s:s + crop] for row, s in zip(rows, starts, strict=True)])
-    return torch.from_numpy(x).float()[:, None].contiguous(memory_format=torch.channels_last)
+        x = np.stack([spectrograms[row, :, s:s + crop]
+                      for row, s in zip(rows, starts, strict=True)])
+    x = torch.from_numpy(x).float()[:, None]
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def augment(x: Tensor, targets: Tensor, rng: np.random.Generator, tilt: float = 0.0,
+            mask: float = 0.0, mixup: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Tilt, mask and mix a batch of decibel spectrograms; each is off at 0.
+
+    Args:
+        tilt: largest slope in dB at the edges of the band axis: a random straight line over the
+            mel bands, as another microphone or room would add.
+        mask: largest fraction of bands, and of frames, in whose place each clip gets its mean
+            (Park et al. 2019).
+        mixup: parameter of the Beta distribution by which pairs of clips and their targets are
+            blended (Zhang et al. 2018).
+
+    Shape:
+        `x` ``(batch, 1, bands, frames)``, `targets` ``(batch, n_classes)`` float; the same out.
+    """
+    batch, _, bands, frames = x.shape
+    if tilt:
+        slope = rng.uniform(-tilt, tilt, (batch, 1, 1, 1)) * np.linspace(-1, 1, bands)[:, None]
+        x = x + torch.from_numpy(slope.astype(np.float32))
+        x = (x - x.amax((1, 2, 3), keepdim=True)).clamp(min=-80)
+    if mask:
+        mean = x.mean((1, 2, 3), keepdim=True)
+        bands_hidden, frames_hidden = (_hidden(length, batch, mask, rng)
+                                       for length in (bands, frames))
+        x = torch.where(bands_hidden[:, None, :, None], mean, x)
+        x = torch.where(frames_hidden[:, None, None, :], mean, x)
+    if mixup:
+        share = rng.beta(mixup, mixup, batch).astype(np.float32)
+        share = torch.from_numpy(np.maximum(share, 1 - share))[:, None]
+        other = torch.from_numpy(rng.permutation(batch))
+        x = share[..., None, None] * x + (1 - share)[..., None, None] * x[other]
+        targets = share * targets + (1 - share) * targets[other]
+    return x, targets
+
+
+def _hidden(length: int, batch: int, mask: float, rng: np.random.Generator) -> Tensor:
+    width = rng.integers(0, max(1, round(mask * length)) + 1, batch)
+    start = rng.integers(0, length - width + 1)
+    place = np.arange(length)[None]
+    return torch.from_numpy((place >= start[:, None]) & (place < (start + width)[:, None]))
+
+
+def keep_checkpoint(key: str, epoch: int, state: _State) -> None:
+    """Write down where training stands; the one before is kept too, in case this is cut off."""
+    with cache.making("checkpoints", f"{key}-{epoch:04d}") as folder:
+        content = io.BytesIO()  # written by Python, so that a full disk is an OSError
+        parts = {name: getattr(state, name).state_dict() for name in MOVING}
+        torch.save(parts | {"best": state.best}, content)
+        (folder / "state.pt").write_bytes(content.getbuffer())
+        (folder / "history.json").write_text(json.dumps(state.history))
+    drop_checkpoints(key, but=2)
+
+
+MOVING = ("model", "optimiser", "schedule")
+
+
+def resume(key: str, epochs: int, state: _State) -> None:
+    """Set `state` to the last checkpoint, if there is one. What is damaged is passed over."""
+    for epoch in range(epochs, 0, -1):
+        folder = cache.find("checkpoints", f"{key}-{epoch:04d}")
+        if folder is None:
+            continue
+        # Another process that is further on with the same network drops old checkpoints.
+        with contextlib.suppress(FileNotFoundError):
+            parts: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True)
+            history = json.loads((folder / "history.json").read_text())
+            for name in MOVING:
+                getattr(state, name).load_state_dict(parts[name])
+            state.best, state.history = parts["best"], history
+            return
+
+
+def drop_checkpoints(key: str, but: int = 0) -> None:
+    """Forget the checkpoints of a network, all but the latest `but`."""
+    folders = sorted((cache.cache_root() / "checkpoints").glob(f"{key}-*"))
+    for folder in folders[:len(folders) - but]:
+        cache.drop(folder)
+
+
+def untrained(features: Features, network: str = "convnet5", seed: int = 0,
+              **settings) -> nn.Module:
+    """A network of random weights, with batch-norm statistics of the sound (no labels are used).
+
+    Without them a random deep network is a nearly linear map of shrinking values, too weak a
+    baseline.
+    """
+    torch.manual_seed(seed)
+    model = models.build(network, len(features.corpus.classes), **settings)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    rows = np.random.default_rng(seed).permutation(len(features.corpus))[:256]
+    model.train()
+    with torch.no_grad():
+        for chunk in np.array_split(rows, 8):
+            model(_batch(features.spectrograms, chunk))
+    return model.eval()
+
+
+def predict(model: nn.Module, spectrograms: np.ndarray, rows: np.ndarray,
+            batch: int = 64) -> np.ndarray:
+    """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
+    model = model.eval().to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        parts = [model(_batch(spectrograms, rows[i:i + batch]).to(_device(model))).cpu().numpy()
+                 for i in range(0, len(rows), batch)]
+    return np.concatenate(parts)
+
+
+def score(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """Accuracy of class logits, or mean AUC over the tags with both a 0 and a 1 in `targets`."""
+    if targets.ndim == 1:
+        return float((outputs.argmax(1) == targets).mean())
+    both = np.flatnonzero((targets.min(0) == 0) & (targets.max(0) == 1))
+    return float(np.mean([roc_auc_score(targets[:, k], outputs[:, k]) for k in both]))
+
+
+def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> Split:
+    """Whole groups of `rows` set aside up to `fraction` of the clips: ``(fit, validation)`` rows."""
+    names, member = np.unique(groups[rows], return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    size = np.bincount(member)[order]
+    aside = order[np.cumsum(size) <= fraction * len(rows)]
+    held = np.isin(member, aside)
+    return rows[~held], rows[held]
+
+
+def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> tuple[Recipe, int]:
+    """The recipe with `steps` optimiser steps on these rows, and how many it takes.
+
+    Whole passes over the rows where some number of them comes within `NEAR` of `steps`, else the
+    last pass is cut. With 0 `steps` the recipe stays as it is.
+    """
+    fitted, _ = inner_split(groups, rows, recipe.validation, recipe.seed)
+    a_pass = -(-len(fitted) // recipe.batch)
+    if steps == 0:
+        return recipe, recipe.epochs * a_pass
+    epochs = max(1, round(steps / a_pass))
+    if abs(epochs * a_pass - steps) <= NEAR * steps:
+        return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass
+    return dataclasses.replace(recipe, epochs=-(-steps // a_pass), steps=steps), steps
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively."""
+    can = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -16,46 +16,66 @@
 # %% [markdown]
 # # Start here: three kinds of sound, one question
 #
-# Teach a network to name the sounds of a street. Then, without changing it, ask it about spoken digits. It has never
-# heard a word. Does it help?
+# Teach a network to name the sounds of a street. Then, without changing it, ask it about spoken
+# digits. It has never heard a word. Does it help?
 #
-# That is **transfer learning**, and for audio two papers gave the answers that people quote. Choi and colleagues
-# (ISMIR 2017) trained a small network on music tags and found that the features of *all* its layers, side by side,
-# serve new tasks better than the last layer alone. McMahan and Rao (AAAI 2018) found that listening to environmental
-# sound helps with speech commands, while speech did not help with the environment. This study runs such experiments
-# again, in the open, and asks what they left out: which layers carry the benefit, whether the old MFCC features still
-# matter, and what a network with random weights would have scored.
+# That is **transfer learning**, and for audio two papers gave the answers that people quote. Choi
+# and colleagues (ISMIR 2017) trained a small network on music tags and found that the features of
+# *all* its layers, side by side, serve new tasks better than the last layer alone. McMahan and Rao
+# (AAAI 2018) found that listening to environmental sound helps with speech commands, while speech
+# did not help with the environment. This study runs such experiments again, in the open, and asks
+# what they left out: which layers carry the benefit, whether the old MFCC features still matter,
+# and what a network with random weights would have scored.
 #
-# This first chapter only listens and looks.
+# **Question of this chapter.** What do the three domains sound like, and what does a network get
+# to see of them? Here we only listen and look.
 
 # %% tags=["parameters"]
-profile = "quick"
-data = ""
-out = ""
-seed = 0
+data = "built-in"              # built-in, or the folder that holds the corpora
+size = "quick"                 # of the built-in corpora: smoke or quick
+corpus_seed = 0                # of the built-in corpora
+clip_seed = 0                  # of the clips that are shown; try another
+sources = ["environment", "speech", "music"]   # corpora, one a domain; features take a minute
+tagger = "musicnn-mtt"         # a published network that names clips, where its weights are
 
-# %%
+# %% tags=["hide-input"]
+from pathlib import Path
+
+import librosa
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import Audio, Markdown, display
+from IPython.display import Audio, display
 
-from audiotl import audio, study, widgets
+from audiotl import audio, datasets, models, probes, widgets
+from audiotl.embedding import embed
+from audiotl.features import features
 from audiotl.frontend import AXES, MFCC, LogSpectrogram, Settings, band_centres
-from audiotl.plots import domains
+from audiotl.models import pretrained
+from audiotl.plots import spectrogram as plots
+from audiotl.plots.style import GREY, SOURCES, styled
+from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 
-plan = study.plan(profile, data, seed=seed)
-results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets)
-sounds = {role: study.source_features(plan, role) for role in plan.sources}
-results.skipped(*sounds.values())
+results = Results("00_start_here")
 
 # %%
-if plan.synthetic:
-    display(Markdown("> **These sounds are synthetic.** The built-in corpora were made on this machine, by a speech "
-                     "synthesiser, a sound font and randomised physics. They teach the method; what they say about "
-                     "real sound, the reports on recordings must say."))
-display(Markdown("\n".join(f"- **{role}**: {sound.corpus.describe()}. {sound.corpus.note}"
-                           for role, sound in sounds.items())))
+results.findings()
+
+# %% [markdown]
+# ## Three corpora
+#
+# The built-in corpora are synthetic: a speech synthesiser, a sound font and randomised physics.
+# They teach the method and run anywhere. What real sound says stands in the box above.
+
+# %%
+sounds = {}
+for name in sources:
+    sound = features(datasets.load(name, data, size, corpus_seed))
+    sounds[sound.corpus.domain] = sound
+
+results.corpora(*sounds.values())
 
 # %% [markdown]
 # ## What do the three domains sound like?
@@ -63,137 +83,229 @@ display(Markdown("\n".join(f"- **{role}**: {sound.corpus.describe()}. {sound.cor
 # One clip of each. Before you read on, guess what a network would find easy and what hard.
 
 # %%
+def title_of_clip(corpus, row):
+    return corpus.clips["label"][row].split(";")[0].replace("_", " ")
+
+def samples_of(corpus, row):
+    return audio.load(corpus.clips["path"][row], 16_000, corpus.duration)
+
+# %%
 picked = {}
-for role, sound in sounds.items():
-    labels = sound.corpus.clips["label"]
-    one_each = labels.drop_duplicates().sample(5, random_state=seed).index
-    picked[role] = list(one_each)
-    row = one_each[0]
-    samples = audio.load(sound.corpus.clips["path"][row], 16_000, sound.corpus.duration)
-    display(Markdown(f"**{role}**: {labels[row].replace('_', ' ').replace(';', ', ')}"), Audio(samples, rate=16_000))
+for domain, sound in sounds.items():
+    labels = sound.corpus.clips["label"].drop_duplicates()
+    picked[domain] = list(labels.sample(5, random_state=clip_seed).index)
+    print(f"{domain}: {title_of_clip(sound.corpus, picked[domain][0])}")
+    display(Audio(samples_of(sound.corpus, picked[domain][0]), rate=16_000))
+
+# %% [markdown]
+# ## A spectrogram by hand
+#
+# A network does not get the waveform. It gets a picture: cut the clip into overlapping frames of
+# 64 ms, take the power of each frequency, add neighbouring frequencies up in 64 **mel** bands
+# (narrow at the bottom and wide at the top, like our own frequency resolution), and write decibels
+# below the loudest point. Nothing is kept that is more than 80 dB down.
+
+# %%
+domain = list(sounds)[0]
+samples = samples_of(sounds[domain].corpus, picked[domain][0])
+
+frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, 512), 1024)[::256]
+power = np.abs(np.fft.rfft(frames * np.hanning(1025)[:-1])) ** 2
+bands = librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=64) @ power.T
+level = 10 * np.log10(np.maximum(bands, 1e-10))
+by_hand = np.maximum(level - level.max(), -80)
+
+# %% [markdown]
+# The package's front end is a torch module that takes a batch of clips at once. It must see the
+# same picture.
+
+# %%
+package = LogSpectrogram(Settings())(torch.from_numpy(samples)[None])[0, 0].numpy()
+assert np.allclose(by_hand, package, atol=0.01)
+by_hand.shape
 
 # %% [markdown]
 # ## And what does the network see?
 #
-# Not the waveform. Each clip becomes a **log-mel spectrogram**: 64 bands from 0 to 8 kHz, narrow at the bottom and wide
-# at the top like our own frequency resolution, one column every 16 ms, in decibels below the loudest point of the
-# clip. Everything after this point is image processing.
+# Five clips of each domain. Everything after this point is image processing.
 
 # %%
-clips = {role: [(sound.corpus.clips["label"][row].split(";")[0], sound.spectrograms[row].astype("float32"))
-                for row in picked[role]] for role, sound in sounds.items()}
-seconds = {role: sound.corpus.duration for role, sound in sounds.items()}
-results.figure("cover", domains.gallery(clips, seconds, 8000),
-               "Log-mel spectrograms of five clips of each domain: environment, speech and music.")
+@styled
+def gallery():
+    figure, axes = plt.subplots(len(sounds), 5, figsize=(11.5, 1.9 * len(sounds)), squeeze=False)
+    for line, (domain, sound) in zip(axes, sounds.items(), strict=True):
+        for axis, row in zip(line, picked[domain], strict=True):
+            level = sound.spectrograms[row].astype("float32")
+            plots.spectrogram(axis, level, sound.corpus.duration)
+            axis.set_title(title_of_clip(sound.corpus, row), fontsize=9, fontweight="normal")
+        line[0].set_ylabel(domain, color=SOURCES.get(domain, GREY), fontweight="bold")
+    figure.supylabel("mel bands, 0 to 8 kHz", fontsize=9, color=GREY)
+    return figure
+
+
+results.figure("cover", gallery(), "Log-mel spectrograms of five clips of each domain.")
 
 # %% [markdown]
-# Music draws horizontal lines (steady pitches), speech draws short wavy ladders (gliding harmonics, shaped by the
-# mouth), the environment draws everything: vertical strokes, hiss, hum, ladders too. McMahan and Rao guessed that this
-# is why environmental sound transfers: it *contains* the others. We shall see whether numbers agree.
+# Steady pitches draw horizontal lines, gliding harmonics draw wavy ladders, strokes and clicks draw
+# vertical lines, hiss fills a field. Which domain draws which? McMahan and Rao guessed that
+# environmental sound transfers because it *contains* the others. We shall see whether numbers
+# agree.
 #
-# ### Any clip, every front end
+# ## Any clip, every front end
 #
-# The frequency axis is a choice. *Mel* is about linear below 1 kHz and logarithmic above; a *logarithmic* axis gives
-# every octave as many bands; a *linear* one gives most of them to the top. *MFCCs* fold each mel column into its broad
-# shape (chapter 03 takes them apart). Choose a domain and slide through its clips; listen to what you see.
+# The frequency axis is a choice. *Mel* is about linear below 1 kHz and logarithmic above; a
+# *logarithmic* axis gives every octave as many bands; a *linear* one gives most of them to the
+# top. *MFCCs* fold each mel column into its broad shape (chapter 03 takes them apart). Choose a
+# domain and slide through its clips; listen to what you see.
 
 # %%
 fronts = {axis: LogSpectrogram(Settings(axis=axis, low=60.0)) for axis in AXES}
 cepstra = MFCC()
-order = {role: np.random.default_rng(seed).permutation(len(sound.corpus)) for role, sound in sounds.items()}
+order = {domain: np.random.default_rng(clip_seed).permutation(len(sound.corpus))
+         for domain, sound in sounds.items()}
 
 
-def clip(role, number):
-    corpus = sounds[role].corpus
-    one = corpus.clips.iloc[order[role][number - 1]]
-    return one["label"].replace("_", " ").replace(";", ", "), audio.load(one["path"], 16_000, corpus.duration)
+def hear(domain, clip):
+    return samples_of(sounds[domain].corpus, order[domain][clip - 1])
 
 
-def every_front_end(role, number):
-    label, samples = clip(role, number)
-    wave = torch.from_numpy(samples)[None]
-    seen = {axis: (front(wave)[0, 0].numpy(), band_centres(front.settings).numpy()) for axis, front in fronts.items()}
-    return domains.front_ends(f"{role}: {label}", seen | {"MFCC": (cepstra(wave)[0].numpy(), None)}, len(samples) / 16_000)
+@styled
+def every_front_end(domain, clip):
+    wave = torch.from_numpy(hear(domain, clip))[None]
+    seconds = wave.shape[1] / 16_000
+    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.6))
+    for axis, (name, front) in zip(axes, fronts.items(), strict=False):
+        plots.spectrogram(axis, front(wave)[0, 0].numpy(), seconds, band_centres(front.settings))
+        axis.set_title(f"{name}, Hz", fontsize=10)
+    plots.cepstra(axes[3], cepstra(wave)[0].numpy(), seconds)
+    axes[3].set_title("MFCC", fontsize=10)
+    label = title_of_clip(sounds[domain].corpus, order[domain][clip - 1])
+    figure.suptitle(f"{domain}: {label}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure
 
 
-viewer = widgets.Viewer(every_front_end, {"domain": list(sounds), "clip": range(1, 1 + min(map(len, order.values())))},
-                        lambda role, number: clip(role, number)[1])
-viewer if not out else results.figure("front_ends", viewer.figure(), f"One clip on a mel, a logarithmic and a linear axis, and its MFCCs ({viewer.words()}).")
+widgets.live(every_front_end, hear, domain=list(sounds),
+             clip=range(1, 1 + min(map(len, order.values()))))
 
 # %% [markdown]
 # ## Where in the spectrum does each domain live?
+#
+# The mean level of each band over a clip; the line is the median clip, and half of all clips lie in
+# the shade. The wider the shade, the more the clips of a domain differ from each other. A level is
+# measured below the loudest point of its own clip, so a steady noise sits high and a short click in
+# silence sits low.
 
 # %%
-levels = {role: sound.spectrograms[:].astype("float32").mean(2) for role, sound in sounds.items()}
-centres = band_centres(Settings())
-results.figure("spectra", domains.mean_spectra(levels, centres),
-               "Median level of each mel band over clips, with quartiles, for the three domains.")
+centres = band_centres(Settings()).numpy()
+rows, about = [], []
+for domain, sound in sounds.items():
+    levels = sound.spectrograms[:].astype("float32").mean(2)
+    low, middle, high = np.percentile(levels, [25, 50, 75], axis=0)
+    rows += [pd.DataFrame({"domain": domain, "hz": centres, "lower": low, "median": middle,
+                           "upper": high})]
+    about += [{"domain": domain, "corpus": sound.corpus.title, "clips": len(sound.corpus),
+               "median_db": middle.mean(), "spread_db": (high - low).mean()}]
+spectra = pd.concat(rows)
+results.table("spectra", spectra, show=0)
+results.table("domains", pd.DataFrame(about))
 
 # %%
-spread = {role: float(np.mean(np.subtract(*np.percentile(level, [75, 25], axis=0)))) for role, level in levels.items()}
-widest, narrowest = max(spread, key=spread.get), min(spread, key=spread.get)
-display(Markdown(f"The shaded quartiles say how different the clips of one domain are from each other. Averaged over the "
-                 f"bands they span {spread[widest]:.0f} dB in *{widest}* and {spread[narrowest]:.0f} dB in "
-                 f"*{narrowest}*. A level is measured below the loudest point of its own clip, so a steady noise sits "
-                 "high and a short click in silence sits low."))
+@styled
+def mean_spectra(frame):
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    for domain, part in frame.groupby("domain", sort=False):
+        colour = SOURCES.get(domain, GREY)
+        axis.fill_between(part["hz"], part["lower"], part["upper"], color=colour, alpha=0.18, lw=0)
+        axis.plot(part["hz"], part["median"], color=colour, label=domain)
+    axis.set(xscale="log", xlabel="frequency (Hz)", ylabel="level (dB below the clip's peak)")
+    axis.set_xticks([100, 200, 500, 1000, 2000, 5000], ["100", "200", "500", "1k", "2k", "5k"])
+    axis.minorticks_off()
+    axis.legend(loc="upper right")
+    return figure
+
+
+results.figure("spectra", mean_spectra(spectra),
+               "Median level of each mel band over clips, with quartiles, for each domain.")
 
 # %% [markdown]
 # ## What would a network that knows music say?
 #
-# Others have published networks trained on a million songs. Played sounds that are no music at all, such a network still
-# has to answer in its own words, which is a way to hear what it can tell apart.
+# Others have published networks trained on hundreds of thousands of songs. Played sounds that are
+# no music at all, such a network still has to answer in its own words, which is a way to hear what
+# it can tell apart. Its five likeliest of fifty MagnaTagATune tags (Pons and Serra 2019); none of
+# the fifty may fit, so probabilities need not be high.
 
 # %%
-from audiotl.models import pretrained
+rows = []
+if (Path(data) / pretrained.NETWORKS[tagger][0]).is_file():
+    network = pretrained.load(tagger, data)
+    for domain, sound in sounds.items():
+        for row in picked[domain][:2]:
+            heard = audio.load(sound.corpus.clips["path"][row], network.sample_rate)
+            heard = audio.fit(heard, max(len(heard), 4 * network.sample_rate))
+            for tag, probability in pretrained.top_tags(network, torch.from_numpy(heard)):
+                rows.append({"domain": domain, "clip": title_of_clip(sound.corpus, row),
+                             "tag": tag, "probability": probability})
+    display(results.table("tags", pd.DataFrame(rows), show=0))
 
-where = plan.data / pretrained.NETWORKS["musicnn-mtt"][0] if plan.data else None
-if where is None or not where.is_file():
-    display(Markdown("*The published weights are not here (folder `musicnn` of the data root), so this step is left out.*"))
-else:
-    tagger = pretrained.load("musicnn-mtt", plan.data)
-    answers = {}
-    for role, sound in sounds.items():
-        for row in picked[role][:2]:
-            samples = audio.load(sound.corpus.clips["path"][row], tagger.sample_rate)
-            samples = audio.fit(samples, max(len(samples), 4 * tagger.sample_rate))
-            name = sound.corpus.clips["label"][row].split(";")[0].replace("_", " ")
-            answers[f"{name} ({role})"] = pretrained.top_tags(tagger, torch.from_numpy(samples))
-    display(results.figure("tags", domains.tag_bars(answers),
-                           "Five likeliest MagnaTagATune tags of six clips by a published network (musicnn)."))
-    display(Markdown("The five likeliest of fifty MagnaTagATune tags (Pons and Serra 2019). The probabilities need not be "
-                     "high: none of the fifty may fit."))
+# %%
+@styled
+def tag_bars(frame):
+    clips = list(frame.groupby(["domain", "clip"], sort=False))
+    figure, axes = plt.subplots(2, -(-len(clips) // 2), figsize=(9, 4), squeeze=False)
+    for axis, ((domain, clip), part) in zip(axes.T.flat, clips, strict=False):
+        axis.barh(part["tag"], part["probability"], color=SOURCES.get(domain, GREY))
+        axis.set(xlim=(0, 1), title=f"{clip} ({domain})")
+        axis.invert_yaxis()
+        axis.grid(True, axis="x")
+        axis.grid(False, axis="y")
+    figure.supxlabel("probability", fontsize=10)
+    return figure
+
+
+if rows:
+    display(results.figure("tags", tag_bars(pd.DataFrame(rows)),
+                           "Five likeliest tags of six clips by a published music network."))
 
 # %% [markdown]
-# ## The map of the study
+# ## The whole study in one cell
 #
-# The path from sound to finding is the same in every chapter.
+# From sound to finding the path is the same in every chapter. A **corpus** of labelled clips; a
+# **network**, here with random weights, elsewhere trained on another kind of sound; its **layers**,
+# each averaged over time and frequency to one block of numbers a clip; a **probe**, a simple
+# classifier that reads every subset of blocks and is scored on folds that never cut a recording or
+# a speaker. Put your own network or your own folder of sounds (`datasets.load("folder", ...)`) in
+# their place.
 
 # %%
-results.figure("map", domains.study_map([
-    ("source", "environment,\nspeech, music,\nor nothing (random)"), ("network", "five layers,\ntrained to name\nthe source"),
-    ("taps", "the mean of every\nlayer's maps:\n5 blocks of 32 values"), ("subsets", "31 ways to put\nblocks side by side,\nand MFCC"),
-    ("probe", "a simple classifier\non the target,\nscored by folds")]),
-    "Five boxes in a row: source, network, taps, subsets, probe.")
+corpus = features(datasets.load("speech", size="smoke"))
+network = models.build("convnet5", n_classes=10).eval()
+layers = embed(network, corpus) | {"mfcc": corpus.mfcc}
+probe = probes.named("ridge")
+
+clips = corpus.corpus
+found = search(layers, clips.targets(), clips.splits(), clips.groups, probe)
+results.table("one_cell", found.table().query("protocol == 'nested'").nlargest(5, "score"))
 
 # %% [markdown]
-# - **01 Pretraining** trains the source networks and looks at what they learnt.
-# - **02 Layer combinations** puts all 31 combinations of five layers to the test on three targets.
-# - **06 The 2017 paper, replicated** recomputes the published table from the published features and audits it.
+# Chapters 01 to 07 follow this path: train the source networks (01), every combination of layers
+# (02), MFCCs taken apart (03), from one domain to another (04), deeper networks (05), the table of
+# 2017 recomputed (06), what transfers and why (07).
 
 # %% [markdown]
 # ## What we learnt
 #
 # - All three domains become the same kind of picture, so one network can read any of them.
-# - They differ in the shapes drawn on it and in where the energy lies; that is what may, or may not, carry over.
+# - They differ in the shapes drawn on it and in where the energy lies; that is what may, or may
+#   not, carry over.
+# - A spectrogram is five lines of NumPy.
 #
 # ## Exercises
 #
-# 1. Change `seed` and listen to other clips. Which class would you confuse with which?
-# 2. Load your own folder with `datasets.load("folder", "MY_FOLDER")` and add it to the spectra figure.
-
-# %%
-finding = results.finding(
-    f"Three domains, one picture: {', '.join(f'{len(s.corpus):,} clips of {r}' for r, s in sounds.items())}; clips differ "
-    f"most from each other in {widest} ({spread[widest]:.0f} dB between quartiles) and least in {narrowest} "
-    f"({spread[narrowest]:.0f} dB){', all synthetic' if plan.synthetic else ''}.")
-display(Markdown(f"**In one sentence.** {finding}"))
+# 1. Change `clip_seed` and listen to other clips. Which class would you confuse with which?
+# 2. Load your own folder with `datasets.load("folder", "MY_FOLDER")` and add it to the spectra
+#    figure.
+# 3. Halve the frame in the spectrogram by hand (512 samples, step 128). What becomes sharper, what
+#    blurs?
+# 4. In "the whole study", give `features` another axis: `Settings(axis="log", low=60.0)`. Does the
+#    best subset change?

@@ -264,8 +264,8 @@ for seed in network_seeds:
             net = source_network(sound, how, network, labels=told, clips=clips, classes=classes,
                                  steps=steps, seed=seed)
             for name in away:
-                keys = {"labels": told, "clips": clips or len(train_rows),
-                        "classes": len(classes) or len(sound.corpus.classes), "target": name}
+                keys = {"labels": told, "source_clips": clips or len(train_rows), "target": name,
+                        "source_classes": len(classes) or len(sound.corpus.classes)}
                 factorial.append((read(net.model, target_sounds[name], **keys)[0][-1], seed))
 
 # %%
@@ -274,10 +274,10 @@ factorial = factorial.drop(columns=["subset", "probe", "protocol"])
 results.table("factorial", factorial, show=20)
 
 # %%
-shown = factorial.groupby(["target", "labels", "clips", "classes"], as_index=False).mean(
-    numeric_only=True)
-shown["what"] = shown["clips"].astype(str) + " clips, " + shown["classes"].astype(str) + " classes"
-shown["told"] = shown["labels"] + ", " + shown["what"]
+shown = factorial.groupby(["target", "labels", "source_clips", "source_classes"],
+                          as_index=False)["score"].mean()
+shown["told"] = [f"{row.labels}, {row.source_clips:,} clips, {row.source_classes} classes"
+                 for row in shown.itertuples()]
 figure = compare.heat_map(shown, "told", "target", "score", label="score (%)")
 results.figure("factorial", figure, "Score by labels, clips and classes of the source.")
 

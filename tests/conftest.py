@@ -32,11 +32,11 @@ def fresh_cache(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def cut_off(monkeypatch):
     """``with cut_off(n):`` writes a checkpoint an epoch, and interrupts training once the n-th is written."""
-    from audiotl import checkpoints, training
+    from audiotl import training
 
     @contextlib.contextmanager
     def cutting(after: int):
-        keep, written = checkpoints.keep, []
+        keep, written = training.keep_checkpoint, []
 
         def cut(*args):
             keep(*args)
@@ -45,7 +45,7 @@ def cut_off(monkeypatch):
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(checkpoints, "keep", cut)
+            patch.setattr(training, "keep_checkpoint", cut)
             patch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
             yield
 

@@ -10,9 +10,10 @@ from conftest import small_wav2vec2
 from torch import nn
 
 from audiotl import AudiotlError, audio, datasets
+from audiotl.degrade import Degradation
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.models import build, pretrained, taps_of
+from audiotl.models import ConvNet5, build, pretrained, taps_of
 
 LAYERS = [f"encoder.transformer.layers.{i}" for i in range(3)]
 
@@ -23,54 +24,93 @@ def sound(class_folders, fresh_cache):
 
 
 class Loudness(pretrained.PublishedNetwork):
-    """A published network in the smallest: one tap, at a rate of its own."""
+    """A published network in the smallest: level and length of a clip, at a rate of its own."""
 
     sample_rate, tap_names = 12_000, ("loudness", "samples")
 
     def forward(self, waveform):
-        return {"loudness": waveform.square().mean(1, keepdim=True),
-                "samples": torch.full((len(waveform), 1), float(waveform.shape[1]))}, waveform[:, :0]
+        samples = torch.full((len(waveform), 1), float(waveform.shape[1]))
+        return {"loudness": waveform.square().mean(1, keepdim=True), "samples": samples}, None
+
+
+def untouched(*_):
+    raise AssertionError("touched")
+
+
+def test_a_second_run_touches_neither_audio_nor_network(sound, monkeypatch):
+    model, other = ConvNet5(3), ConvNet5(3)
+    first = embed(model, sound, progress=False)
+    assert list(first) == [f"layer{i}" for i in range(1, 6)]
+    assert {block.shape for block in first.values()} == {(36, 32)}
+    assert not np.allclose(first["layer1"], embed(other, sound, progress=False)["layer1"])
+    monkeypatch.setattr(audio, "load", untouched)
+    monkeypatch.setattr(ConvNet5, "taps", untouched)
+    second = embed(model, features(datasets.load("folder", Path(
+        sound.corpus.clips["path"].iloc[0]).parents[1]), progress=False), progress=False)
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.mark.parametrize("network", ["convnet5", "resnet18", "densenet121"])
+def test_mean_and_deviation_over_time_hold_the_mean_and_more(sound, network):
+    model = build(network, 3)
+    plain = embed(model, sound, progress=False)
+    both = embed(model, sound, pooling="mean+std", progress=False)
+    assert list(plain) == list(both) == list(model.tap_names)
+    for name, block in plain.items():
+        mean, deviation = np.split(both[name], 2, axis=1)
+        assert mean.shape == block.shape and np.allclose(mean, block, atol=1e-4, rtol=1e-4)
+        assert (deviation >= 0).all() and deviation.any()
+    with pytest.raises(AudiotlError, match="median"):
+        embed(model, sound, pooling="median", progress=False)
+
+
+def test_pooling_of_any_module_by_hand(sound):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    both = embed(taps_of(model, ["0", "2"]), sound, pooling="mean+std", progress=False)
+    x = torch.from_numpy(sound.spectrograms[:].astype(np.float32))[:, None]
+    with torch.no_grad():
+        series = model[0](x).mean(2)
+    expected = torch.cat([series.mean(2), series.std(2, correction=0)], 1).numpy()
+    assert np.allclose(both["0"], expected, atol=1e-3)
+    assert both["2"].shape == (36, 4)  # a vector has no time axis and keeps its values
+    with pytest.raises(AudiotlError, match="Loudness"):
+        embed(Loudness(), sound, pooling="mean+std", progress=False)
 
 
 def test_a_published_network_hears_each_clip_at_its_own_rate(sound):
     blocks = embed(Loudness(), sound, batch=10, progress=False)
-    paths, seconds = sound.corpus.clips["path"], sound.corpus.duration
-    waves = [audio.fit(audio.load(path, 12_000), round(12_000 * seconds)) for path in paths]
-    assert len(paths) == 36 and not paths.str.contains("broken").any()
+    paths, samples = sound.corpus.clips["path"], round(12_000 * sound.corpus.duration)
+    waves = [audio.fit(audio.load(path, 12_000), samples) for path in paths]
     assert np.allclose(blocks["loudness"][:, 0], [np.mean(wave**2) for wave in waves], rtol=1e-4)
-    assert set(blocks["samples"].ravel()) == {round(12_000 * seconds)}
+    assert set(blocks["samples"].ravel()) == {samples}
+    quiet = features(sound.corpus, progress=False, degradation=Degradation("gain", -20.0))
+    ratio = embed(Loudness(), quiet, progress=False)["loudness"] / blocks["loudness"]
+    assert np.allclose(ratio, 0.01, rtol=1e-3)
 
 
 def test_wav2vec2_through_the_cache_and_rows_whatever_the_batch(sound, monkeypatch):
-    model = taps_of(small_wav2vec2(), LAYERS, sample_rate=4_000)
-    one = embed(model, sound, batch=16, progress=False)
+    def blocks(names=LAYERS, layout="auto", rate=4_000, batch=16):
+        model = taps_of(small_wav2vec2(), names, layout, sample_rate=rate)
+        return embed(model, sound, batch=batch, progress=False)
+
+    one, two = blocks(), blocks(batch=5)
     assert list(one) == LAYERS and {block.shape for block in one.values()} == {(36, 24)}
-    two = embed(model, sound, batch=5, progress=False)
     assert all(np.allclose(one[name], two[name], atol=1e-4) for name in one)
-
-    def touched(*_):
-        raise AssertionError("audio was decoded")
-
-    monkeypatch.setattr(audio, "load", touched)
-    again = embed(taps_of(small_wav2vec2(), LAYERS, sample_rate=4_000), sound, batch=16, progress=False)
+    monkeypatch.setattr(audio, "load", untouched)
+    again = blocks()
     assert all((one[name] == again[name]).all() for name in one)
-    for names, layout, rate in ((LAYERS[:2], "auto", 4_000), (LAYERS, "auto", 2_000), (LAYERS, "channels_last", 4_000)):
-        with pytest.raises(AssertionError, match="was decoded"):
-            embed(taps_of(small_wav2vec2(), names, layout, rate), sound, batch=16, progress=False)
+    for other in ({"names": LAYERS[:2]}, {"rate": 2_000}, {"layout": "channels_last"}):
+        with pytest.raises(AssertionError, match="touched"):
+            blocks(**other)
 
 
 def test_networks_of_equal_weights_and_other_activations_do_not_share_blocks(sound):
-    def made(activation):
+    def block(activation):
         torch.manual_seed(0)
-        return taps_of(nn.Sequential(nn.Conv2d(1, 4, 3), activation), ["1"])
+        model = taps_of(nn.Sequential(nn.Conv2d(1, 4, 3), activation), ["1"])
+        return embed(model, sound, progress=False)["1"]
 
-    relu, elu = embed(made(nn.ReLU()), sound, progress=False)["1"], embed(made(nn.ELU()), sound, progress=False)["1"]
-    assert relu.shape == (36, 4) and not np.allclose(relu, elu)
-
-
-def test_deep_networks_through_the_same_door(sound):
-    blocks = embed(build("resnet18", 3), sound, progress=False)
-    assert [block.shape[1] for block in blocks.values()] == [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    assert not np.allclose(block(nn.ReLU()), block(nn.ELU()))
 
 
 def test_decoding_runs_one_batch_ahead_and_no_further(sound, monkeypatch):
@@ -84,30 +124,32 @@ def test_decoding_runs_one_batch_ahead_and_no_further(sound, monkeypatch):
             return super().forward(waveform)
 
     embed(Watch(), sound, batch=8, progress=False)
-    assert [size for size, _ in seen] == [8, 8, 8, 8, 4]
-    assert all(decoded <= 8 * (i + 2) for i, (_, decoded) in enumerate(seen)) and len(read) == 36
+    assert [size for size, _ in seen] == [8, 8, 8, 8, 4] and len(read) == 36
+    assert all(decoded <= 8 * (i + 2) for i, (_, decoded) in enumerate(seen))
 
 
 def test_a_clip_that_is_gone_since_is_named(sound):
-    gone = sound.corpus.clips["path"].iloc[3]
-    Path(gone).unlink()
-    with pytest.raises(AudiotlError, match="cannot be decoded for this network.*is not there"):
+    gone = Path(sound.corpus.clips["path"].iloc[3])
+    gone.unlink()
+    with pytest.raises(AudiotlError, match=gone.name):
         embed(Loudness(), sound, progress=False)
+    with pytest.raises(AudiotlError, match=gone.name):
+        sound.baselines(progress=False)
 
 
-def test_memory_does_not_grow_with_the_number_of_clips(class_folders, fresh_cache):
-    """Three times the clips, and the most that is allocated at once grows by less than a quarter of their samples."""
+def test_memory_does_not_grow_with_the_number_of_clips(sound):
+    """Three times the clips: the peak grows by less than a quarter of their samples."""
+    model, corpus = build("convnet5", 3), sound.corpus
+
     def peak(times):
         clips = pd.concat([corpus.clips] * times, ignore_index=True)
         tracemalloc.start()
-        embed(model, features(dataclasses.replace(corpus, clips=clips), progress=False), batch=16, progress=False)
+        many = features(dataclasses.replace(corpus, clips=clips), progress=False)
+        embed(model, many, batch=16, progress=False)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
 
-    corpus = datasets.load("folder", class_folders)
-    corpus = corpus.subset(np.flatnonzero(~corpus.clips["path"].str.contains("broken")))
-    model = build("convnet5", 3)
     peak(1)  # what is set up once
     few, many = peak(2), peak(6)
     samples = 4 * len(corpus.clips) * 16_000 * 0.6 * 4

@@ -18,12 +18,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
     {"_torchaudio", "frontend", "datasets", "models"},
-    {"features", "probes", "shapley", "similarity", "transferability"},
-    {"augmentation", "finetuning", "checkpoints", "training", "embedding", "transfer", "sources", "replication",
-     "study_sources", "study"},
-    {"plots", "widgets", "report", "benchmarks", "__main__",
-     "cepstrum", "frontend_grid", "fraction_grid", "savings", "savings_text", "comparisons", "layerwise",
-     "matrix", "reasons", "audit", "ablation", "players", "robustness", "explorers"},
+    {"features", "learnt_frontend", "probes", "shapley", "similarity", "transferability"},
+    {"training", "embedding", "transfer", "sources", "replication", "study"},
+    {"plots", "widgets", "report", "benchmarks", "__main__", "comparisons"},
 ]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiotl import AudiotlError, cache, sources, study, study_sources
+from audiotl import AudiotlError, sources
 from audiotl.datasets.corpus import Corpus
 
 
@@ -57,50 +57,3 @@ def test_small_classes_come_last_and_any_two_before_hold_the_draw(corpus):
     assert len({tuple(sources.class_order(corpus, np.arange(500), 60, seed)) for seed in range(8)}) > 2
     with pytest.raises(AudiotlError, match="fewer than two classes of 200"):
         sources.class_order(corpus, np.arange(500), 400)
-
-
-@pytest.fixture
-def plan(fresh_cache):
-    return study.plan("smoke", targets="speech")
-
-
-def test_matched_sources_have_equally_many_clips_and_steps_and_no_group_of_their_test_fold(plan):
-    made = list(study_sources.compared(plan, "convnet5", 1, 6, progress=False))
-    assert [(net.source, net.draw) for net in made] == [
-        *((role, draw) for draw in ("all", "matched") for role in study.ROLES), ("random", "all")]
-    fewest = study_sources.smallest(plan)
-    assert {net.clips for net in made[3:6]} == {fewest} and made[6].clips == 0
-    assert all(net.steps == 6 for net in made[:6])
-    for net in made[3:6]:
-        whole = study.source_features(plan, net.source).corpus
-        _, test = study.source_split(plan, whole)
-        assert not set(net.corpus.groups) & set(whole.groups[test])
-        assert set(net.corpus.clips["path"]) <= set(whole.clips["path"])
-    smallest = next(net for net in made[:3] if net.clips == fewest)
-    again = next(net for net in made[3:6] if net.source == smallest.source)
-    assert all((a == b).all() for a, b in zip(smallest.model.state_dict().values(), again.model.state_dict().values(),
-                                              strict=True))
-
-
-def test_classes_and_clips_are_varied_one_at_a_time(plan):
-    made = list(study_sources.diverse(plan, "environment", 0, 1, counts=(2, 10), progress=False))
-    fixed = made[0].clips
-    assert [(net.clips, net.classes) for net in made[:2]] == [(fixed, 2), (fixed, 10)]
-    whole = study.source_split(plan, study.source_features(plan, "environment").corpus)[0]
-    assert [net.clips for net in made[2:]] == [fixed // 3, study_sources.smallest(plan), len(whole)]
-    assert set(made[0].corpus.clips["label"]) < set(made[1].corpus.clips["label"])
-    assert [net.draw for net in study_sources.diverse(plan, "environment", 0, 1, (2,), whole=True, progress=False)] == [
-        "2 classes", made[-1].draw]
-
-
-def bits(model):
-    return [value.numpy().tobytes() for value in model.state_dict().values()]
-
-
-def test_a_whole_source_is_the_network_of_the_plan(plan):
-    sound = study.source_features(plan, "environment")
-    made = sources.source_network(sound, plan.recipe, progress=False)
-    before = study.pretrained(plan, "environment")
-    assert bits(made.model) == bits(before.model) and made.score == before.score
-    assert (made.outputs == before.outputs).all() and made.history.equals(before.history)
-    assert [entry.name for entry in (cache.cache_root() / "networks").iterdir()] == [before.key]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import cache, checkpoints, datasets, training
+from audiotl import datasets, training
 from audiotl.features import features
-from audiotl.training import Recipe, inner_split, score, train, untrained
+from audiotl.training import Recipe, budget, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
 
@@ -43,19 +43,23 @@ def test_a_run_cut_off_between_epochs_ends_as_an_unbroken_one(sound, tmp_path, m
     assert not list((tmp_path / "cut" / "checkpoints").iterdir())
 
 
-def test_a_damaged_checkpoint_is_not_used(sound):
-    with cache.making("checkpoints", "k-0002") as folder:
-        (folder / "state.pt").write_bytes(b"torn")
-        (folder / "history.json").write_text("[]")
-    (cache.cache_root() / "checkpoints" / "k-0002" / "state.pt").write_bytes(b"tor")
-    with pytest.warns(UserWarning, match="damaged"):
-        assert checkpoints.last("k", 6) is None
+def test_a_damaged_checkpoint_is_passed_over(sound, tmp_path, monkeypatch, cut_off):
+    split = sound.corpus.splits(3)[0]
+    whole = train(sound, split, RECIPE, progress=False)
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
+    with cut_off(3):
+        train(sound, split, RECIPE, progress=False)
+    newest = max((tmp_path / "cut" / "checkpoints").iterdir())
+    (newest / "state.pt").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match=newest.name):
+        resumed = train(sound, split, RECIPE, progress=False)
+    assert torch.equal(weights(whole.model), weights(resumed.model))
 
 
 def test_a_leak_is_refused(sound):
     corpus = sound.corpus
     corpus.clips["group"] = "one"
-    with pytest.raises(datasets.LeakError, match="'one'"):
+    with pytest.raises(datasets.LeakError, match="one"):
         train(sound, (np.arange(10), np.arange(10, 20)), RECIPE, progress=False)
 
 
@@ -88,7 +92,7 @@ def test_random_weights_differ_by_seed_only(sound):
 
 def test_short_epochs_are_not_each_written_to_disk(sound, monkeypatch):
     written = []
-    monkeypatch.setattr(checkpoints, "keep", lambda key, epoch, state: written.append(epoch))
+    monkeypatch.setattr(training, "keep_checkpoint", lambda *args: written.append(args))
     train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False)
     assert not written
 
@@ -102,3 +106,27 @@ def test_half_precision_learns_the_same_problem(sound, monkeypatch):
     made = train(sound, sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=12), progress=False)
     assert made.score > 0.9 and {p.dtype for p in made.model.parameters()} == {torch.float32}
     assert all(args == ("cpu", torch.bfloat16) and kw == {"enabled": True} for args, kw in cast) and cast
+
+
+def test_the_budget_is_a_number_of_whole_passes_where_one_is_near():
+    groups, recipe = np.arange(100), Recipe(batch=10, validation=0.0)
+    for rows, steps, wanted in ((100, 95, (10, 95, 95)), (100, 96, (10, 0, 100)),
+                                (25, 95, (32, 0, 96)), (100, 4, (1, 4, 4)), (100, 0, (25, 0, 250))):
+        made, taken = budget(recipe, groups, np.arange(rows), steps)
+        assert (made.epochs, made.steps, taken) == wanted
+
+
+def test_a_last_epoch_is_cut_after_the_steps_and_resumes_so(sound, tmp_path, monkeypatch, cut_off):
+    split = sound.corpus.splits(3)[0]
+    recipe = dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
+    taken, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step",
+                        lambda self, *args: taken.append(1) or step(self, *args))
+    whole = train(sound, split, recipe, progress=False)
+    assert len(taken) == 7 and len(whole.history) == 3
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
+    with cut_off(2):
+        train(sound, split, recipe, progress=False)
+    resumed = train(sound, split, recipe, progress=False)
+    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
+    assert "steps" not in Recipe().key() and recipe.key()["steps"] == 7

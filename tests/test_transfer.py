@@ -9,8 +9,8 @@ from conftest import write_clip
 from audiotl import AudiotlError, datasets
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import features
-from audiotl.finetuning import Start, rates
 from audiotl.models import build
+from audiotl.sources import SourceNetwork
 from audiotl.training import Recipe, train
 from audiotl.transfer import (
     FINE_TUNED,
@@ -19,8 +19,7 @@ from audiotl.transfer import (
     ONE_RATE,
     PROBE,
     SCRATCH,
-    Source,
-    budget,
+    Start,
     fraction_rows,
     probed,
     transfer,
@@ -43,7 +42,7 @@ def source(tmp_path, fresh_cache):
             write_clip(home / f"class{c}" / f"clip{i}.wav", 0.6, 220 * 2**c * (1 + 0.02 * i), seed=100 * c + i + 50)
     sound = features(datasets.load("folder", home), progress=False)
     made = train(sound, sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=10), progress=False)
-    return Source(made.model, sound.corpus)
+    return SourceNetwork("pitches", "convnet5", "true", 0, made.model, sound.corpus)
 
 
 def parts(model, stages):
@@ -56,10 +55,11 @@ def body(model):
 
 def test_every_mode_learns_an_easy_target_on_the_same_steps(aim, source):
     split = aim.corpus.splits(3)[0]
-    made = {mode: transfer(mode, aim, split, RECIPE, 45, source=source, progress=False) for mode in MODES}
-    assert {mode: outcome.steps for mode, outcome in made.items()} == {mode: 45 * (mode != PROBE) for mode in MODES}
-    assert all(outcome.right.shape == split[1].shape for outcome in made.values())
-    assert all(made[mode].right.mean() > 0.8 for mode in (SCRATCH, PROBE, FINE_TUNED, ONE_RATE))
+    made = {mode: transfer(mode, aim, split, RECIPE, 45, source=source, progress=False)
+            for mode in MODES}
+    assert all(one.keys["steps"] == 45 * (mode != PROBE) for mode, one in made.items())
+    assert all((one.groups == aim.corpus.groups[split[1]]).all() for one in made.values())
+    assert all(made[mode].mean > 0.8 for mode in (SCRATCH, PROBE, FINE_TUNED, ONE_RATE))
 
 
 def test_what_each_mode_may_move(aim, source):
@@ -73,13 +73,15 @@ def test_what_each_mode_may_move(aim, source):
 @pytest.mark.parametrize("name", ["convnet5", "resnet18", "densenet121"])
 def test_rates_grow_from_the_first_stage_to_the_head(name):
     model = build(name, 3, multiscale=(1, 2))
-    groups = rates(model, 1.0, 0.01)
+    groups = Start(model, 0.01).rates(model, 1.0)
     learnt = [group["lr"] for group in groups]
-    assert learnt[0] == pytest.approx(0.01) and learnt[-1] == 1.0 and np.allclose(np.diff(np.log(learnt)),
-                                                                                 np.log(100) / (len(learnt) - 1))
-    assert sum(p.numel() for group in groups for p in group["params"]) == sum(p.numel() for p in model.parameters())
-    frozen = rates(model, 1.0, 0.0)
-    assert [p.shape for group in frozen for p in group["params"]] == [p.shape for p in model.stages[-1].parameters()]
+    assert learnt[0] == pytest.approx(0.01) and learnt[-1] == 1.0
+    assert np.allclose(np.diff(np.log(learnt)), np.log(100) / (len(learnt) - 1))
+    moved = sum(p.numel() for group in groups for p in group["params"])
+    assert moved == sum(p.numel() for p in model.parameters())
+    frozen = Start(model, 0.0).rates(model, 1.0)
+    assert [p.shape for group in frozen for p in group["params"]] == [
+        p.shape for p in model.stages[-1].parameters()]
 
 
 def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch, cut_off):
@@ -101,43 +103,42 @@ def test_another_start_is_another_network(aim, source):
     for name, settings in (("convnet5", {"pools": [[2, 4]] * 5}), ("convnet5", {"multiscale": (1, 2)}),
                            ("resnet18", {})):
         other = build(name, 4, **settings)
-        with pytest.raises(AudiotlError, match="train a source of the same kind"):
+        with pytest.raises(AudiotlError, match=type(other).__name__):
             train(aim, split, recipe, progress=False, start=Start(other))
 
 
 @pytest.mark.parametrize("mode", [PROBE, HEAD, FINE_TUNED, ONE_RATE])
 def test_a_source_that_has_heard_a_test_recording_is_refused(aim, source, mode):
-    train_rows, test_rows = aim.corpus.splits(3)[0]
-    leaking = aim.corpus.subset(np.append(train_rows[:5], test_rows[2]))
-    with pytest.raises(datasets.LeakError, match="1 test clips of"):
-        transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, leaking), progress=False)
+    train_rows, test_rows = split = aim.corpus.splits(3)[0]
+
+    def run(heard):
+        return transfer(mode, aim, split, RECIPE, 3, progress=False,
+                        source=dataclasses.replace(source, corpus=heard))
+
+    with pytest.raises(datasets.LeakError):
+        run(aim.corpus.subset(np.append(train_rows[:5], test_rows[2])))
     # Another slice of a tested recording, under another file name, is a leak as well.
     clips = aim.corpus.clips.iloc[test_rows[:1]].assign(path="another_slice.wav")
-    slices = dataclasses.replace(aim.corpus, clips=clips.reset_index(drop=True))
-    with pytest.raises(datasets.LeakError, match="holds the recording of"):
-        transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, slices), progress=False)
-    honest = aim.corpus.subset(train_rows[:5])
-    assert transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=Source(source.model, honest),
-                    progress=False).right.shape == test_rows.shape
+    with pytest.raises(datasets.LeakError, match=str(aim.corpus.clips["path"][test_rows[0]])):
+        run(dataclasses.replace(aim.corpus, clips=clips.reset_index(drop=True)))
+    assert run(aim.corpus.subset(train_rows[:5])).values.shape == (1, 1, len(test_rows))
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_group_on_both_sides_is_refused_in_every_mode(aim, source, mode):
     train_rows, test_rows = aim.corpus.splits(3)[0]
     aim.corpus.clips.loc[[train_rows[0], test_rows[0]], "group"] = "planted"
-    with pytest.raises(datasets.LeakError, match="'planted'"):
+    with pytest.raises(datasets.LeakError, match="planted"):
         transfer(mode, aim, (train_rows, test_rows), RECIPE, 3, source=source, progress=False)
 
 
-def test_what_cannot_be_done_is_said(aim):
+def test_what_cannot_be_done_is_refused(aim):
     split = aim.corpus.splits(3)[0]
-    with pytest.raises(AudiotlError, match="no mode 'distil'"):
-        transfer("distil", aim, split, RECIPE, 3)
-    with pytest.raises(AudiotlError, match="'head' needs the network of a source"):
-        transfer(HEAD, aim, split, RECIPE, 3)
     tags = dataclasses.replace(aim, corpus=dataclasses.replace(aim.corpus, multilabel=True))
-    with pytest.raises(AudiotlError, match="several tags"):
-        transfer(SCRATCH, tags, split, RECIPE, 3)
+    for culprit, mode, target in (("distil", "distil", aim), (HEAD, HEAD, aim),
+                                  (aim.corpus.name, SCRATCH, tags)):
+        with pytest.raises(AudiotlError, match=culprit):
+            transfer(mode, target, split, RECIPE, 3)
 
 
 def many_groups(n=400, classes=5):
@@ -165,7 +166,7 @@ def test_fractions_are_nested_group_safe_and_stratified():
             whole, part = (labels[rows] == name).sum(), (labels[chosen] == name).sum()
             assert part >= 1 and abs(part - fraction * whole) <= 6  # about one group of four
     assert set(fraction_rows(corpus, rows, 0.2, seed=4)) != set(sets[2])
-    with pytest.raises(AudiotlError, match="above 0 and up to 1"):
+    with pytest.raises(AudiotlError):
         fraction_rows(corpus, rows, 0.0)
 
 
@@ -186,36 +187,6 @@ def test_few_speakers_each_give_single_clips():
     for name in corpus.classes:
         assert abs((labels[large] == name).sum() - 0.4 * (labels[rows] == name).sum()) <= 1
         assert abs((labels[small] == name).sum() - 0.05 * (labels[rows] == name).sum()) <= 1
-
-
-def test_the_budget_is_a_number_of_whole_passes_where_one_is_near():
-    groups, rows = np.arange(100), np.arange(100)
-    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 95)
-    assert (recipe.epochs, recipe.steps, steps) == (10, 95, 95)
-    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows, 96)
-    assert (recipe.epochs, recipe.steps, steps) == (10, 0, 100)
-    recipe, steps = budget(Recipe(batch=10, validation=0.0), groups, rows[:25], 95)
-    assert (recipe.epochs, recipe.steps, steps) == (32, 0, 96)
-    assert budget(Recipe(batch=10), groups, rows, 4)[1] == 4
-
-
-def test_a_last_epoch_is_cut_after_the_steps_and_resumes_so(aim, tmp_path, monkeypatch, cut_off):
-    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
-    taken, step = [], torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: taken.append(1) or step(self, *args))
-    whole = train(aim, split, recipe, progress=False)
-    a_pass = -(-len(split[0]) // RECIPE.batch)
-    assert len(taken) == 7 and 2 * a_pass < 7 < 3 * a_pass and len(whole.history) == 3
-    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    with cut_off(2):
-        train(aim, split, recipe, progress=False)
-    resumed = train(aim, split, recipe, progress=False)
-    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
-    assert train(aim, split, dataclasses.replace(recipe, steps=0), progress=False).key != whole.key
-
-
-def test_recipes_of_whole_epochs_have_the_key_they_had():
-    assert "steps" not in Recipe().key() and Recipe(steps=3).key()["steps"] == 3
 
 
 def test_the_probe_is_chosen_without_the_test_clips():

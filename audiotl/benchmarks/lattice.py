@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.linear_model import Ridge as Peer
 from threadpoolctl import threadpool_limits
 
-from audiotl.plots.lattice import cost
+from audiotl.plots.subsets import cost
 from audiotl.probes import Ridge, standardise
 from audiotl.probes.subset_search import Search, search
 

@@ -7,20 +7,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from audiotl import AudiotlError, cache
+from audiotl.datasets import own_sounds, recordings
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
 __all__ = ["BUILTIN", "Corpus", "LeakError", "check_split", "data_root", "load", "names", "related",
-           "shared", "without_shared"]
+           "shared", "shared_labels", "without_shared"]
 
 BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
-"""In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` where recordings are asked for."""
+"""In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` for those of recordings."""
+
+READERS = {**recordings.READERS, "folder": own_sounds.read, "manifest": own_sounds.read_manifest}
+
+VOCABULARIES = (
+    {"environment", "urbansound8k", "esc50", "esc10"},
+    {"speech", "speech_commands", "fsdd"},
+    {"music", "music_family", "philharmonia", "philharmonia_tags"},
+    {"arabic_speech_commands"}, {"ravdess"}, {"ravdess_sex"}, {"ravdess_intensity"}, {"gtzan"})
+"""Corpora whose labels name things of one kind: a dog that barks is not the word "dog"."""
+
+SAME_LABEL = {str(digit): word for digit, word in enumerate(recordings.DIGITS)} | {
+    "dog_bark": "dog", "bark": "dog", "engine_idling": "engine", "horn": "car_horn",
+    "drill": "drilling", "shot": "gun_shot"}
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
@@ -38,37 +52,22 @@ def data_root(root: str | Path | None = None) -> Path | None:
     return path
 
 
-def _readers() -> dict[str, Callable[[Path], Corpus]]:
-    from audiotl.datasets import esc50, fsdd, gtzan, own_sounds, philharmonia, speech_commands, urbansound8k
-
-    return {
-        "urbansound8k": urbansound8k.read,
-        "esc50": esc50.read,
-        "esc10": lambda root: esc50.read(root, esc10=True),
-        "speech_commands": speech_commands.read,
-        "speech_commands_10": lambda root: speech_commands.read(root, words=speech_commands.TEN_WORDS),
-        "fsdd": fsdd.read,
-        "gtzan": gtzan.read,
-        "philharmonia": philharmonia.read,
-        "philharmonia_tags": lambda root: philharmonia.read(root, tags=True),
-        "folder": own_sounds.read,
-        "manifest": own_sounds.read_manifest,
-    }
-
-
 def names() -> list[str]:
     """Every corpus that `load` knows; ``folder`` and ``manifest`` read the user's own sounds."""
-    return [*BUILTIN, "music_family", *_readers()]
+    return [*BUILTIN, "music_family", *READERS]
 
 
-def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick", seed: int = 0) -> Corpus:
+def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
+         seed: int = 0) -> Corpus:
     """One corpus by name.
 
     Args:
-        name: see `names`; a name with a suffix ``.csv`` or a folder's path is read as the user's own.
-        data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given); for ``folder``
-            the folder of class folders itself, for ``manifest`` the CSV file or the folder of ``manifest.csv``.
-        size, seed: of the built-in corpora (``quick`` or ``smoke``).
+        name: see `names`.
+        data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given);
+            for ``folder`` the folder of class folders itself, for ``manifest`` the CSV file or the
+            folder of ``manifest.csv``.
+        size: of the built-in corpora: ``quick`` or ``smoke``.
+        seed: of the built-in corpora.
 
     Raises:
         AudiotlError: unknown name, no data folder, or a layout that is not the corpus's.
@@ -79,42 +78,44 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick", see
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
         return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
-    readers = _readers()
-    if name not in readers:
+    if name not in READERS:
         raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
     if name == "manifest" and data and Path(data).is_file():
-        return readers[name](Path(data))
+        return own_sounds.read_manifest(Path(data))
     where = data_root(data)
     if where is None:
-        raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; give --data or set AUDIOTL_DATA.")
-    corpus = readers[name](where)
+        raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; "
+                           "give --data or set AUDIOTL_DATA.")
+    corpus = READERS[name](where)
     if len(corpus) == 0:
-        raise AudiotlError(f"{name} has no audio under {where}; fetch it, or point --data elsewhere.")
+        raise AudiotlError(f"{name} has no audio under {where}; "
+                           "fetch it, or point --data elsewhere.")
     return corpus
 
 
 def shared(source: Corpus, target: Corpus) -> np.ndarray:
-    """Which clips of `source` come from a recording that also occurs in `target`; a mask ``(len(source),)``.
+    """Which clips of `source` come from a recording that is also in `target`; ``(len(source),)``.
 
-    Recordings are matched by file, by the file's bytes (a copy under another name), and by group where two corpora
-    number them alike: UrbanSound8K and ESC-50 both carry Freesound identifiers. A copy that was encoded anew is
-    not recognised.
+    Recordings are matched by file, by the file's bytes (a copy under another name), and by group
+    where two corpora number them alike: UrbanSound8K and ESC-50 both carry Freesound identifiers.
+    A copy that was encoded anew is not recognised.
     """
     same = np.isin(source.clips["path"], target.clips["path"])
-    bytes_of = [np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target)]
-    same |= np.isin(bytes_of[0], bytes_of[1]) & (bytes_of[0] != "")
-    if source.name != target.name and {source.name, target.name} <= {"urbansound8k", "esc50", "esc10"}:
+    ours, theirs = (np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target))
+    same |= np.isin(ours, theirs) & (ours != "")
+    pair = {source.name, target.name}
+    if len(pair) == 2 and pair <= {"urbansound8k", "esc50", "esc10"}:
         same |= np.isin(source.groups, target.groups)
     return same
 
 
 def related(source: Corpus, target: Corpus) -> bool:
-    """Whether the two are views of one corpus (some file is in both), so that neither can be the other's source."""
+    """Whether the two are views of one corpus, with some file in both: neither teaches it."""
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
 
 
 def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, int]:
-    """A corpus without the recordings that also occur in one of `others`, and how many clips went.
+    """A corpus without the recordings that are also in one of `others`, and how many clips went.
 
     Another view of the same corpus (see `related`) takes nothing away.
     """
@@ -123,3 +124,17 @@ def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, in
         if not related(corpus, other):
             keep &= ~shared(corpus, other)
     return corpus.subset(keep), int((~keep).sum())
+
+
+def shared_labels(target: Corpus, source: Corpus) -> tuple[str, ...]:
+    """Labels of `target` that a network trained on `source` has learnt to tell, by whatever name.
+
+    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own
+    sounds are compared by their spelling.
+    """
+    kinds = [next((kind for kind in VOCABULARIES if corpus.name in kind), None)
+             for corpus in (target, source)]
+    if None not in kinds and kinds[0] is not kinds[1]:
+        return ()
+    learnt = {SAME_LABEL.get(label, label) for label in source.classes}
+    return tuple(label for label in target.classes if SAME_LABEL.get(label, label) in learnt)

@@ -1,13 +1,15 @@
-"""The published material of Choi, Fazekas, Sandler and Cho (ISMIR 2017), arXiv 1703.09179: seven tasks.
+"""The published material of Choi, Fazekas, Sandler and Cho (ISMIR 2017), arXiv 1703.09179.
 
-The authors' repository holds, for six corpora, the features of all five layers (32 columns each, averaged over
-time and frequency), MFCC statistics (120 columns), labels, and 210 published scores. Here they become one
-`Task` each, with the folds the authors had: those of scikit-learn before version 0.22.
+The authors' repository holds, for six corpora and seven tasks, the features of all five layers (32
+columns each, averaged over time and frequency), MFCC statistics (120 columns), labels, and 210
+scores. Here each task has the folds that the authors had: those of scikit-learn before version
+0.22. Feature sets keep the authors' names, which count layers from 0.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from pathlib import Path
 
@@ -17,13 +19,13 @@ import pandas as pd
 from audiotl import AudiotlError
 from audiotl.datasets.corpus import need_folder
 
-LAYERS = ("0", "1", "2", "3", "4")
-UNPUBLISHED = ("0124", "0134", "0234")
-"""The subsets that the authors' list of four-layer combinations leaves out."""
+Split = tuple[np.ndarray, np.ndarray]
+"""Rows to train on, and rows to test on."""
 
-OTHER_FILES = ("urbansound", "jamendo_vd")
-"""Tasks whose file for layer 4 is not the one behind the published scores: every row without that layer comes
-out to the last digit, and the layer on its own is off by points. The other layers of these tasks are the same."""
+LAYERS = ("0", "1", "2", "3", "4")
+FETCH = "fetch it with: python -m audiotl data fetch choi2017"
+UNPUBLISHED = ("0124", "0134", "0234")
+"""Subsets that the authors' list of four-layer combinations leaves out."""
 
 TASKS = {
     "ballroom_extended": "Ballroom dance (13)",
@@ -36,13 +38,6 @@ TASKS = {
 }
 """Tasks under the names of their result files, and what to call them in a figure."""
 
-_CORPORA = ("ballroom_extended", "emoMusic", "gtzan_genre", "gtzan_speechmusic", "jamendo_vd", "urbansound")
-FILES = tuple(
-    [f"data_csv/{corpus}.csv" for corpus in _CORPORA]
-    + [f"data_feats/{corpus}_layer_{layer}.npy" for corpus in _CORPORA for layer in LAYERS]
-    + [f"data_feats/{corpus}_mfcc.npy" for corpus in _CORPORA if corpus != "urbansound"])
-"""What the tasks are read from, relative to the folder ``choi2017`` (scores: ``result_transfer/T_*.npy``)."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -51,20 +46,20 @@ class Task:
     Args:
         name: as in `TASKS`.
         regression: scored by R² instead of accuracy.
-        blocks: ``"0"`` to ``"4"`` with shape ``(n, 32)`` and, where published, ``"mfcc"`` with ``(n, 120)``.
-        y: labels (int) or values (float), shape ``(n,)``.
-        splits: rows to train on and to test on, of every fold.
+        blocks: ``"0"`` to ``"4"``, ``(n, 32)``, and, where published, ``"mfcc"``, ``(n, 120)``.
+        y: labels (int) or values (float), ``(n,)``.
+        splits: the folds.
         inner: for every fold, splits of its training rows alone, for nested selection.
-        groups: recording of each clip where several clips share one (Jamendo songs, Freesound sources),
-            else the clip itself; shape ``(n,)``.
+        groups: recording of each clip where several clips share one (Jamendo songs, Freesound
+            sources), else the clip itself; ``(n,)``.
     """
 
     name: str
     regression: bool
     blocks: dict[str, np.ndarray]
     y: np.ndarray
-    splits: list[tuple[np.ndarray, np.ndarray]]
-    inner: list[list[tuple[np.ndarray, np.ndarray]]]
+    splits: list[Split]
+    inner: list[list[Split]]
     groups: np.ndarray
 
     def __len__(self) -> int:
@@ -83,80 +78,56 @@ def load(root: str | Path, name: str) -> Task:
         AudiotlError: an unknown task, a missing file, or features that do not fit the labels.
     """
     if name not in TASKS:
-        raise AudiotlError(f"There is no task {name!r} in the 2017 study; choose among {', '.join(TASKS)}.")
+        raise AudiotlError(f"There is no 2017 task {name!r}; choose among {', '.join(TASKS)}.")
     folder = need_folder(Path(root) / "choi2017", "The 2017 study")
     regression = name.startswith("emoMusic")
     corpus = "emoMusic" if regression else name
     sheet = folder / "data_csv" / f"{corpus}.csv"
     if not sheet.is_file():
-        raise AudiotlError(f"The table {sheet} is missing; fetch it with: python -m audiotl data fetch choi2017.")
+        raise AudiotlError(f"The table {sheet} is missing; {FETCH}.")
     table = pd.read_csv(sheet)
     blocks = {layer: _features(folder, f"{corpus}_layer_{layer}", len(table)) for layer in LAYERS}
     if (folder / "data_feats" / f"{corpus}_mfcc.npy").is_file():
         blocks["mfcc"] = _features(folder, f"{corpus}_mfcc", len(table))
-    if regression:
-        y = table["label_arousal" if name.endswith("_a") else "label_valence"].to_numpy(np.float64)
-    else:
-        y = table["label"].to_numpy(np.int64)
-    groups = np.arange(len(table)).astype(str)
-    if corpus == "jamendo_vd":
-        # The authors fit on training and validation songs and scored, hence chose, on the test songs.
-        part = table["category"].to_numpy(str)
-        groups = table["id"].str.replace(r"_\d+$", "", regex=True).to_numpy(str)
-        splits = [(np.flatnonzero(part != "test"), np.flatnonzero(part == "test"))]
-        inner = [[(np.flatnonzero(part == "train"), np.flatnonzero(part == "valid"))]]
-        return Task(name, regression, blocks, y, splits, inner, groups)
-    if corpus == "urbansound":
-        fold = table["fold"].to_numpy() - 1
-        groups = table["id"].str.split("-").str[0].to_numpy(str)
-    else:
-        fold = contiguous(len(y), 10) if regression else contiguous_in_class(y, 10)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
-    return Task(name, regression, blocks, y, splits, [inner_splits(fold, k) for k in range(10)], groups)
+    column = {"emoMusic_a": "label_arousal", "emoMusic_v": "label_valence"}.get(name, "label")
+    y = table[column].to_numpy(np.float64 if regression else np.int64)
+    return Task(name, regression, blocks, y, *_folds(corpus, table, y))
 
 
 def demonstration(seed: int = 0, n: int = 150) -> Task:
-    """A synthetic task of the same make, for readers without the data: three classes, five layers, one "MFCC".
+    """A synthetic task of the same make, for readers without the data: three classes, five layers.
 
-    Each layer sees the class through its own noise; the block called ``mfcc`` knows the class too, on a scale
-    a hundred times as large.
+    Each layer sees the class through its own noise; the block called ``mfcc`` knows the class too,
+    on a scale a hundred times as large.
     """
     rng = np.random.default_rng(seed)
     y = np.sort(rng.integers(0, 3, n))
+    makes = {layer: (8, 0.6, 1.0) for layer in LAYERS} | {"mfcc": (100, 0.35, 100.0)}
     blocks = {}
-    for name, d, strength, scale in (*((layer, 8, 0.6, 1.0) for layer in LAYERS), ("mfcc", 100, 0.35, 100.0)):
-        blocks[name] = scale * (strength * rng.normal(size=(3, d))[y] + rng.normal(size=(n, d)))
-    fold = contiguous_in_class(y, 10)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
-    inner = [inner_splits(fold, k) for k in range(10)]
+    for name, (width, strength, scale) in makes.items():
+        centres = strength * rng.normal(size=(3, width))
+        blocks[name] = scale * (centres[y] + rng.normal(size=(n, width)))
+    splits, inner = _ten(contiguous(y, 10))
     return Task("demonstration", False, blocks, y, splits, inner, np.arange(n).astype(str))
 
 
-def contiguous(n: int, n_folds: int) -> np.ndarray:
-    """Fold of each of `n` rows when folds are contiguous blocks, the first ones a row longer if need be.
-
-    >>> contiguous(7, 3).tolist()
-    [0, 0, 0, 1, 1, 2, 2]
-    """
-    sizes = np.full(n_folds, n // n_folds)
-    sizes[: n % n_folds] += 1
-    return np.repeat(np.arange(n_folds), sizes)
-
-
-def contiguous_in_class(y: np.ndarray, n_folds: int) -> np.ndarray:
+def contiguous(classes: np.ndarray, n_folds: int) -> np.ndarray:
     """Fold of each row when every class is cut into contiguous blocks (scikit-learn before 0.22).
 
     A class with fewer clips than folds takes the first folds, one clip each.
+
+    >>> contiguous(np.array([0, 0, 0, 1, 1, 0]), 2).tolist()
+    [0, 0, 1, 0, 1, 1]
     """
-    fold = np.empty(len(y), dtype=int)
-    for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        fold[rows] = contiguous(max(len(rows), n_folds), n_folds)[: len(rows)]
+    fold = np.empty(len(classes), dtype=int)
+    for label in np.unique(classes):
+        for k, rows in enumerate(np.array_split(np.flatnonzero(classes == label), n_folds)):
+            fold[rows] = k
     return fold
 
 
-def inner_splits(fold: np.ndarray, outer: int, parts: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Splits of the training rows of fold `outer`: its folds dealt to `parts` parts, each tested once."""
+def inner_splits(fold: np.ndarray, outer: int, parts: int = 3) -> list[Split]:
+    """Splits of the training rows of fold `outer`: its folds dealt to `parts` parts."""
     rest = [k for k in np.unique(fold) if k != outer]
     out = []
     for part in range(parts):
@@ -171,9 +142,8 @@ def features() -> list[str]:
     >>> features()[:6], features()[-3:]
     (['0', '1', '2', '3', '4', '01'], ['01234', 'mfcc', 'mfcc+01234'])
     """
-    import itertools
-
-    return ["".join(c) for size in range(1, 6) for c in itertools.combinations(LAYERS, size)] + ["mfcc", "mfcc+01234"]
+    subsets = [c for size in range(1, 6) for c in itertools.combinations(LAYERS, size)]
+    return ["".join(subset) for subset in subsets] + ["mfcc", "mfcc+01234"]
 
 
 def names_of(feature: str) -> list[str]:
@@ -190,25 +160,47 @@ def inputs_of(task: str, feature: str) -> str:
     """Whether the files at hand are those behind a published score.
 
     Returns:
-        ``same``; ``other file`` (layer 4 of UrbanSound8K and of Jamendo, see `OTHER_FILES`); ``missing`` (the
-        MFCCs of UrbanSound8K); or ``unpublished`` (the subsets nobody ran).
+        ``same``; ``other file`` (layer 4 of UrbanSound8K and Jamendo: every row without it comes
+        out to the last digit, on its own it is off by points); ``missing`` (the MFCCs of
+        UrbanSound8K); or ``unpublished`` (the subsets nobody ran).
     """
     if feature in UNPUBLISHED or task not in TASKS:
         return "unpublished"
     if task == "urbansound" and feature.startswith("mfcc"):
         return "missing"
-    return "other file" if task in OTHER_FILES and "4" in feature else "same"
+    other = task in ("urbansound", "jamendo_vd") and "4" in feature
+    return "other file" if other else "same"
 
 
 def published(root: str | Path) -> pd.DataFrame:
     """The 210 published scores: ``task``, ``features``, ``published`` (accuracy or R²)."""
     folder = need_folder(Path(root) / "choi2017" / "result_transfer", "The table of 2017")
+    renamed = {"mfcc_4": "mfcc", "mfcc+12345_4": "mfcc+01234"}
     rows = []
     for path in sorted(folder.glob("T_*.npy")):
         task, feature = re.fullmatch(r"T_(.+)_F_(.+)_CL_SV[CR]", path.stem).groups()
-        feature = {"mfcc_4": "mfcc", "mfcc+12345_4": "mfcc+01234"}.get(feature, feature.removeprefix("mine_"))
+        feature = renamed.get(feature, feature.removeprefix("mine_"))
         rows.append((task, feature, float(np.load(path, allow_pickle=False))))
     return pd.DataFrame(rows, columns=["task", "features", "published"])
+
+
+def _folds(corpus: str, table: pd.DataFrame,
+           y: np.ndarray) -> tuple[list[Split], list[list[Split]], np.ndarray]:
+    clips = np.arange(len(y)).astype(str)
+    if corpus == "jamendo_vd":
+        # The authors fit on training and validation songs and scored, hence chose, on test songs.
+        train, valid, test = (np.flatnonzero(table["category"] == part)
+                              for part in ("train", "valid", "test"))
+        songs = table["id"].str.replace(r"_\d+$", "", regex=True).to_numpy(str)
+        return [(np.sort(np.r_[train, valid]), test)], [[(train, valid)]], songs
+    if corpus == "urbansound":
+        return *_ten(table["fold"].to_numpy() - 1), table["id"].str.split("-").str[0].to_numpy(str)
+    return *_ten(contiguous(np.zeros(len(y)) if corpus == "emoMusic" else y, 10)), clips
+
+
+def _ten(fold: np.ndarray) -> tuple[list[Split], list[list[Split]]]:
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
+    return splits, [inner_splits(fold, k) for k in range(10)]
 
 
 def _features(folder: Path, stem: str, n: int) -> np.ndarray:
@@ -216,10 +208,9 @@ def _features(folder: Path, stem: str, n: int) -> np.ndarray:
     try:
         x = np.load(path, allow_pickle=False).astype(np.float64)
     except FileNotFoundError as error:
-        raise AudiotlError(f"The features {path} are missing; fetch them with: "
-                           "python -m audiotl data fetch choi2017.") from error
+        raise AudiotlError(f"The features {path} are missing; {FETCH}.") from error
     except (ValueError, OSError) as error:
-        raise AudiotlError(f"The features {path} cannot be read ({error}); fetch them again.") from error
+        raise AudiotlError(f"The features {path} cannot be read ({error}); {FETCH}.") from error
     if x.ndim != 2 or len(x) != n:
-        raise AudiotlError(f"The features {path} have shape {x.shape}, but the table lists {n} clips.")
+        raise AudiotlError(f"The features {path} have shape {x.shape} for {n} clips; {FETCH}.")
     return x

@@ -12,6 +12,7 @@ import pandas as pd
 from audiotl import AudiotlError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+COLUMNS = ["path", "label", "fold", "group"]
 
 
 class LeakError(AudiotlError):
@@ -24,17 +25,18 @@ class Corpus:
 
     Args:
         name: short name, as ``datasets.load`` takes it.
-        clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; several tags
-            are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no official fold)
-            and ``group`` (str: clips of one group share a recording, a speaker or a note).
+        clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; several
+            tags are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no
+            official fold) and ``group`` (str: clips of one group share a recording, a speaker or a
+            note).
         classes: class or tag names in target order.
         duration: length in seconds to which clips are fitted.
         multilabel: whether a clip carries several tags.
         synthetic: whether the sound was made by this package; said wherever a number is shown.
-        listed: rows in the corpus's own table, with or without audio; ``listed - len(corpus)`` are missing.
+        listed: rows in the corpus's own table; ``listed - len(corpus)`` of them have no audio.
         note: one sentence for the reports: source, licence, traps.
-        drop_shared: the official folds are known to cut a few groups; the training clips of such a group are
-            left out when its other clips are tested. Without it such folds are refused.
+        drop_shared: the official folds are known to cut a few groups; the training clips of such a
+            group are left out when its other clips are tested. Without it such folds are refused.
         domain: ``"environment"``, ``"speech"`` or ``"music"``; the name where nobody knows.
         title: the name as a figure shows it, e.g. ``"Speech Commands, ten words"``.
     """
@@ -77,14 +79,15 @@ class Corpus:
         """The same corpus with only these rows (positions or a boolean mask)."""
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return dataclasses.replace(self, clips=self.clips.iloc[rows].reset_index(drop=True), listed=len(rows))
+        clips = self.clips.iloc[rows].reset_index(drop=True)
+        return dataclasses.replace(self, clips=clips, listed=len(rows))
 
     def only(self, classes: Sequence[str], per_class: int | None = None, seed: int = 0) -> Corpus:
         """The clips of some classes, at most `per_class` of each (a seeded draw)."""
         unknown = sorted(set(classes) - set(self.classes))
         if unknown:
-            raise AudiotlError(
-                f"{self.name} has no class {unknown[0]!r}; choose among {', '.join(self.classes)}.")
+            raise AudiotlError(f"{self.name} has no class {unknown[0]!r}; "
+                               f"choose among {', '.join(self.classes)}.")
         rng = np.random.default_rng(seed)
         labels = self.clips["label"].to_numpy()
         rows = []
@@ -97,14 +100,13 @@ class Corpus:
         return dataclasses.replace(kept, classes=tuple(classes))
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Train and test rows of each fold: the official folds, else group-safe folds of our own.
-
-        Without official folds whole groups are dealt to `n_folds` folds, largest first, each to the fold
-        that then stays best balanced over classes; a seeded order breaks ties.
+        """Train and test rows of each fold: the official folds, else group-safe folds
+        (`deal_groups`).
 
         Raises:
             LeakError: an official fold cuts a group in two.
-            AudiotlError: fewer groups than folds.
+            AudiotlError: fewer groups than folds, a single fold, or a class that is tested
+                untrained.
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
@@ -117,17 +119,18 @@ class Corpus:
             check_split(self.groups, train, test, f"fold {fold} of {self.name}", targets)
             out.append((train, test))
         if len(out) < 2:
-            raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: add folds or groups.")
+            raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: "
+                               "add folds or groups.")
         return out
 
     def describe(self) -> str:
         """One line for progress and reports: clips, classes, groups, what is missing."""
         missing = self.listed - len(self)
-        gap = f" ({missing:,} of {self.listed:,} listed clips have no usable audio here)" if missing > 0 else ""
-        made = " (synthetic)" if self.synthetic else ""
+        gap = f" ({missing:,} of {self.listed:,} listed clips have no usable audio here)"
         kind = "tags" if self.multilabel else "classes"
-        return (f"{self.name}{made}: {len(self):,} clips, {len(self.classes)} {kind}, "
-                f"{self.clips['group'].nunique():,} groups, {self.duration:g} s{gap}")
+        return (f"{self.name}{' (synthetic)' * self.synthetic}: {len(self):,} clips, "
+                f"{len(self.classes)} {kind}, {self.clips['group'].nunique():,} groups, "
+                f"{self.duration:g} s{gap * (missing > 0)}")
 
 
 def split_tags(cell: str) -> list[str]:
@@ -135,8 +138,8 @@ def split_tags(cell: str) -> list[str]:
     return [tag.strip() for tag in cell.split(";") if tag.strip()]
 
 
-def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: str = "this split",
-                classes: np.ndarray | None = None) -> None:
+def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
+                where: str = "this split", classes: np.ndarray | None = None) -> None:
     """Refuse a split with one group on both sides, or one that tests a class it does not train on.
 
     Args:
@@ -148,20 +151,27 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray, where: 
     """
     both = np.intersect1d(groups[train], groups[test])
     if len(both):
-        raise LeakError(f"Group {str(both[0])!r} is on both sides of {where} ({len(both)} such groups); "
-                        "keep all clips of a group in one fold.")
+        raise LeakError(f"Group {str(both[0])!r} is on both sides of {where} ({len(both)} such "
+                        "groups); keep all clips of a group in one fold.")
     if classes is not None and classes.ndim == 1:
         unseen = np.setdiff1d(classes[test], classes[train])
         if len(unseen):
-            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is trained on "
-                               f"({len(unseen)} such classes); use fewer folds, or give the class more groups.")
+            raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is "
+                               f"trained on ({len(unseen)} such classes); use fewer folds, or give "
+                               "the class more groups.")
 
 
-def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int, name: str = "corpus") -> np.ndarray:
-    """Deal whole groups to folds so that classes stay balanced; shape ``(n,)`` of fold numbers from 0."""
+def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int,
+                name: str = "corpus") -> np.ndarray:
+    """Deal whole groups to folds so that classes stay balanced; ``(n,)`` fold numbers from 0.
+
+    Largest groups first, each to the fold that then stays best balanced over classes and clips; a
+    seeded order breaks ties.
+    """
     names, member = np.unique(groups, return_inverse=True)
     if len(names) < n_folds:
-        raise AudiotlError(f"{name} has {len(names)} groups, too few for {n_folds} folds; ask for fewer folds.")
+        raise AudiotlError(f"{name} has {len(names)} groups, too few for {n_folds} folds; "
+                           "ask for fewer folds.")
     onehot = targets if targets.ndim == 2 else np.eye(targets.max() + 1)[targets]
     counts = np.zeros((len(names), onehot.shape[1]))
     np.add.at(counts, member, onehot)
@@ -172,18 +182,19 @@ def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int
     load = np.zeros((n_folds, onehot.shape[1]))
     clips = np.zeros(n_folds)
     fold_of = np.empty(len(names), dtype=int)
+    here = np.eye(n_folds)
     for group in order:
-        cost = [((load + np.eye(n_folds)[k][:, None] * share[group]).std(0).sum()
-                 + ((clips + np.eye(n_folds)[k] * sizes[group]) / sizes.sum()).std()) for k in range(n_folds)]
-        k = int(np.argmin(cost))
-        fold_of[group] = k
-        load[k] += share[group]
-        clips[k] += sizes[group]
+        cost = [(load + here[k][:, None] * share[group]).std(0).sum()
+                + ((clips + here[k] * sizes[group]) / sizes.sum()).std() for k in range(n_folds)]
+        best = int(np.argmin(cost))
+        fold_of[group] = best
+        load[best] += share[group]
+        clips[best] += sizes[group]
     return fold_of[member]
 
 
 def find_audio(folder: Path) -> dict[str, Path]:
-    """Audio files below `folder` by their path without suffix, e.g. ``"yes/022cd682_nohash_0"``."""
+    """Audio files below `folder` by path without suffix, e.g. ``"yes/022cd682_nohash_0"``."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):

@@ -40,7 +40,9 @@ class Tapped(nn.Module):
 
     @torch.no_grad()
     def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
-        """``{layer: (batch, d)}`` of one forward pass, pooled (see `pooled`). A layer that runs several times gives its last output.
+        """``{layer: (batch, d)}`` of one forward pass, pooled (see `pooled`).
+
+        A layer that runs several times gives its last output.
 
         Raises:
             AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or maps.

@@ -1,18 +1,21 @@
-"""The built-in corpora: what they hold, that a seed fixes every byte, and that half a corpus is never read."""
+"""The built-in corpora: what they hold, a seed fixes every byte, half a corpus is never read."""
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import soundfile
+from joblib.externals.loky import get_reusable_executor
 
 from audiotl import AudiotlError
 from audiotl.datasets import synthetic
-from audiotl.datasets.corpus import check_split
-from audiotl.datasets.synthetic import acoustics, environment, espeak, making, music, speech
+from audiotl.datasets.corpus import COLUMNS
+from audiotl.datasets.synthetic import acoustics, environment, espeak, music, speech
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +27,20 @@ def cache(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def two_workers(monkeypatch):
+    """Corpora of any size are made by two processes."""
+    get_reusable_executor().shutdown(wait=True)
+    monkeypatch.setattr(synthetic, "JOBS_A_WORKER", 1)
+    monkeypatch.setattr(joblib, "cpu_count", lambda *_: 2)
+    yield
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
 def content(corpus) -> dict[str, bytes]:
     """The bytes of every clip by its path below the corpus folder."""
-    return {"/".join(Path(path).parts[-2:]): Path(path).read_bytes() for path in corpus.clips["path"]}
+    return {"/".join(Path(path).parts[-2:]): Path(path).read_bytes()
+            for path in corpus.clips["path"]}
 
 
 @pytest.mark.parametrize("name, clips, groups, classes, duration", [
@@ -34,23 +48,21 @@ def content(corpus) -> dict[str, bytes]:
 def test_shape(cache, name, clips, groups, classes, duration):
     corpus = synthetic.load(name, "tiny", cache=cache)
     assert (len(corpus), len(set(corpus.groups)), len(corpus.classes)) == (clips, groups, classes)
-    assert corpus.synthetic and corpus.listed == len(corpus) and "ynthetic" in corpus.note
-    assert corpus.duration == duration and corpus.multilabel == (name == "music")
-    assert list(corpus.clips.columns) == ["path", "label", "fold", "group"] and (corpus.clips["fold"] == -1).all()
+    assert corpus.synthetic and corpus.listed == len(corpus) and corpus.note and corpus.title
+    assert (corpus.duration, corpus.multilabel, corpus.domain) == (duration, name == "music", name)
+    assert list(corpus.clips.columns) == COLUMNS and (corpus.clips["fold"] == -1).all()
     targets = corpus.targets()
-    assert (targets.sum(1).min() >= 3) if corpus.multilabel else (set(targets) == set(range(classes)))
+    assert targets.sum(1).min() >= 3 if corpus.multilabel else set(targets) == set(range(classes))
 
 
 @pytest.mark.parametrize("name, size, clips, groups", [
-    ("speech", "quick", 1400, 40), ("music", "quick", 1000, 200), ("environment", "quick", 1200, 240),
+    ("speech", "quick", 1400, 40), ("music", "quick", 1000, 200),
+    ("environment", "quick", 1200, 240),
     ("speech", "smoke", 120, 12), ("music", "smoke", 120, 40), ("environment", "smoke", 120, 40)])
 def test_planned_sizes(name, size, clips, groups):
-    recipe = making.recipe(name)
-    jobs = recipe.plan(size, 0)
-    per_job = {"speech": lambda job: len(job.words), "music": lambda job: job.pieces,
-               "environment": lambda job: job.takes}[name]
-    assert len({job.group for job in jobs}) == len(jobs) == groups
-    assert sum(map(per_job, jobs)) == clips
+    jobs = synthetic.recipe(name).plan(size)
+    assert len(set(jobs)) == len(jobs) == groups
+    assert sum(len(job[-1]) if name == "speech" else job[-1] for job in jobs) == clips
 
 
 @pytest.mark.parametrize("name", synthetic.NAMES)
@@ -65,19 +77,16 @@ def test_sound_is_usable(cache, name):
         assert np.sqrt(np.mean(samples**2)) > 0.003 and abs(samples.mean()) < 1e-4, path
 
 
-@pytest.mark.parametrize("name", synthetic.NAMES)
-def test_a_seed_fixes_every_byte(cache, tmp_path, monkeypatch, name):
-    if name == "environment":  # once with helpers: other processes, another order
-        monkeypatch.setattr(making, "JOBS_A_CHILD", 1)
-        monkeypatch.setattr(making, "_cores", lambda: 2)
-    first, again = (synthetic.load(name, "tiny", cache=root) for root in (cache, tmp_path))
-    assert content(first) == content(again)
-    assert first.clips.drop(columns="path").equals(again.clips.drop(columns="path"))
+def test_a_seed_fixes_every_byte_in_whatever_process(cache, tmp_path, two_workers):
+    for name in synthetic.NAMES:
+        first, again = (synthetic.load(name, "tiny", cache=root) for root in (cache, tmp_path))
+        assert content(first) == content(again)
+        assert first.clips.drop(columns="path").equals(again.clips.drop(columns="path"))
 
 
 @pytest.mark.parametrize("recipe", [speech, music, environment])
 def test_another_seed_gives_other_sound(recipe):
-    one, other = (next(iter(recipe.render(recipe.plan("tiny", seed)[0]))).samples for seed in (0, 1))
+    one, other = (next(recipe.render(seed, *recipe.plan("tiny")[0])).samples for seed in (0, 1))
     assert np.isfinite(one).all() and not np.allclose(one, other)
 
 
@@ -85,7 +94,6 @@ def test_a_word_does_not_depend_on_what_was_said_before():
     word = espeak.Utterance("seven", 150, 50, 50)
     rate, (alone,) = espeak.say("en-us+f3", [word])
     _, (first, second) = espeak.say("en-us+f3", [word, word])
-    espeak.say("en-gb-scotland+m2", [word])
     assert rate == 22_050 and np.array_equal(alone, first)
     assert not np.array_equal(first, second)  # the state that makes a fresh process necessary
 
@@ -94,25 +102,22 @@ def test_every_voice_is_one_the_library_has():
     import espeakng_loader
 
     variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
-    assert len(set(speech.VARIANTS)) == 40 <= len(list(variants.iterdir()))
+    assert len(set(speech.VARIANTS)) == 40
     assert all((variants / name).is_file() for name in speech.VARIANTS)
     for accent in speech.ACCENTS:
         espeak.say(accent, [espeak.Utterance("no", 150, 50, 50)])
-    with pytest.raises(AudiotlError, match="klingon-x.*no such voice"):
+    with pytest.raises(AudiotlError, match="klingon-x"):
         espeak.say("klingon-x", [espeak.Utterance("no", 150, 50, 50)])
 
 
-def test_splits_keep_groups_whole(cache):
-    for name in ("music", "environment"):
-        corpus = synthetic.load(name, "tiny", cache=cache)
-        folds = corpus.splits(n_folds=2)
-        for train, test in folds:
-            check_split(corpus.groups, train, test)
-        assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(corpus)))
+@pytest.mark.parametrize("name", ["music", "environment"])
+def test_splits_test_every_clip_once(cache, name):
+    folds = synthetic.load(name, "tiny", cache=cache).splits(n_folds=2)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(20))
 
 
 def test_takes_of_a_scene_share_the_device():
-    # What a take draws must not change how much is drawn from the scene, or the device would change with it.
+    # What a take draws must not change how much is drawn from the scene, or the device changes too.
     states = []
     for take in range(2):
         scene = acoustics.generator(0, "x", "device")
@@ -128,16 +133,12 @@ def test_family_view(cache):
     assert np.bincount(view.targets()).tolist() == [2] * 10
 
 
-def test_made_once(cache, capsys):
-    synthetic.load("environment", "tiny", cache=cache)
-    assert capsys.readouterr().err == ""
-
-
-def test_default_cache(tmp_path, monkeypatch, capsys):
+def test_made_once_in_the_default_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path))
     corpus = synthetic.load("speech", "tiny")
     assert Path(corpus.clips["path"][0]).is_relative_to(tmp_path / "builtin" / "speech-tiny-0-v1")
-    assert "speech-tiny-0-v1" in capsys.readouterr().err
+    monkeypatch.setattr(synthetic, "make", None)
+    assert synthetic.load("speech", "tiny").clips.equals(corpus.clips)
 
 
 def test_half_a_corpus_is_never_read(tmp_path):
@@ -151,7 +152,7 @@ def test_half_a_corpus_is_never_read(tmp_path):
     assert synthetic.read(unmarked) is None
     corpus = synthetic.load("speech", "tiny", cache=tmp_path)
     assert len(corpus) == 6
-    assert sorted(p.name for p in home.iterdir()) == [".speech-tiny-0-v1-killed", "speech-tiny-0-v1"]
+    assert sorted(p.name for p in home.iterdir()) == [leftover.parent.name, unmarked.name]
 
     before = content(corpus)
     Path(corpus.clips["path"][3]).unlink()
@@ -159,30 +160,27 @@ def test_half_a_corpus_is_never_read(tmp_path):
     assert content(synthetic.load("speech", "tiny", cache=tmp_path)) == before
 
 
-def test_two_makers_at_once(tmp_path, capsys):
+def test_two_makers_at_once(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(lambda _: synthetic.load("speech", "tiny", cache=tmp_path), range(2))
-    assert capsys.readouterr().err.count("Making") == 2
+        made = pool.map(lambda _: synthetic.load("speech", "tiny", cache=tmp_path), range(2))
+        one, other = made
     assert one.clips.equals(other.clips) and len(one) == 6
     assert [p.name for p in (tmp_path / "builtin").iterdir()] == ["speech-tiny-0-v1"]
 
 
-def test_errors_are_one_sentence(tmp_path):
-    with pytest.raises(AudiotlError, match="no built-in corpus 'birds'; choose among speech, music, environment"):
+def test_errors_name_the_culprit(tmp_path):
+    with pytest.raises(AudiotlError, match="'birds'"):
         synthetic.load("birds", cache=tmp_path)
-    with pytest.raises(AudiotlError, match="no size 'huge'; choose among quick, smoke"):
+    with pytest.raises(AudiotlError, match="'huge'"):
         synthetic.load("speech", "huge", cache=tmp_path)
     (tmp_path / "builtin").write_text("a file where the folder should be")
-    with pytest.raises(AudiotlError, match="cannot be written.*AUDIOTL_CACHE"):
+    with pytest.raises(AudiotlError, match="speech-tiny.*AUDIOTL_CACHE"):
         synthetic.load("speech", "tiny", cache=tmp_path)
 
 
-def test_a_failed_helper_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(making, "JOBS_A_CHILD", 1)
-    monkeypatch.setattr(making, "_cores", lambda: 2)
-    monkeypatch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))  # no interpreter starts with this
-    monkeypatch.setattr(speech, "render", lambda job: [])
-    with pytest.raises(AudiotlError, match="helper process failed"):
+def test_a_process_that_dies_is_reported_and_leaves_nothing(tmp_path, monkeypatch, two_workers):
+    monkeypatch.setattr(joblib, "delayed", lambda _: lambda *_: (os._exit, (1,), {}))
+    with pytest.raises(AudiotlError, match="speech-tiny"):
         synthetic.load("speech", "tiny", cache=tmp_path)
     assert list((tmp_path / "builtin").iterdir()) == []
 
@@ -194,8 +192,10 @@ def test_acoustics_keep_their_promises():
     octave = brown[4096:8192].mean() / brown[8192:16384].mean()
     assert octave == pytest.approx(4, rel=0.1)  # brown noise loses 6 dB an octave
     mode = acoustics.ring(np.eye(1, 16_000)[0], np.array([1000.0]), np.array([0.5]), np.ones(1))
-    assert np.abs(mode[8000:8100]).max() / np.abs(mode[:100]).max() == pytest.approx(1e-3, rel=0.1)
+    fall = np.abs(mode[8000:8100]).max() / np.abs(mode[:100]).max()
+    assert fall == pytest.approx(1e-3, rel=0.1)
     tone = acoustics.play(acoustics.partials(rng, np.ones(1)), acoustics.cycles(440.0, 16_000))
-    assert np.argmax(np.abs(np.fft.rfft(tone))) == 440 and acoustics.rms(tone) == pytest.approx(1, rel=1e-3)
+    assert np.argmax(np.abs(np.fft.rfft(tone))) == 440
+    assert acoustics.rms(tone) == pytest.approx(1, rel=1e-3)
     quiet = acoustics.finish(acoustics.noise(rng, 16_000) + 3, 6)
     assert np.abs(quiet).max() == pytest.approx(10 ** (-6 / 20)) and abs(quiet.mean()) < 1e-12

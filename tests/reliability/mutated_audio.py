@@ -9,10 +9,10 @@ import soundfile
 FORMATS = {
     "pcm16.wav": ("WAV", "PCM_16"), "pcm24.wav": ("WAV", "PCM_24"), "float.wav": ("WAV", "FLOAT"),
     "ulaw.wav": ("WAV", "ULAW"), "adpcm.wav": ("WAV", "IMA_ADPCM"), "clip.flac": ("FLAC", "PCM_16"),
-    "vorbis.ogg": ("OGG", "VORBIS"), "opus.ogg": ("OGG", "OPUS"), "clip.mp3": ("MP3", "MPEG_LAYER_III"),
-    "clip.aiff": ("AIFF", "PCM_16"), "clip.au": ("AU", "PCM_16"), "clip.caf": ("CAF", "PCM_16"),
-    "clip.w64": ("W64", "PCM_16"), "clip.rf64": ("RF64", "PCM_16"),
-}
+    "vorbis.ogg": ("OGG", "VORBIS"), "opus.ogg": ("OGG", "OPUS"),
+    "clip.mp3": ("MP3", "MPEG_LAYER_III"), "clip.aiff": ("AIFF", "PCM_16"),
+    "clip.au": ("AU", "PCM_16"), "clip.caf": ("CAF", "PCM_16"), "clip.w64": ("W64", "PCM_16"),
+    "clip.rf64": ("RF64", "PCM_16")}
 """Name of the file, and the container and coding that soundfile calls it."""
 RATE = 24_000
 DAY = 24 * 3600 * RATE
@@ -34,9 +34,10 @@ def make(folder: Path, n: int, seed: int = 0) -> list[Path]:
     return paths
 
 
-def _sound(rng: np.random.Generator, seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
+def _sound(rng, seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
     t = np.arange(round(seconds * rate)) / rate
-    return 0.4 * np.sin(2 * np.pi * 440 * t)[:, None] + 0.02 * rng.standard_normal((len(t), channels))
+    noise = rng.standard_normal((len(t), channels))
+    return 0.4 * np.sin(2 * np.pi * 440 * t)[:, None] + 0.02 * noise
 
 
 def _encode(path: Path, samples: np.ndarray, rate: int) -> bytes:
@@ -46,7 +47,7 @@ def _encode(path: Path, samples: np.ndarray, rate: int) -> bytes:
 
 
 def _written(make_sound: Callable, rate: int = RATE):
-    # A sound that the format may refuse (192 kHz in an MP3): what was written until then is the file.
+    # A sound that the format may refuse (192 kHz in an MP3): the file is what was written.
     def damage(path, content, rng):
         try:
             return _encode(path, make_sound(rng), rate)
@@ -55,21 +56,12 @@ def _written(make_sound: Callable, rate: int = RATE):
     return damage
 
 
-def _flip(path, content, rng):
-    for _ in range(int(rng.integers(1, 60))):
-        content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
-    return content
-
-
-def _flip_header(path, content, rng):
-    for _ in range(int(rng.integers(1, 12))):
-        content[rng.integers(min(len(content), 80))] ^= 1 << int(rng.integers(8))
-    return content
-
-
-def _wrong_header(path, content, rng):
-    content[:44] = rng.bytes(44)
-    return content
+def _flipped(most: int, within: int):
+    def damage(path, content, rng):
+        for _ in range(int(rng.integers(1, most))):
+            content[rng.integers(min(len(content), within))] ^= 1 << int(rng.integers(8))
+        return content
+    return damage
 
 
 def _other_header(path, content, rng):
@@ -89,14 +81,11 @@ def _torn_out(path, content, rng):
     return content
 
 
-def _text(path, content, rng):
-    return ("This is a note, not a sound. " * int(rng.integers(1, 400))).encode()
-
-
 def _wild_samples(path, content, rng):
     # NaN, infinities and numbers near the largest float, in a float file whatever the suffix says.
     samples = _sound(rng, 0.5)
-    samples[rng.integers(len(samples), size=5), 0] = rng.choice([np.nan, np.inf, -np.inf, 3e38, 1e30], 5)
+    wild = rng.choice([np.nan, np.inf, -np.inf, 3e38, 1e30], 5)
+    samples[rng.integers(len(samples), size=5), 0] = wild
     soundfile.write(path, samples.astype(np.float32), RATE, format="WAV", subtype="FLOAT")
 
 
@@ -129,7 +118,8 @@ def _lying_format(path, content, rng):
     if rng.random() < 0.5:
         plain[22:24] = int(rng.choice([0, 2, 255, 1023, 1024, 65535])).to_bytes(2, "little")
     else:
-        plain[24:28] = int(rng.choice([0, 1, 7, 999, 384_000, 2**31 - 1, 2**32 - 1])).to_bytes(4, "little")
+        rate = int(rng.choice([0, 1, 7, 999, 384_000, 2**31 - 1, 2**32 - 1]))
+        plain[24:28] = rate.to_bytes(4, "little")
     return plain
 
 
@@ -144,9 +134,9 @@ def _ogg_crc(page: bytes) -> int:
 
 DAMAGE = {
     "truncated": lambda path, content, rng: content[:int(rng.integers(1, len(content)))],
-    "flipped": _flip,
-    "flipped_header": _flip_header,
-    "wrong_header": _wrong_header,
+    "flipped": _flipped(60, 2**31),
+    "flipped_header": _flipped(12, 80),
+    "wrong_header": lambda path, content, rng: rng.bytes(44) + content[44:],
     "other_header": _other_header,
     "no_bytes": lambda path, content, rng: b"",
     "hole": _hole,
@@ -156,8 +146,9 @@ DAMAGE = {
     "eight_channels": _written(lambda rng: _sound(rng, 1.0, channels=8)),
     "192_kilohertz": _written(lambda rng: _sound(rng, 1.0, 192_000), 192_000),
     "wild_samples": _wild_samples,
-    "text": _text,
+    "text": lambda path, content, rng: b"A note and not a sound. " * int(rng.integers(1, 400)),
     "day": _day,
     "lying_format": _lying_format,
 }
-"""Kinds of damage: each takes (path, content of a whole file, generator) and gives the bytes to write, or writes."""
+"""Kinds of damage: each takes (path, content of a whole file, generator) and gives what to write,
+or writes itself."""

@@ -1,4 +1,4 @@
-"""Features, embeddings and searches on a Dask cluster of this machine: equal to local ones, also when a worker dies."""
+"""Features, embeddings and searches on a Dask cluster equal local ones, also when a worker dies."""
 
 import importlib.util
 import json
@@ -22,11 +22,17 @@ from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.probes.subset_search import search
 
-needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason=
-                               "distributed is not installed: pip install .[dask]")
+needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None,
+                                reason="distributed is not installed: pip install .[dask]")
 
 
-def test_local_jobs_come_back_in_order_and_are_taken_as_needed():
+def slow_first(i, exponent):
+    time.sleep(0.05 if i == 0 else 0)
+    return i**exponent
+
+
+def taken_as_needed(power, **how):
+    """The first result is there before the last job is asked for, and all come in order."""
     taken = []
 
     def jobs():
@@ -34,30 +40,36 @@ def test_local_jobs_come_back_in_order_and_are_taken_as_needed():
             taken.append(i)
             yield i
 
-    slow_first = lambda i, power: (time.sleep(0.05 if i == 0 else 0), i**power)[1]  # noqa: E731
-    results = parallel.run(slow_first, jobs(), (2,), threads=2)
-    assert next(results) == 0 and len(taken) < 10
+    results = parallel.run(power, jobs(), (2,), **how)
+    assert next(results) == 0 and len(taken) < 20
     assert list(results) == [i**2 for i in range(1, 100)]
-    assert list(parallel.run(slow_first, range(5), (3,))) == [i**3 for i in range(5)]
 
 
-def test_a_job_that_fails_ends_the_run():
+@pytest.mark.parametrize("threads", [0, 2])
+def test_local_jobs_come_back_in_order_and_are_taken_as_needed(threads):
+    before = torch.get_num_threads()
+    taken_as_needed(slow_first, threads=threads)
     with pytest.raises(ZeroDivisionError):
-        list(parallel.run(divmod, [1, 2, 3], (0,), threads=2))
+        list(parallel.run(divmod, [1, 2, 3], (0,), threads=threads))
+    assert torch.get_num_threads() == before
 
 
-def test_a_users_mistake_is_one_sentence(monkeypatch, capsys):
+def test_a_job_has_one_thread_for_its_linear_algebra():
+    assert set(parallel.run(lambda _: torch.get_num_threads(), range(9), threads=2)) == {1}
+
+
+def test_an_engine_that_is_not_there_is_named(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     assert main(["report", "--profile", "smoke", "--engine", "spark://here"]) == 2
-    assert "no engine 'spark://here'" in capsys.readouterr().err
+    assert "spark://here" in capsys.readouterr().err
 
 
 @needs_dask
-def test_a_scheduler_that_is_not_there_is_one_sentence(monkeypatch):
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("AUDIOTL_ENGINE", "dask://127.0.0.1:9")
     monkeypatch.setattr(parallel, "SECONDS_TO_CONNECT", 1)
-    with pytest.raises(AudiotlError, match="scheduler 127.0.0.1:9 does not answer"):
+    with pytest.raises(AudiotlError, match="127.0.0.1:9"):
         parallel.describe()
 
 
@@ -65,81 +77,91 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(monkeypatch):
 def cluster(tmp_path_factory):
     """A scheduler and two workers, each a process: ``(address, workers)``."""
     home = tmp_path_factory.mktemp("dask")
-    environment = {name: value for name, value in os.environ.items() if name != "AUDIOTL_ENGINE"} | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.path.dirname(__file__)]), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(ROOT), os.path.dirname(__file__)])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment.pop("AUDIOTL_ENGINE", None)
+    where = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", "scheduler.json"]
 
-    def start(*command: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=home,
-                                stdout=subprocess.DEVNULL, stderr=open(home / "log.txt", "a"))  # noqa: SIM115
+    def start(name: str, *words: str) -> subprocess.Popen:
+        with open(home / "log.txt", "a") as log:
+            return subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{name}", *where,
+                                     *words], env=environment, cwd=home, stdout=log, stderr=log)
 
-    address = home / "scheduler.json"
-    processes = [start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                       "--scheduler-file", str(address))]
+    processes = [start("scheduler", "--port", "0")]
     try:
-        workers = [start("distributed.cli.dask_worker", "--scheduler-file", str(address), "--nthreads", "1", "--host",
-                         "127.0.0.1", "--no-nanny", "--no-dashboard", "--death-timeout", "60") for _ in range(2)]
+        words = ["--nthreads", "1", "--no-nanny", "--death-timeout", "60"]
+        workers = [start("worker", *words) for _ in range(2)]
         processes += workers
+        address = home / "scheduler.json"
         deadline = time.monotonic() + 600
-        while True:
+        while not (address.exists() and address.read_text()):
             assert time.monotonic() < deadline, (home / "log.txt").read_text()[-3000:]
             time.sleep(0.2)
-            if address.exists() and address.read_text():
-                os.environ["AUDIOTL_ENGINE"] = "dask://" + json.loads(address.read_text())["address"].split("//")[1]
-                if parallel.describe().startswith("2 Dask workers"):
-                    break
-        yield os.environ.pop("AUDIOTL_ENGINE"), workers
+        engine = json.loads(address.read_text())["address"].replace("tcp://", "dask://")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUDIOTL_ENGINE", engine)
+            while not parallel.describe().startswith("2 "):
+                assert time.monotonic() < deadline, (home / "log.txt").read_text()[-3000:]
+                time.sleep(0.2)
+        yield engine, workers
     finally:
-        os.environ.pop("AUDIOTL_ENGINE", None)
         for process in processes:
             process.kill()
             process.wait()
 
 
+@needs_dask
+@pytest.mark.timeout(900)
+def test_a_cluster_takes_jobs_as_needed_too(cluster, monkeypatch):
+    monkeypatch.setenv("AUDIOTL_ENGINE", cluster[0])
+    taken_as_needed(pow)  # which every worker can import
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.run(divmod, [1, 2, 3], (0,)))
+
+
 def everything(clips: pd.DataFrame, probe) -> list[np.ndarray]:
     """Features, embedding and search of a small corpus."""
-    sound = features.features(Corpus("tiny", clips, ("class 0", "class 1", "class 2"), 0.5), batch=8, progress=False)
+    corpus = Corpus("tiny", clips, ("class 0", "class 1", "class 2"), 0.5)
+    sound = features.features(corpus, batch=8, progress=False)
     torch.manual_seed(0)
     blocks = embed(models.build("convnet5", 3), sound, batch=8, progress=False)
     corpus = sound.corpus
-    found = search(blocks | {"mfcc": sound.mfcc}, corpus.targets(), corpus.splits(8), corpus.groups, probe,
-                   progress=False)
-    return [np.array(sound.spectrograms), sound.mfcc, *blocks.values(), found.paper(), found.nested(), found.inner,
+    found = search(blocks | {"mfcc": sound.mfcc}, corpus.targets(), corpus.splits(8), corpus.groups,
+                   probe, progress=False)
+    return [np.array(sound.spectrograms), *sound.baselines(progress=False).values(),
+            *blocks.values(), found.paper(), found.nested(), found.inner,
             np.array([cause for _, cause in sound.skipped])]
 
 
 @needs_dask
 @pytest.mark.timeout(900)
-def test_a_cluster_that_loses_a_worker_midway_gives_the_local_results(cluster, tmp_path, monkeypatch):
-    address, workers = cluster
-    paths = [str(write_clip(tmp_path / f"{i:02d}.wav", 0.5, 200 + 40 * i, seed=i)) for i in range(40)]
+def test_a_cluster_that_loses_a_worker_midway_gives_the_local_results(cluster, tmp_path,
+                                                                      monkeypatch):
+    engine, workers = cluster
+    paths = [str(write_clip(tmp_path / f"{i:02d}.wav", 0.5, 200 + 40 * i, seed=i))
+             for i in range(40)]
     (tmp_path / "05.wav").write_bytes(b"no sound")
-    clips = pd.DataFrame({"path": paths, "label": [f"class {i % 3}" for i in range(40)], "fold": -1,
-                          "group": [str(i) for i in range(40)]})
-    monkeypatch.setattr(features, "PART", 16)
+    clips = pd.DataFrame({"path": paths, "label": [f"class {i % 3}" for i in range(40)],
+                          "fold": -1, "group": [str(i) for i in range(40)]})
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "local"))
     local = everything(clips, SlowRidge())
-    monkeypatch.setenv("AUDIOTL_ENGINE", address)
+    monkeypatch.setenv("AUDIOTL_ENGINE", engine)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "remote"))
     fits = tmp_path / "remote" / "fits"
 
     def kill_one():
-        while not (fits.is_dir() and len(list(fits.glob("[0-9a-f]*"))) >= 3):
+        while len(list(fits.glob("[0-9a-f]*"))) < 3:
             time.sleep(0.01)
         workers[0].send_signal(signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
-    compare(local, everything(clips, SlowRidge()))
-    killer.join(60)
-    assert workers[0].wait(60) == -signal.SIGKILL and workers[1].poll() is None
-    assert parallel.describe() == "1 Dask workers, 1 threads"
-
-
-def compare(local: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for one, two in zip(local, other, strict=True):
+    for one, two in zip(local, everything(clips, SlowRidge()), strict=True):
         assert one.shape == two.shape and one.dtype == two.dtype
         if one.dtype.kind == "f":
             assert np.allclose(one.astype(float), two.astype(float), rtol=1e-3, atol=1e-3)
         else:
             assert (one == two).all()
-
+    killer.join(60)
+    assert workers[0].wait(60) == -signal.SIGKILL and workers[1].poll() is None
+    assert parallel.describe().startswith("1 ")

@@ -1,7 +1,8 @@
-"""What the built-in corpora share: repeatable generators, noise, wavetables, resonances, a room, a level.
+"""What the built-in corpora share: generators, noise, wavetables, resonances, a room, a level.
 
-All signals are float64 at 16 kHz, shape ``(n,)``; frequencies are in Hz, times in seconds. Every function
-that draws takes its own `numpy.random.Generator`, so a clip depends on its seed and on nothing else.
+All signals are float64 at 16 kHz, shape ``(n,)``; frequencies are in Hz, times in seconds. Every
+function that draws takes its own `numpy.random.Generator`, so a clip depends on its seed and on
+nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ RATE = 16_000
 
 
 class Clip(NamedTuple):
-    """One finished clip: name below the corpus folder (no suffix), label, group, samples in [-1, 1]."""
+    """One finished clip: path in the corpus (no suffix), label, group, samples in [-1, 1]."""
 
     name: str
     label: str
@@ -70,14 +71,14 @@ def partials(rng: np.random.Generator, amplitudes: np.ndarray, size: int = 1024)
 def play(period: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Read one period at a phase in cycles, with linear interpolation.
 
-    Caution: nothing limits the band. At its highest frequency no harmonic of it may pass ``RATE / 2``.
+    Caution: nothing limits the band; no harmonic of the highest frequency may pass ``RATE / 2``.
     """
     size = len(period)
     return np.interp((phase % 1.0) * size, np.arange(size + 1), np.append(period, period[0]))
 
 
-def vowel(rng: np.random.Generator, f0: float, formants: np.ndarray, tilt: float = 1.2) -> np.ndarray:
-    """One period of a voice at `f0`: harmonics that fall as ``k ** -tilt``, lifted near each formant."""
+def vowel(rng: np.random.Generator, f0: float, formants: np.ndarray, tilt=1.2) -> np.ndarray:
+    """One period of a voice at `f0`: harmonics fall as ``k ** -tilt``, lifted near each formant."""
     top = max(1, int(0.45 * RATE / f0))
     frequency = f0 * np.arange(1, top + 1)
     width = 60 + 0.06 * formants[:, None]
@@ -103,10 +104,10 @@ def impulses(times: np.ndarray, heights: np.ndarray, n: int) -> np.ndarray:
     return np.bincount(at[inside], np.asarray(heights)[inside], minlength=n).astype(float)
 
 
-def band(x: np.ndarray, low: float | None = None, high: float | None = None, order: int = 1) -> np.ndarray:
-    """Keep what lies above `low` and below `high`: one-pole filters (6 dB an octave), `order` times each."""
+def band(x: np.ndarray, low: float = 0.0, high: float = RATE, order: int = 1) -> np.ndarray:
+    """Keep what lies between `low` and `high`: `order` one-pole filters (6 dB an octave) each."""
     for edge, keep_high in ((low, True), (high, False)):
-        if edge is not None and edge < 0.49 * RATE:
+        if 0 < edge < 0.49 * RATE:
             warped = np.tan(np.pi * edge / RATE)
             numerator = [1, -1] if keep_high else [warped, warped]
             for _ in range(order):
@@ -115,7 +116,7 @@ def band(x: np.ndarray, low: float | None = None, high: float | None = None, ord
 
 
 def room(rng: np.random.Generator, x: np.ndarray, decay: float, wet: float) -> np.ndarray:
-    """Add a diffuse tail: noise that falls by 60 dB in `decay`, with `wet` times the direct power."""
+    """Add a tail: noise that falls by 60 dB in `decay`, with `wet` times the direct power."""
     n = int(decay * RATE)
     tail = band(rng.standard_normal(n), high=4000) * np.exp(-6.9 * np.arange(n) / n)
     tail[:int(0.004 * RATE)] = 0
@@ -127,7 +128,9 @@ def fade(n: int, attack: float, release: float) -> np.ndarray:
     """An envelope over n samples that rises and falls as a raised cosine (times in seconds)."""
     t = np.arange(n) / RATE
     ends = np.minimum(t / max(attack, 1e-3), (t[-1] - t) / max(release, 1e-3))
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(ends, 0, 1))
+    out, slope = np.ones(n), ends < 1
+    out[slope] = 0.5 - 0.5 * np.cos(np.pi * ends[slope])
+    return out
 
 
 def rms(x: np.ndarray) -> float:
@@ -147,7 +150,7 @@ def mix(x: np.ndarray, background: np.ndarray, snr: float) -> np.ndarray:
 
 
 def finish(x: np.ndarray, level: float) -> np.ndarray:
-    """No DC, soft peaks as a recorder's limiter leaves them, the highest `level` dB below full scale."""
+    """No DC, soft peaks as of a recorder's limiter, the highest `level` dB below full scale."""
     x = np.tanh((x - x.mean()) / (8 * loudness(x)))
     x -= x.mean()
     return x * (10 ** (-max(level, 0.5) / 20) / max(np.abs(x).max(), 1e-9))

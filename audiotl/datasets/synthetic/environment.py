@@ -1,14 +1,14 @@
 """City sounds: ten classes synthesised from randomised physics, as if recorded in many streets.
 
-A scene is one source (this engine, that dog) at one place (distance, walls, background, microphone), recorded
-a few times; it is the group. Each class is a function of two generators: `scene`, which starts anew for every
-take of the scene and so gives the same device each time, and `take`, which gives what differs between takes.
-Draw from `scene` in the same order in every take, whatever `take` says.
+A scene is one source (this engine, that dog) at one place (distance, walls, background,
+microphone), recorded a few times; it is the group. Each class is a function of two generators:
+`scene`, which starts anew for every take of the scene and so gives the same device each time, and
+`take`, which gives what differs between takes. Draw from `scene` in the same order in every take,
+whatever `take` says.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -37,8 +37,9 @@ from audiotl.datasets.synthetic.acoustics import (
 DURATION = 3.0
 MULTILABEL = False
 TITLE = "Synthetic city sounds"
-NOTE = ("Synthetic city sounds for teaching the method, nothing was recorded: each class is a small physical "
-        "model with random parameters, computed by this package, so no other licence applies.")
+NOTE = ("Synthetic city sounds for teaching the method, nothing was recorded: each class is "
+        "a small physical model with random parameters, computed by this package, so no other "
+        "licence applies.")
 
 SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}
 """Scenes a class, and takes a scene."""
@@ -52,7 +53,8 @@ Rng = np.random.Generator
 
 def siren(scene: Rng, take: Rng) -> np.ndarray:
     """A tone that wails, yelps or changes between two pitches, driving past (Doppler)."""
-    low, ratio, tilt = log_uniform(scene, 420, 800), scene.uniform(1.35, 2.4), scene.uniform(0.4, 1.6)
+    low, ratio = log_uniform(scene, 420, 800), scene.uniform(1.35, 2.4)
+    tilt = scene.uniform(0.4, 1.6)
     style, turn = int(scene.integers(3)), scene.random()
     speed, gap = scene.uniform(0, 25), scene.uniform(5, 40)
     period = (2 + 4 * turn, 0.2 + 0.25 * turn, 0.9 + 0.8 * turn)[style]
@@ -85,9 +87,10 @@ def engine(scene: Rng, take: Rng) -> np.ndarray:
 
 def drill(scene: Rng, take: Rng) -> np.ndarray:
     """A motor, its whining gears, and the grinding of the material while the bit is pressed in."""
-    motor, teeth, tilt = log_uniform(scene, 140, 520), int(scene.integers(5, 13)), scene.uniform(0.6, 1.6)
-    mains = 2 * scene.choice([50, 60])
-    whine, grind, percussion = scene.uniform(0.1, 0.8), scene.uniform(0.3, 2), scene.choice([0, 0, 1])
+    motor, teeth = log_uniform(scene, 140, 520), int(scene.integers(5, 13))
+    tilt, mains = scene.uniform(0.6, 1.6), 2 * scene.choice([50, 60])
+    whine, grind = scene.uniform(0.1, 0.8), scene.uniform(0.3, 2)
+    percussion = scene.choice([0, 0, 1])
     low, high = log_uniform(scene, 500, 2500), log_uniform(scene, 3000, 7500)
     modes, blows = log_uniform(scene, 700, 5000, 3), scene.uniform(40, 70)
     load = np.clip(0.5 + 1.5 * contour(take, N, 1.2), 0, 1)
@@ -98,7 +101,8 @@ def drill(scene: Rng, take: Rng) -> np.ndarray:
     brushes = 1 + 0.3 * np.sin(2 * np.pi * mains * TIME)
     tone = play(partials(scene, np.arange(1, top + 1) ** -tilt), turns) * brushes
     gears = np.sin(2 * np.pi * teeth * turns) * (teeth * motor < 0.45 * RATE)
-    chips = band(noise(take, N), low, high) * (0.4 + play(partials(scene, np.ones(3)), turns)) * load
+    chips = band(noise(take, N), low, high)
+    chips = chips * (0.4 + play(partials(scene, np.ones(3)), turns)) * load
     hammer = np.clip(np.sin(2 * np.pi * blows * TIME), 0, 1) ** 6 * load * noise(take, N)
     return spin * (tone + whine * gears + grind * chips) + percussion * 3 * ring(
         hammer, modes, np.full(3, 0.01), np.ones(3))
@@ -122,10 +126,12 @@ def jackhammer(scene: Rng, take: Rng) -> np.ndarray:
 
 def horn(scene: Rng, take: Rng) -> np.ndarray:
     """One or two loud notes with many harmonics, held or tapped."""
-    low, ratio, pair = log_uniform(scene, 230, 520), scene.uniform(1.18, 1.35), scene.choice([0, 1, 1])
+    low, ratio = log_uniform(scene, 230, 520), scene.uniform(1.18, 1.35)
+    pair = scene.choice([0, 1, 1])
     tilt, rattle = scene.uniform(0.1, 0.9), scene.uniform(0, 0.02)
     top = int(0.45 * RATE / (low * ratio))
-    notes = [partials(scene, np.arange(1, top + 1) ** -tilt * scene.uniform(0.3, 1, top)) for _ in range(2)]
+    notes = [partials(scene, np.arange(1, top + 1) ** -tilt * scene.uniform(0.3, 1, top))
+             for _ in range(2)]
     out, start = np.zeros(N), take.uniform(-0.3, 1.2)
     while start < DURATION - 0.1:
         length = take.choice([log_uniform(take, 0.12, 0.4), log_uniform(take, 0.5, 2.5)])
@@ -140,9 +146,11 @@ def horn(scene: Rng, take: Rng) -> np.ndarray:
 def bark(scene: Rng, take: Rng) -> np.ndarray:
     """One dog: short cries whose pitch jumps up and falls, through a small or a large throat."""
     size = scene.random()
-    pitch, formants = 190 * 4**size, np.array([450, 1250, 2600]) * 1.9**size * scene.uniform(0.85, 1.15, 3)
-    rough, sweep, length = scene.uniform(0.15, 0.8), scene.uniform(0.2, 0.7), scene.uniform(0.09, 0.26)
-    pace, throat = scene.uniform(0.3, 0.9), vowel(scene, pitch * 1.5, formants, scene.uniform(0.6, 1.2))
+    pitch = 190 * 4**size
+    formants = np.array([450, 1250, 2600]) * 1.9**size * scene.uniform(0.85, 1.15, 3)
+    rough, sweep = scene.uniform(0.15, 0.8), scene.uniform(0.2, 0.7)
+    length, pace = scene.uniform(0.09, 0.26), scene.uniform(0.3, 0.9)
+    throat = vowel(scene, pitch * 1.5, formants, scene.uniform(0.6, 1.2))
     out, start = np.zeros(N), take.uniform(0.05, 1.3)
     while start < DURATION - 0.3:
         n = int(RATE * length * take.uniform(0.8, 1.3))
@@ -158,8 +166,9 @@ def bark(scene: Rng, take: Rng) -> np.ndarray:
 
 
 def rain(scene: Rng, take: Rng) -> np.ndarray:
-    """Drops that fall at random on something that rings, and the far drops that merge into a hiss."""
-    density, far, slope = log_uniform(scene, 60, 3000), log_uniform(scene, 0.1, 1.5), scene.uniform(-0.3, 1.1)
+    """Drops that fall at random on something that rings, and far drops that merge into a hiss."""
+    density, far = log_uniform(scene, 60, 3000), log_uniform(scene, 0.1, 1.5)
+    slope = scene.uniform(-0.3, 1.1)
     modes, decays = log_uniform(scene, 1000, 7200, 4), log_uniform(scene, 0.002, 0.012, 4)
     drip_rate, drip_mode = scene.choice([0, 0, 3, 9]), log_uniform(scene, 400, 1400)
     count = take.poisson(density * DURATION)
@@ -169,7 +178,8 @@ def rain(scene: Rng, take: Rng) -> np.ndarray:
     gusts = 2 ** (0.5 * contour(take, N, 0.8))
     near = ring(drops, modes, decays, np.ones(4))
     falling = near / loudness(near) + far * noise(take, N, slope)
-    dripping = ring(drips, np.array([drip_mode, 2.3 * drip_mode]), np.array([0.05, 0.03]), np.ones(2))
+    pair = np.array([drip_mode, 2.3 * drip_mode])
+    dripping = ring(drips, pair, np.array([0.05, 0.03]), np.ones(2))
     return gusts * falling + dripping / np.abs(dripping).max(initial=1e-9) * 3 * (drip_rate > 0)
 
 
@@ -198,17 +208,19 @@ def hum(scene: Rng, take: Rng) -> np.ndarray:
     """A ventilator or a transformer: mains harmonics, a blade tone, and air."""
     mains, tilt = 2 * scene.choice([50, 60]), scene.uniform(0.3, 1.6)
     strengths = np.arange(1, 13) ** -tilt * scene.lognormal(0, 0.8, 12)
-    blade, air, edge = log_uniform(scene, 60, 380), log_uniform(scene, 0.1, 2), log_uniform(scene, 250, 3500)
+    blade, air = log_uniform(scene, 60, 380), log_uniform(scene, 0.1, 2)
+    edge = log_uniform(scene, 250, 3500)
     fan, beat = scene.uniform(0, 1.2), scene.uniform(0.2, 5)
     coil = play(partials(scene, strengths), cycles(mains, N))
-    wheel = play(partials(scene, np.arange(1, 7) ** -1.3), cycles(blade * (1 + 0.004 * contour(take, N, 2))))
+    blades = partials(scene, np.arange(1, 7) ** -1.3)
+    wheel = play(blades, cycles(blade * (1 + 0.004 * contour(take, N, 2))))
     flow = band(noise(take, N, 0.5), 60, edge)
     sway = 1 + 0.3 * np.sin(2 * np.pi * beat * TIME + take.uniform(0, 6.3))
     return coil + sway * (fan * wheel + air * flow / loudness(flow))
 
 
 def shot(scene: Rng, take: Rng) -> np.ndarray:
-    """A blast: a sharp front, noise and a boom that die away, and its echoes from the walls around."""
+    """A blast: a sharp front, noise and a boom that die away, and echoes from the walls around."""
     decay, boom = log_uniform(scene, 0.008, 0.09), log_uniform(scene, 50, 160)
     edge = log_uniform(scene, 1500, 7000)
     weight, automatic, pace = scene.uniform(0.3, 2), scene.random() < 0.25, scene.uniform(6, 13)
@@ -222,8 +234,8 @@ def shot(scene: Rng, take: Rng) -> np.ndarray:
     for at in (starts[starts < DURATION - 0.1] * RATE).astype(int):
         t = TIME[:N - at]
         crack = np.exp(-t / decay) * noise(take, len(t), 0.3) + 4 * np.exp(-t / 0.0008)
-        out[at:] += take.uniform(0.7, 1) * (
-            band(crack, high=edge) + weight * np.sin(2 * np.pi * boom * t) * np.exp(-t / (3 * decay)))
+        low = weight * np.sin(2 * np.pi * boom * t) * np.exp(-t / (3 * decay))
+        out[at:] += take.uniform(0.7, 1) * (band(crack, high=edge) + low)
     for delay, gain in zip((echoes * RATE).astype(int), echo_gains, strict=True):
         out[delay:] += gain * band(out[:N - delay], high=1500)
     return out
@@ -233,42 +245,31 @@ SOURCES: dict[str, Callable[[Rng, Rng], np.ndarray]] = {f.__name__: f for f in (
     bark, crowd, drill, engine, horn, hum, jackhammer, rain, shot, siren)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """One source at one place, recorded `takes` times."""
-
-    label: str
-    number: int
-    takes: int
-    seed: int
-
-    @property
-    def group(self) -> str:
-        return f"{self.label}{self.number:02d}"
-
-
 def classes(size: str) -> tuple[str, ...]:
     return tuple(SOURCES)
 
 
-def plan(size: str, seed: int) -> list[Scene]:
-    n_scenes, takes = SIZES[size]
-    return [Scene(label, number, takes, seed) for label in SOURCES for number in range(n_scenes)]
+def plan(size: str) -> list[tuple]:
+    """Class, number and takes of each scene."""
+    scenes, takes = SIZES[size]
+    return [(label, number, takes) for label in SOURCES for number in range(scenes)]
 
 
-def render(scene: Scene) -> Iterator[Clip]:
+def render(seed: int, label: str, number: int, takes: int) -> Iterator[Clip]:
     """All takes of one scene."""
-    for number in range(scene.takes):
-        take = generator(scene.seed, scene.group, "take", number)
-        x = SOURCES[scene.label](generator(scene.seed, scene.group, "device"), take)
-        x = record(generator(scene.seed, scene.group, "place"), take, x)
+    group = f"{label}{number:02d}"
+    for index in range(takes):
+        take = generator(seed, group, "take", index)
+        x = SOURCES[label](generator(seed, group, "device"), take)
+        x = record(generator(seed, group, "place"), take, x)
         x = finish(x, take.uniform(1, 18))
-        yield Clip(f"{scene.label}/{scene.group}-{number}", scene.label, scene.group, x)
+        yield Clip(f"{label}/{group}-{index}", label, group, x)
 
 
 def record(place: Rng, take: Rng, x: np.ndarray) -> np.ndarray:
-    """The source as a microphone at that place hears it: air, walls, the street around, the device."""
-    air, decay, wet = log_uniform(place, 1500, 8000), place.uniform(0.15, 1.2), log_uniform(place, 0.02, 1.0)
+    """The source as a microphone at that place hears it: air, walls, the street, the device."""
+    air, decay = log_uniform(place, 1500, 8000), place.uniform(0.15, 1.2)
+    wet = log_uniform(place, 0.02, 1.0)
     slope, rumble, snr = place.uniform(0.4, 2), place.uniform(0, 1), place.uniform(0, 22)
     low, high = log_uniform(place, 25, 250), log_uniform(place, 3000, 8000)
     street = noise(take, N, slope) * 2 ** (rumble * contour(take, N, 0.6))

@@ -1,9 +1,9 @@
 """Words to sound with eSpeak NG, each voice in a process of its own.
 
-The library keeps state between words (the phase of the voice, its flutter, its random numbers) that no call
-resets: the same word twice gives other bytes. A fresh process and a fixed order give the same bytes on every
-run, whatever was said before, and keep a library that is not thread safe out of the caller's process. The
-child needs only the standard library, so that it starts in some 30 ms.
+The library keeps state between words (the phase of the voice, its flutter, its random numbers) that
+no call resets: the same word twice gives other bytes. A fresh process and a fixed order give the
+same bytes on every run, whatever was said before, and keep a library that is not thread safe out of
+the caller's process. The child needs only the standard library, so that it starts in some 30 ms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: a missing data folder is an an
 
 
 class Utterance(NamedTuple):
-    """What to say and how: rate in words a minute (80 to 450), pitch and its range from 0 to 100."""
+    """What to say and how: rate in words a minute (80 to 450), pitch and its range (0 to 100)."""
 
     text: str
     rate: int
@@ -48,18 +47,19 @@ def say(voice: str, utterances: Sequence[Utterance]) -> tuple[int, list]:
 
     order = json.dumps({"library": espeakng_loader.get_library_path(), "voice": voice,
                         "data": espeakng_loader.get_data_path(), "utterances": utterances})
-    child = subprocess.run([sys.executable, "-I", __file__], input=order.encode(), capture_output=True)
+    child = subprocess.run([sys.executable, "-I", __file__], input=order.encode(),
+                           capture_output=True)
     if child.returncode:
-        cause = child.stderr.decode(errors="replace").strip().splitlines() or [f"exit {child.returncode}"]
-        raise AudiotlError(f"eSpeak NG could not speak as {voice!r} ({cause[-1]}); "
+        words = child.stderr.decode(errors="replace").strip().splitlines()
+        cause = words[-1] if words else f"exit {child.returncode}"
+        raise AudiotlError(f"eSpeak NG could not speak as {voice!r} ({cause}); "
                            "reinstall espeakng-loader 0.2.4.")
-    rate, *lengths = struct.unpack_from(f"<{len(utterances) + 1}i", child.stdout)
-    samples = np.frombuffer(child.stdout, "<i2", offset=4 * (len(utterances) + 1)) / 32768
-    return rate, np.split(samples, np.cumsum(lengths)[:-1])
+    rate, words = json.loads(child.stdout)
+    return rate, [np.frombuffer(bytes.fromhex(word), "<i2") / 32768 for word in words]
 
 
 def main() -> None:
-    """The child: an order in JSON on standard input, then rate, lengths and 16-bit samples on output."""
+    """The child: an order in JSON on standard input; rate and 16-bit samples in hex on output."""
     order = json.load(sys.stdin)
     library = ctypes.CDLL(order["library"])
     callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -90,9 +90,8 @@ def main() -> None:
         encoded = text.encode()
         if library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, UTF8, None, None):
             sys.exit(f"it refused {text!r}")
-        words.append(b"".join(heard))
-    sizes = [len(word) // 2 for word in words]
-    sys.stdout.buffer.write(struct.pack(f"<{len(sizes) + 1}i", rate, *sizes) + b"".join(words))
+        words.append(b"".join(heard).hex())
+    json.dump([rate, words], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,28 @@
 """Short pieces of music with tags: General MIDI instruments play phrases, some of them over drums.
 
-The tags are what music tagging asks for, in miniature: the family of the instrument, the register, the tempo,
-the mode, and whether there are drums. They are not equally easy: register is a place in the spectrum, a
-family is a timbre among many, a mode only the relation of a few notes.
+The tags are what music tagging asks for, in miniature, and not equally easy: register is a place in
+the spectrum, a family is a timbre among many, a mode only the relation of a few notes.
 
-The group is a band: one instrument (a General MIDI program), one key, one drum loop, one mix, and a few
-pieces. A family has four programs with several bands each, so a program may be on both sides of a split:
-the question is to know instruments heard before in music not heard before, as it is for collections of
-recorded notes. With one sample set behind each program it is easier than for real instruments.
+The group is a band: one instrument (a General MIDI program), one key, one drum loop, one mix, and a
+few pieces. A program may be on both sides of a split: the question is to know instruments heard
+before in music not heard before. With one sample set behind each program it is easier than for real
+instruments.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import io
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import midirenderer
 import numpy as np
 import pretty_midi
-import soundfile
 import soxr
 
-from audiotl.datasets.synthetic.acoustics import RATE, Clip, band, fade, finish, generator, log_uniform, mix, noise
+from audiotl.datasets.synthetic import acoustics as ac
 
 DURATION = 3.0
 MULTILABEL = True
@@ -33,9 +31,10 @@ NOTE = ("Synthetic music for teaching the method: random phrases on the General 
         "TimGM6mb.sf2, which pretty_midi ships and Linux distributions list as GPL-2.0.")
 
 FAMILIES = {
-    "piano": (0, 1, 2, 3), "mallet": (9, 11, 12, 13), "organ": (16, 17, 18, 19), "guitar": (24, 25, 26, 27),
-    "bass": (32, 33, 34, 36), "strings": (40, 41, 42, 48), "brass": (56, 57, 60, 61), "reed": (65, 66, 68, 71),
-    "pipe": (72, 73, 74, 75), "synth": (80, 81, 84, 87)}
+    "piano": (0, 1, 2, 3), "mallet": (9, 11, 12, 13), "organ": (16, 17, 18, 19),
+    "guitar": (24, 25, 26, 27), "bass": (32, 33, 34, 36), "strings": (40, 41, 42, 48),
+    "brass": (56, 57, 60, 61), "reed": (65, 66, 68, 71), "pipe": (72, 73, 74, 75),
+    "synth": (80, 81, 84, 87)}
 """General MIDI programs (from 0) of each family."""
 
 REGISTERS = {"low": (33, 48), "mid": (52, 67), "high": (71, 85)}
@@ -45,7 +44,7 @@ RANGE = {"bass": ("low", "low", "mid"), "pipe": ("mid", "high"), "mallet": ("mid
 """Registers of a family, where not all three; one named twice is drawn twice as often."""
 
 KEYS = (0, 5, 7)
-"""Pitch classes of the key notes C, F and G: with few keys a mode is a set of pitches, which can be learnt."""
+"""Pitch classes C, F and G: with few keys a mode is a set of pitches, which can be learnt."""
 
 TEMPI = {"slow": (55, 80), "fast": (140, 190), "": (90, 125)}
 """Beats a minute; what lies between has no tag."""
@@ -67,51 +66,41 @@ SIZES = {"quick": (4, 5, 5), "smoke": (2, 2, 3), "tiny": (1, 1, 2)}
 """Programs a family, bands a program, pieces a band."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Band:
-    """One instrument in one mix, which plays some pieces."""
-
-    family: str
-    program: int
-    number: int
-    pieces: int
-    seed: int
-
-    @property
-    def group(self) -> str:
-        return f"{self.family}{self.program:03d}-{self.number}"
-
-
 def classes(size: str) -> tuple[str, ...]:
     return TAGS
 
 
-def plan(size: str, seed: int) -> list[Band]:
-    n_programs, n_bands, pieces = SIZES[size]
-    return [Band(family, program, number, pieces, seed) for family, programs in FAMILIES.items()
-            for program in programs[:n_programs] for number in range(n_bands)]
+def plan(size: str) -> list[tuple]:
+    """Family, program, number and pieces of each band."""
+    programs, bands, pieces = SIZES[size]
+    return [(family, program, number, pieces) for family, members in FAMILIES.items()
+            for program in members[:programs] for number in range(bands)]
 
 
-def render(job: Band) -> Iterator[Clip]:
+def render(seed: int, family: str, program: int, index: int, pieces: int) -> Iterator[ac.Clip]:
     """All pieces of one band."""
-    rng = generator(job.seed, "music", job.group)
-    key, loop, loud = rng.choice(KEYS), LOOPS[rng.integers(len(LOOPS))], log_uniform(rng, 35, 95)
-    low, high, hiss = log_uniform(rng, 20, 120), log_uniform(rng, 3500, 8000), rng.uniform(25, 50)
-    for number in range(job.pieces):
-        take = generator(job.seed, "music", job.group, number)
-        register = str(take.choice(RANGE.get(job.family, tuple(REGISTERS))))
-        tempo, mode = str(take.choice(list(TEMPI), p=[0.4, 0.4, 0.2])), str(take.choice(list(MODES)))
+    group = f"{family}{program:03d}-{index}"
+    rng = ac.generator(seed, "music", group)
+    key, loop = rng.choice(KEYS), LOOPS[rng.integers(len(LOOPS))]
+    loud = ac.log_uniform(rng, 35, 95)
+    low, high = ac.log_uniform(rng, 20, 120), ac.log_uniform(rng, 3500, 8000)
+    hiss = rng.uniform(25, 50)
+    for number in range(pieces):
+        take = ac.generator(seed, "music", group, number)
+        register = str(take.choice(RANGE.get(family, tuple(REGISTERS))))
+        tempo = str(take.choice(list(TEMPI), p=[0.4, 0.4, 0.2]))
+        mode = str(take.choice(list(MODES)))
         beat, drums = 60 / take.uniform(*TEMPI[tempo]), take.random() < 0.4
         tonic = take.choice([note for note in range(*REGISTERS[register]) if note % 12 == key])
-        score = [phrase(take, job.program, int(tonic), MODES[mode], beat)]
+        score = [phrase(take, program, int(tonic), MODES[mode], beat)]
         x = perform(score + [drumming(take, loop, loud, beat)] * drums)
-        x = mix(band(x * fade(len(x), 0.005, 0.05), low, high), noise(take, len(x), 1.0), hiss)
-        tags = [job.family, register, tempo, mode, "drums" * drums]
-        yield Clip(f"{job.family}/{job.group}-{number}", ";".join(filter(None, tags)), job.group,
-                   finish(x, take.uniform(1, 15)))
+        x = ac.band(x * ac.fade(len(x), 0.005, 0.05), low, high)
+        x = ac.finish(ac.mix(x, ac.noise(take, len(x), 1.0), hiss), take.uniform(1, 15))
+        tags = [family, register, tempo, mode, "drums" * drums]
+        yield ac.Clip(f"{family}/{group}-{number}", ";".join(filter(None, tags)), group, x)
 
 
-def phrase(rng: np.random.Generator, program: int, tonic: int, chords: tuple[tuple[int, ...], ...],
+def phrase(rng: np.random.Generator, program: int, tonic: int, chords: tuple,
            beat: float) -> pretty_midi.Instrument:
     """A phrase of two beats a chord as block chords, broken chords or a melody of chord notes."""
     instrument = pretty_midi.Instrument(program)
@@ -128,13 +117,15 @@ def phrase(rng: np.random.Generator, program: int, tonic: int, chords: tuple[tup
             pitches, lasts = (chord[rng.integers(3)],), beat * rng.choice([0.5, 1.0])
         onset = max(start + rng.normal(0, 0.008), 0.0)
         for pitch in pitches:
-            instrument.notes.append(pretty_midi.Note(int(np.clip(velocity + rng.normal(0, 6), 40, 127)),
-                                                     tonic + pitch, onset, max(start + lasts * held, onset + 0.05)))
+            force = int(np.clip(velocity + rng.normal(0, 6), 40, 127))
+            end = max(start + lasts * held, onset + 0.05)
+            instrument.notes.append(pretty_midi.Note(force, tonic + pitch, onset, end))
         start, step = start + lasts, step + 1
     return instrument
 
 
-def drumming(rng: np.random.Generator, loop: tuple, loud: float, beat: float) -> pretty_midi.Instrument:
+def drumming(rng: np.random.Generator, loop: tuple, loud: float,
+             beat: float) -> pretty_midi.Instrument:
     """A drum loop, from a random half beat to the end of the clip."""
     kit, offset = pretty_midi.Instrument(0, is_drum=True), rng.integers(8)
     for half_beat in range(int(DURATION / beat * 2) + 1):
@@ -153,8 +144,13 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
     # The renderer stops at the last event: a controller that changes nothing keeps it to the end.
     instruments[0].control_changes.append(pretty_midi.ControlChange(119, 0, DURATION + 0.02))
     score.write(midi)
-    stereo, rate = soundfile.read(io.BytesIO(midirenderer.render_wave_from(sound_font(), midi.getvalue())))
-    mono, n = soxr.resample(stereo.mean(axis=1), rate, RATE, quality="HQ"), int(DURATION * RATE)
+    sound = midirenderer.render_wave_from(sound_font(), midi.getvalue())
+    with wave.open(io.BytesIO(sound)) as file:
+        stereo = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
+        rate = file.getframerate()
+    # Four times as fast as ``mean(axis=1)``, and the same bits.
+    mono = soxr.resample((stereo[:, 0] + stereo[:, 1]) / 2, rate, ac.RATE, quality="HQ")
+    n = int(DURATION * ac.RATE)
     return np.pad(mono, (0, max(0, n - len(mono))))[:n]
 
 
