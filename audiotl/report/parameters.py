@@ -80,8 +80,8 @@ def check(parameter: Parameter, value: Any) -> None:
     """
     name, default = parameter.name, parameter.default
     if not _fits(value, default):
-        raise AudiotlError(f"The parameter {name} takes a {_kind(default)} as {_text(default)} is, "
-                           f"not {value!r}.")
+        raise AudiotlError(f"The parameter {name} is of type {_kind(default)} (here "
+                           f"{_text(default)!r}), which {value!r} is not.")
     listed = value if isinstance(value, list | dict) else [value]
     for known in _names(name.rsplit("_", 1)[-1].removesuffix("s")):
         for one in listed:

@@ -195,7 +195,7 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
         papermill.execute_notebook(
             str(notebook), str(notebook), given, engine_name="announcing", cwd=str(source.parent),
             kernel_name="python3", progress_bar=False, stderr_file=Bars(),
-            extra_arguments=["--IPKernelApp.log_level=40"])
+            extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as failure:
         if failure.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None
@@ -220,13 +220,14 @@ class Bars:
 
     def __init__(self):
         self.terminal = sys.stderr.isatty()
-        self.every = 0.5 if self.terminal else 15.0
+        self.every = 0.5 if self.terminal else 10.0
         self.last = time.monotonic()
 
     def write(self, text: str) -> None:
         for part in re.split(r"[\r\n]+", ESCAPES.sub("", text)):
             if not pages.BAR.search(part):
-                print(part, file=sys.stderr) if part.strip() else None
+                if part.strip():
+                    print(part, file=sys.stderr)
             elif time.monotonic() - self.last >= self.every:
                 self.last = time.monotonic()
                 start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
