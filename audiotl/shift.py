@@ -16,7 +16,7 @@ from audiotl.probes import Blocks, Probe, standardise
 from audiotl.probes.subset_search import Splits, search
 
 
-def tested_under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, splits: Splits,
+def under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, splits: Splits,
                  probe: Probe, **keys) -> dict[str, stats.Scored]:
     """Scores of the held-out clips in each condition, and ``"clean"``, all blocks side by side.
 

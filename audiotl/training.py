@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, models, parallel
 from audiotl.datasets.corpus import Corpus, check_split

@@ -8,7 +8,7 @@ from audiotl.datasets.corpus import Corpus
 from audiotl.features import features
 from audiotl.probes import Ridge
 from audiotl.probes.subset_search import search
-from audiotl.shift import adapted, retained, tested_under
+from audiotl.shift import adapted, retained, under
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus, fresh_cac
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     bad = {"mfcc": blocks_of(corpus, (0, 5), 1)["mfcc"]}
     alone = {"mfcc": clean["mfcc"]}
-    found = tested_under(alone, {"same": alone, "bad": bad}, corpus, corpus.splits(), Ridge())
+    found = under(alone, {"same": alone, "bad": bad}, corpus, corpus.splits(), Ridge())
     assert list(found) == ["clean", "same", "bad"] and found["bad"].keys == {"condition": "bad"}
     assert (found["same"].values == found["clean"].values).all()
     assert found["clean"].mean > 0.95 and found["bad"].mean < 0.7
@@ -42,7 +42,7 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus, fresh_cac
 
 def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
     clean = blocks_of(corpus, (1.0, 0.7), 3)
-    found = tested_under(clean, {}, corpus, corpus.splits(), Ridge())["clean"]
+    found = under(clean, {}, corpus, corpus.splits(), Ridge())["clean"]
     expected = search(clean, corpus.targets(), corpus.splits(), corpus.groups, Ridge())
     assert (found.values == expected.scored(("layer1", "mfcc")).values).all()
 
@@ -50,7 +50,7 @@ def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
 def test_blocks_that_do_not_match_are_refused(corpus, fresh_cache):
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     with pytest.raises(AudiotlError, match="noise 0 dB"):
-        tested_under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
+        under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
                      corpus, corpus.splits(), Ridge())
 
 

@@ -1,6 +1,6 @@
-"""What a notebook leaves behind: tables as CSV, figures as PNG, and ``results.json`` that lists them.
+"""What a notebook leaves: tables as CSV, figures as PNG, and ``results.json`` that lists them.
 
-Tables and figures come back as objects that JupyterLab, the page and the Markdown report show well.
+Tables and figures come back as what JupyterLab, the page and the Markdown report show well.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Results:
     rewritten after every addition, so that a run which fails half-way keeps what it had.
     """
 
-    def __init__(self, name: str = "", **old: Any):
+    def __init__(self, name: str):
         self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.time()
@@ -91,12 +91,6 @@ class Results:
         own = (self.folder / findings.FILE).is_file()
         committed = Path("../reports/real") / self.folder.name
         return findings.Box(self.folder if own else committed, own)
-
-    def finding(self, sentence: str) -> str:  # goes with the last notebook that calls it
-        return sentence
-
-    def skipped(self, *features: Features) -> None:  # goes with the last notebook that calls it
-        self.corpora(*features)
 
     def _add(self, kind: str, name: str, value: Any) -> None:
         self.record[kind][name] = value
