@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, models, parallel
 from audiotl.datasets.corpus import Corpus, check_split
@@ -409,7 +409,7 @@ def score(outputs: np.ndarray, targets: np.ndarray) -> float:
 
 
 def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> Split:
-    """Whole groups of `rows` set aside up to `fraction` of the clips: ``(fit, validation)`` rows."""
+    """Whole groups set aside up to `fraction` of the clips `rows`: ``(fit, validation)`` rows."""
     names, member = np.unique(groups[rows], return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     size = np.bincount(member)[order]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pooch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel, stats
 from audiotl.datasets.corpus import check_split
