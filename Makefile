@@ -23,7 +23,7 @@ test: $(READY)
 	$(RUN) -m pytest
 
 lab: $(READY) pairs
-	$(RUN) -m jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
+	$(RUN) -m jupyter lab --config=notebooks/lab_config.py
 
 bench: $(READY)
 	$(RUN) -m audiotl bench
@@ -35,4 +35,4 @@ pairs: $(READY)
 	$(RUN) -m jupytext --sync notebooks/[0-9]*.py
 
 clean:
-	rm -rf $(VENV) *.egg-info reports/smoke reports/quick
+	rm -rf $(VENV) *.egg-info reports/smoke reports/quick reports/lab

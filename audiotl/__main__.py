@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import sys
 from pathlib import Path
@@ -12,36 +11,29 @@ from audiotl import AudiotlError, __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 well, 1 a notebook failed, 2 a mistake in what was asked)."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run one command.
+
+    Returns:
+        The exit status: 0 well, 1 a notebook failed, 2 a mistake in what was asked, 130 stopped.
+    """
+    options = _parser().parse_args(arguments)
     try:
         return options.run(options)
     except AudiotlError as error:
         print(f"audiotl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("audiotl: stopped; what was completed is kept, --resume goes on from there.", file=sys.stderr)
+        print("\naudiotl: stopped; what was completed is kept, and --resume goes on from there.",
+              file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m audiotl",
-                                     description="An executable study of transfer learning for audio.")
+    parser = argparse.ArgumentParser(
+        "python -m audiotl", description="An executable study of transfer learning for audio.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    report = commands.add_parser("report", help="run the notebooks and write their reports")
-    report.add_argument("--profile", default="quick", help="smoke, quick (built-in corpora) or full (recordings)")
-    report.add_argument("--data", type=Path, help="folder of recordings (default: AUDIOTL_DATA, else built-in corpora)")
-    report.add_argument("--only", default="", help="notebooks to run, e.g. 01,02")
-    report.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                        help="a notebook parameter")
-    report.add_argument("--out", type=Path, help="folder for the reports (default: reports/PROFILE)")
-    report.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="folder of the notebooks")
-    report.add_argument("--engine", help="local, or dask://HOST:PORT (default: AUDIOTL_ENGINE, else local)")
-    report.add_argument("--resume", action="store_true", help="keep what was completed with the same parameters")
-    report.set_defaults(run=_report)
+    _report_options(commands.add_parser("report", help="run the notebooks, write their reports"))
 
     data = commands.add_parser("data", help="list, check or fetch corpora")
     data.add_argument("action", choices=("list", "check", "fetch"))
@@ -51,25 +43,46 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="time the study's work against named alternatives")
     bench.add_argument("--only", default="", help="part of a benchmark's name, e.g. svm")
-    bench.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder for bench.md and bench.json")
+    bench.add_argument("--out", type=Path, default=Path("reports/bench"),
+                       help="folder for bench.md and bench.json")
     bench.set_defaults(run=_bench)
     return parser
 
 
+def _report_options(report: argparse.ArgumentParser) -> None:
+    report.add_argument("--profile", default="quick", help="a part of notebooks/profiles.yaml")
+    report.add_argument("--data", type=Path,
+                        help="folder of recordings (without it the built-in corpora)")
+    report.add_argument("--only", default="", help="notebooks to run, e.g. 01,02")
+    report.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                        help="a notebook's parameter; lists by commas, mappings as YAML")
+    report.add_argument("--help-parameters", action="store_true",
+                        help="list the parameters of the notebooks, and run nothing")
+    report.add_argument("--out", type=Path, help="folder for the reports (reports/PROFILE)")
+    report.add_argument("--notebooks", type=Path, default=Path("notebooks"),
+                        help="folder of the notebooks")
+    report.add_argument("--engine", help="local, or dask://HOST:PORT (else AUDIOTL_ENGINE)")
+    report.add_argument("--resume", action="store_true",
+                        help="keep what was completed with the same parameters")
+    report.set_defaults(run=_report)
+
+
 def _report(options: argparse.Namespace) -> int:
     from audiotl import parallel
-    from audiotl.report import run
+    from audiotl.report import parameters, run
 
-    # The built-in corpora are the quick profile's data, whatever folder the environment names.
-    if options.profile in ("smoke", "quick") and options.data is None:
-        os.environ.pop("AUDIOTL_DATA", None)
+    only = tuple(part.strip() for part in options.only.split(",") if part.strip())
+    out = options.out or Path("reports") / options.profile
+    study = run.Run(options.notebooks, out, options.profile, options.data, only, dict(options.p),
+                    options.resume)
+    if options.help_parameters:
+        for notebook, given in run.plan(study).items():
+            print(f"{notebook.stem}\n{parameters.describe(parameters.of(notebook), given)}\n")
+        return 0
     if options.engine:
         os.environ["AUDIOTL_ENGINE"] = options.engine
     if parallel.remote():
         print(f"engine: {parallel.describe()}", flush=True)
-    only = tuple(part.strip() for part in options.only.split(",") if part.strip())
-    study = run.Run(options.notebooks, options.out or Path("reports") / options.profile, options.profile,
-                    options.data, only, {name: _value(text) for name, text in options.p}, options.resume)
     return 1 if run.run(study) else 0
 
 
@@ -80,13 +93,15 @@ def _data(options: argparse.Namespace) -> int:
         print("\n".join(datasets.names()))
         return 0
     if not options.name:
-        raise AudiotlError(f"data {options.action} needs the name of a corpus; `data list` shows them.")
+        raise AudiotlError(f"data {options.action} needs the name of a corpus; `data list` shows "
+                           "them.")
     if options.action == "fetch":
         from audiotl.datasets.download import fetch
 
         root = options.data or os.environ.get("AUDIOTL_DATA")
         if not root:
-            raise AudiotlError("data fetch needs a folder to fetch into; give --data FOLDER or set AUDIOTL_DATA.")
+            raise AudiotlError("data fetch needs a folder to fetch into; give --data FOLDER or set "
+                               "AUDIOTL_DATA.")
         print(f"{options.name} is complete in {fetch(options.name, root)}")
         return 0
     corpus = datasets.load(options.name, options.data)
@@ -106,13 +121,6 @@ def _bench(options: argparse.Namespace) -> int:
     from audiotl import benchmarks
 
     return 0 if benchmarks.run(options.out, options.only) else 1
-
-
-def _value(text: str):
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 if __name__ == "__main__":

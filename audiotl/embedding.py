@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel
 from audiotl.features import Features, waveform
@@ -48,8 +48,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         ``features.corpus``. A second call reads the cache.
 
     Raises:
-        AudiotlError: a clip that could be decoded for the features no longer can, or a network that
-            gives means only where others are asked for.
+        AudiotlError: a clip that no longer can be decoded, or a network that pools its taps itself.
     """
     rate = getattr(model, "sample_rate", None)
     batch = batch or (32 if rate is None else 16)

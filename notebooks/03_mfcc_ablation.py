@@ -1,378 +1,514 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Do MFCCs matter?
 #
-# **Question.** Mel-frequency cepstral coefficients are forty years old. Next to the layers of a trained network, do they
-# still add anything, for which kind of task, and why?
+# **Question.** Mel-frequency cepstral coefficients are forty years old. Next to the layers of a
+# trained network, do they still add anything, for which kind of task, and why?
 #
-# **What is known.** Choi et al. (2017) put MFCC statistics beside their network's features and saw the scores fall on
-# every music task, and rise on UrbanSound8K. Chapter 06 shows that their features were never scaled. A reader guessed
-# that where MFCCs help, they do so in interaction with the layers; another that an MFCC is only a log-scaled spectral
-# shape, so that a logarithmic axis and a learnt convolution could stand in for mel and DCT.
+# **What is known.** Choi et al. (2017) put MFCC statistics beside their network's features and saw
+# scores fall on every music task and rise on UrbanSound8K; chapter 06 shows that their features
+# were never scaled. A reader (Rao) guessed that MFCCs help by interaction with the layers; another
+# (Wescott) that an MFCC is only a log-scaled spectral shape, so that a logarithmic axis and a
+# learnt convolution could stand in for mel and cosine.
 #
-# **What we do.** See what an MFCC keeps. Score MFCC, network and both, on the published features and on sounds, under
-# three scalings. Make MFCC one more player among the layers. Take the MFCC apart, axis by transform. Degrade the sound.
-# All selection is nested, all comparisons are paired on the same clips, all intervals are 95 % bootstrap intervals over
-# groups (recordings, speakers, notes).
+# **What we do.** Make an MFCC by hand and go back from it to sound. Score MFCC, network and both,
+# on the published features and on sounds, under three scalings and two poolings. Give MFCC a
+# Shapley value among the layers. Take it apart, axis by transform. Degrade the sound, and find out
+# what noise does to a network. Settings are chosen on inner folds, comparisons are paired on the
+# same clips, intervals come from a bootstrap over groups (recordings, speakers, notes).
 
 # %% tags=["parameters"]
-profile = "quick"
-data = ""
-out = ""
-seed = 0
-targets = ""
-probes = ""
-grid_targets = ""
-degraded = ""
-tagged = ""
-seeds = 3
+data = "built-in"               # built-in, or the folder that holds the corpora
+size = "quick"                  # of the built-in corpora: smoke or quick
+corpus_seed = 0                 # of the built-in corpora and of folds
+network_seeds = [0]             # of each source network; a minute each
+sources = ["environment", "music"]   # corpora that the networks learn from
+recipe = {"epochs": 10, "crop": 64}  # how they are trained (training.Recipe)
+published = {}                  # networks of others, e.g. {"music tags": "choi2017-keras2"}
+published_targets = []          # the targets on which those are scored
+targets = ["environment", "speech", "music_family"]   # seconds each
+tasks = ["demonstration"]       # of the 2017 study (choi2017.TASKS), or made-up features
+poolings = ["mean", "mean+std"]      # of a layer's maps over time
+statistics = ["mfcc", "mfcc40", "logmel"]   # what stands beside the network
+weights = [0.1, 0.3, 1.0, 3.0, 10.0]        # of the MFCC block, chosen on inner folds
+repeats = 1                     # 1: the corpus's own folds; more: five folds dealt so often
+null_cases = [["environment", "speech"]]    # source and target; minutes each with five layers
+null_layers = ["layer1", "layer3", "layer5"]
+frontend_targets = ["speech"]   # axis by transform, seconds each
+frontend_seeds = [0]
+frontend_epochs = 15
+degraded = [["environment", "speech"]]      # source and target
+degradations = [["noise", 20], ["noise", 0], ["gain", -12], ["telephone", 0], ["speed", 1.25]]
 
-# %%
+# %% tags=["hide-input"]
+import dataclasses
+import itertools
+from functools import partial
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Audio, Markdown, display
+import torch
 
-from audiotl import ablation, audio, cepstrum, comparisons, frontend_grid, players, robustness, study, widgets
+from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
+                     shapley, shift, stats, widgets)
 from audiotl.datasets import choi2017
-from audiotl.degrade import USUAL
+from audiotl.degrade import Degradation
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.frontend import Settings, band_edges
-from audiotl.models import pretrained as tagger_network
-from audiotl.plots import cepstra, layers
-from audiotl.plots import published as published_plots
+from audiotl.models import pretrained
+from audiotl.plots import compare
+from audiotl.plots.style import bare, styled, title_of
+from audiotl.probes import controls
+from audiotl.probes.coalitions import guesses, log_likelihoods
+from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
+from audiotl.sources import source_network
+from audiotl.training import Recipe
 
-full, split = profile == "full", lambda text: [name.strip() for name in text.split(",") if name.strip()]
-usual = {"full": "esc50,urbansound8k,speech_commands_10,fsdd,gtzan,philharmonia", "smoke": "environment,speech"}
-plan = study.plan(profile, data, targets or usual.get(profile, ""), "environment,music", seed)
-probe_names = split(probes) or ["ridge"]
-grid_names = split(grid_targets) or [name for name in plan.targets if name in ("esc50", "fsdd", "philharmonia", "speech")] or list(plan.targets)
-degraded_names = split(degraded) or [name for name in plan.targets if name in ("esc50", "speech_commands_10", "speech")] or list(plan.targets[:1])
-results = Results(out, profile=profile, synthetic=plan.synthetic, sources=plan.sources, targets=plan.targets, seed=seed)
-answer = display(Markdown("*The answer stands here once the last cell has run.*"), display_id="answer")
-if plan.synthetic:
-    display(Markdown("> **Synthetic sound** plays a part in these numbers (the built-in corpora). They show how the method "
-                     "works, not how real sound behaves."))
+results = Results("03_mfcc_ablation")
+
+# %%
+results.findings()
 
 # %% [markdown]
-# ## What an MFCC is, step by step
+# ## Sources and targets
 #
-# One sound of each domain. Its *power spectrogram* looks almost empty: few points hold nearly all power. *Mel bands*
-# gather the frequencies into 128 bands, wide at the top. The *logarithm* brings the quiet parts up. A *DCT* along the
-# bands then describes the shape of every column: coefficient 1 is its tilt, 2 its curvature, and so on to fine ripples.
-# An MFCC keeps the first few, here 20, and the last picture is all that they still know.
+# Recordings that a target shares with a source are left out of the target.
 
 # %%
-sounds = {role: study.source_features(plan, role) for role in plan.sources}
-speech = next((name for name in plan.targets if ablation.kind_of(name) == "speech"), None)
-if speech:
-    sounds["speech"] = features(plan.corpus(speech))
-examples = {}
-for domain, sound in sounds.items():
-    row = int(np.random.default_rng(seed).integers(len(sound.corpus)))
-    wave = audio.load(sound.corpus.clips["path"][row], 16_000, min(2.0, sound.corpus.duration))
-    examples[domain] = (sound.corpus.clips["label"][row].split(";")[0], cepstrum.steps(wave, 16_000))
-rebuilt = {domain: cepstrum.back(made.cepstra, 20) for domain, (_, made) in examples.items()}
-display(results.figure("steps", cepstra.steps(examples, rebuilt, 20),
-                       "Waveform, power spectrogram, mel bands, logarithm, coefficients and the picture rebuilt from 20 "
-                       "of them, for one sound of each domain."))
+source_sounds = [features(datasets.load(name, data, size, corpus_seed)) for name in sources]
+origin = {sound.corpus.domain: sound for sound in source_sounds}
+sounds = {}
+for name in targets:
+    corpus = datasets.load(name, data, size, corpus_seed)
+    kept, _ = datasets.without_shared(corpus, [sound.corpus for sound in source_sounds])
+    sounds[name] = features(kept)
+results.corpora(*source_sounds, *sounds.values())
 
 # %% [markdown]
-# ### What survives 13, 20, 40 coefficients?
+# ## An MFCC by hand
 #
-# The inverse DCT turns coefficients back into a picture. Few of them keep the broad shape (formants, the colour of a
-# noise) and smear what is narrow: harmonics, the pitch they carry, single partials.
+# The **power spectrogram**: windows of 2,048 samples, one every 512, a Hann window on each, the
+# Fourier transform, and the square of its size.
 
 # %%
-pictures = {domain: {count: cepstrum.back(made.cepstra, count) for count in (cepstrum.N_BANDS, 40, 20, 13)}
-            for domain, (_, made) in examples.items()}
-display(results.figure("survivors", cepstra.survivors(pictures, cepstrum.N_BANDS),
-                       "Log-mel spectrograms of three sounds, whole and rebuilt from 40, 20 and 13 coefficients."))
-kept = []
-for domain, sound in sounds.items():
-    rows = np.random.default_rng(seed).permutation(len(sound.corpus))[:200]
-    level = np.stack([sound.spectrograms[row].astype(np.float32) for row in rows])
-    kept.append(cepstrum.survival(level, sound.corpus.groups[rows], (2, 5, 13, 20, 40, 64)).assign(domain=domain))
-survival = results.table("survival", pd.concat(kept, ignore_index=True), show=0).frame
-display(results.figure("detail", cepstra.detail(survival),
-                       "Share of the detail across bands kept by the first coefficients, by domain."))
-lines = survival[survival["coefficients"].isin([13, 20, 40])].pivot(index="domain", columns="coefficients")
-display(Markdown("\n".join(
-    f"- **{domain}**: 13, 20 and 40 of 64 coefficients keep {', '.join(f'{100 * v:.0f} %' for v in row['detail_kept'])} of the "
-    f"variance across bands, and miss by {', '.join(f'{v:.1f}' for v in row['error_db'])} dB (root mean square)."
-    for domain, row in lines.iterrows())))
+example = {}
+for sound in [*source_sounds, *sounds.values()]:
+    path = sound.corpus.clips["path"].sample(1, random_state=corpus_seed).item()
+    example[sound.corpus.domain] = audio.load(path, 16_000, min(2.0, sound.corpus.duration))
+
+# %%
+from scipy import fft, signal
+
+n_fft, hop, n_bands = 2048, 512, 128
+window = signal.get_window("hann", n_fft)
+
+def power_of(wave):
+    """Power spectrogram, ``(1025, frames)``."""
+    padded = np.pad(wave, n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    return np.abs(np.fft.rfft(frames * window)).T ** 2
 
 # %% [markdown]
-# And by ear. Sound is rebuilt from the coefficients by librosa (phases by Griffin and Lim). Listen for pitch: it goes
-# first. (The audio is in the notebook and its HTML page, not in the Markdown report.)
+# **Mel bands**: triangles that overlap by half, equally wide in mel, which is linear in hertz up
+# to 1 kHz and logarithmic above (Slaney 1998). Each triangle has the area one.
 
 # %%
-for domain, (label, made) in examples.items():
-    display(Markdown(f"**{domain}**, {label.replace('_', ' ')}: the original, then 40 and 13 coefficients"),
-            Audio(made.waveform, rate=16_000), *(Audio(cepstrum.resynthesise(made, n), rate=16_000) for n in (40, 13)))
+def mel(hertz):
+    above = 15 + 27 * np.log(np.maximum(hertz, 1000) / 1000) / np.log(6.4)
+    return np.where(hertz < 1000, 3 * hertz / 200, above)
+
+hertz = np.linspace(0, 8000, 200_001)
+edges = np.interp(np.linspace(0, mel(8000), n_bands + 2), mel(hertz), hertz)
+bins = np.linspace(0, 8000, n_fft // 2 + 1)[:, None]
+rise, fall = (bins - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - bins) / np.diff(edges)[1:]
+bank = np.maximum(np.minimum(rise, fall), 0) * 2 / (edges[2:] - edges[:-2])
+assert np.allclose(bank, frontend.filterbank(frontend.LIBROSA), atol=1e-6)
+
+# %% [markdown]
+# **Logarithm**, no more than 80 dB below the loudest point; then a **cosine transform** (DCT)
+# along the bands: coefficient 1 is the tilt of a column, 2 its curvature, and so on to fine
+# ripples. MFCC are the first 20, and a probe gets their mean and standard deviation over time,
+# with those of their first two differences.
 
 # %%
-if not out:  # live: slide and listen
-    def pair(domain, n):
-        made = examples[domain][1]
-        return cepstra.survivors({domain: {cepstrum.N_BANDS: made.level, n: cepstrum.back(made.cepstra, n)}}, cepstrum.N_BANDS)
+def level_of(wave):
+    """Decibels of the mel bands, ``(128, frames)``."""
+    level = 10 * np.log10(np.maximum(bank.T @ power_of(wave), 1e-10))
+    return np.maximum(level, level.max() - 80)
 
-    viewer = widgets.Viewer(pair, {"domain": list(examples), "coefficients": (2, 5, 13, 20, 40, 80, 128)},
-                            lambda domain, n: cepstrum.resynthesise(examples[domain][1], n))
-    display(viewer)
+cosines = np.cos(np.pi * np.outer(np.arange(n_bands), np.arange(n_bands) + 0.5) / n_bands)
+cosines *= np.sqrt(np.where(np.arange(n_bands) == 0, 1, 2) / n_bands)[:, None]
+
+# %%
+wave = next(iter(example.values()))
+cepstra = cosines @ level_of(wave)
+series = cepstra[:20], np.diff(cepstra[:20]), np.diff(cepstra[:20], n=2)
+columns = np.concatenate([take(part, axis=1) for take in (np.mean, np.std) for part in series])
+assert np.allclose(cepstra, fft.dct(level_of(wave), axis=0, norm="ortho"))
+assert np.allclose(cepstra[:20], frontend.MFCC()(torch.from_numpy(wave)[None])[0], atol=0.02)
+assert np.allclose(columns, frontend.MFCCStatistics()(torch.from_numpy(wave)[None])[0], atol=0.02)
+
+# %% [markdown]
+# And **back**: the transposed cosines turn the first coefficients into a picture again. Phases went
+# with the first step, so sound needs new ones: start anywhere, and let resynthesis and analysis
+# agree step by step (Griffin and Lim 1984). Slide and listen: broad shapes stay (formants, the
+# colour of a noise); harmonics and the pitch that they carry go first.
+
+# %%
+def rebuilt(level, n):
+    """The log-mel picture that the first `n` coefficients still hold."""
+    return cosines[:n].T @ (cosines[:n] @ level)
+
+def hear(sound, coefficients, steps=32):
+    level = level_of(example[sound])
+    kept = 10 ** (np.minimum(rebuilt(level, coefficients), level.max()) / 10)
+    size = torch.from_numpy(np.maximum(np.linalg.pinv(bank.T) @ kept, 0)).sqrt().float()
+    how = {"n_fft": n_fft, "hop_length": hop, "window": torch.from_numpy(window).float()}
+    phase = 2 * np.pi * torch.rand(size.shape, generator=torch.manual_seed(0))
+    for _ in range(steps):
+        wave = torch.istft(torch.polar(size, phase), **how)
+        phase = torch.stft(wave, return_complex=True, pad_mode="constant", **how).angle()
+    return wave.numpy()
+
+assert np.allclose(rebuilt(level_of(wave), n_bands), level_of(wave))
+
+# %%
+@styled
+def draw(sound, coefficients):
+    power, level = power_of(example[sound]), level_of(example[sound])
+    pictures = {"power": power, "mel bands": bank.T @ power, "logarithm": level,
+                "cosines, 1 to 39": (cosines @ level)[1:40],
+                f"back from {coefficients}": rebuilt(level, coefficients)}
+    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3))
+    for axis, (name, picture) in zip(axes, pictures.items(), strict=True):
+        low = level.max() - 80 if name[0] in "lb" else None
+        axis.imshow(picture, origin="lower", aspect="auto", vmin=low, vmax=low and level.max())
+        axis.set(xticks=[], yticks=[], title=name)
+        bare(axis)
+    return figure
+
+widgets.live(draw, hear, sound=list(example), coefficients=[2, 5, 13, 20, 40, 80, 128])
 
 # %% [markdown]
 # ## The published features: was it the scale?
 #
-# Seven tasks of 2017, the authors' own features: five layers (160 columns) and MFCC statistics (120). *Raw* is how they
-# were concatenated. *Standardised* gives every column unit variance. *Weighted* multiplies the standardised MFCC block by
-# one of five numbers from 0.1 to 10, chosen on inner folds. Two probes: ridge regression, and the SVM of 2017 with its 32
-# cells (rows of chapter 06, from the cache where that chapter has run). An SVM sees distances, and in raw distances the
-# MFCCs drown the network. UrbanSound8K's MFCC file was never published, so that task has no MFCC here; it is among the
-# live ones below.
+# The authors' own features: five layers (160 columns) and MFCC statistics (120). *Raw* is how they
+# were put side by side. *Standardised* gives every column unit variance. *Weighted* multiplies the
+# standardised MFCC block by a number chosen on inner folds. The probe is ridge regression; chapter
+# 06 asks the same of the SVM of 2017, which sees distances. **Nested** by hand: score every setting
+# on inner splits of the training clips, take the best, score it once on the held-out fold.
 
 # %%
-root = plan.data
-real = root is not None and (root / "choi2017" / "data_feats").is_dir()
-made_up = choi2017.demonstration(seed, 60 if profile == "smoke" else 150)
-tasks = [choi2017.load(root, name) for name in choi2017.TASKS] if real else [made_up]
-names = choi2017.TASKS if real else {"demonstration": "synthetic demonstration"}
-scored = [row for task in tasks for row in (*ablation.published(task), *ablation.published_svm(task, compute=not real))]
-published = ablation.differences(scored)
-adding = published[published["comparison"] == "both - network"]
-for probe_name, rows in adding.groupby("probe", sort=False):
-    display(results.figure(f"published_{probe_name.split(',')[0]}", published_plots.forest(
-        rows.assign(task=rows["target"]), "scaling", "difference", names, f"MFCC + all layers minus all layers, in points of 100 ({probe_name})"),
-        f"Paired difference that MFCC makes beside the published layers, by task and scaling, {probe_name} probe."))
-lines = []
-for (probe_name, scaling), rows in adding.groupby(["probe", "scaling"], sort=False):
-    up, down = (rows["ci_low"] > 0).sum(), (rows["ci_high"] < 0).sum()
-    lines.append(f"- {probe_name}, {scaling}: MFCC helps on {up}, hurts on {down} of {len(rows)} tasks; mean difference "
-                 f"{100 * rows['difference'].mean():+.1f} points.")
-display(Markdown("\n".join(lines)))
+def published_score(task, blocks, scaling):
+    probe = probes.named("ridge")
+    if task.regression:
+        from sklearn.linear_model import Ridge
+        probe = probes.Sklearn("ridge", Ridge(), [{"alpha": c["lambda"]} for c in probe.cells])
+    probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
+
+    def scored(train, test):
+        left, right = ({name: block[rows] for name, block in blocks.items()} for rows in (train, test))
+        left, right = (left, right) if scaling == "raw" else probes.standardise(left, right)
+        predicted = probe.fold(left, task.y[train], right, [tuple(blocks)])[0]
+        return replication.clip_scores(task, predicted, [(train, test)])
+
+    values = []
+    for (train, test), inner in zip(task.splits, task.inner, strict=True):
+        inside = np.concatenate([scored(*split) for split in inner], axis=1).mean(1)
+        values.append(scored(train, test)[inside.argmax()])
+    folds = np.repeat(np.arange(len(values)), [len(part) for part in values])
+    return stats.Scored.of(np.concatenate(values), folds, task.groups[task.tested])
 
 # %% [markdown]
-# ## On sounds: MFCC alone, network alone, both
-#
-# The same question with features computed here: the five layers of a network trained on environmental sound, of one
-# trained to tag orchestral notes (*music*), of one with random weights, and, where its weights are at hand, of the network
-# that Choi et al. released after their paper, trained on a million songs (*music tags*). A network is not scored on its own
-# corpus, and recordings that a target shares with a source are left out.
+# Every question of this chapter is the same three scores and their differences on the same clips.
 
 # %%
-models = {source: study.source_model(plan, source) for source in dict.fromkeys(s for s, _ in study.pairs(plan))}
-cases = study.pairs(plan)
-if full and (plan.data / tagger_network.NETWORKS["choi2017-keras2"][0]).is_file():
-    models["music tags"] = tagger_network.load("choi2017-keras2", plan.data)
-    cases += [("music tags", name) for name in split(tagged) or ["esc50", "gtzan", "philharmonia"] if name in plan.targets]
-cases.sort(key=lambda case: plan.targets.index(case[1]))
-aims, about = study.aims(plan)
-results.skipped(*aims.values())
-notes = []
-for name in plan.targets:
-    without = [role for role in plan.sources if (role, name) not in cases]
-    notes.append(f"- {about[name]}" + (f"; not scored for the {', '.join(without)} network, which was trained on it" if without else ""))
-    scored += ablation.live(ablation.NONE, name, {}, aims[name], probe_names, seed)
-for source, name in cases:
-    scored += ablation.live(source, name, embed(models[source], aims[name]), aims[name], probe_names, seed)
-display(Markdown("\n".join(notes)))
-results.table("ablation", ablation.table(scored), show=0)
-differences = results.table("differences", ablation.differences(scored), show=0).frame
-scores = ablation.table(scored).query("features_from == 'live' and probe == 'ridge' and scaling == 'standardised'")
-display(results.table("live_scores", scores.pivot_table("score", ["target", "source"], "blocks", sort=False).reset_index()))
+SCALINGS = ["raw", "standardised", "weighted"]
+scores, differences = [], []
+
+def three(score, networks, mfcc, scalings, **keys):
+    """MFCC alone, the network (one a seed) and both: keep scores and differences."""
+    for scaling in scalings:
+        found = {}
+        for name in ("both", "network", "mfcc"):
+            fit = scaling if name == "both" or scaling == "raw" else "standardised"
+            own = keys | {"blocks": name, "scaling": fit}
+            own |= {"network": {"statistics": "none"}, "mfcc": {"source": "none", "pooling": "none"}
+                    }.get(name, {})
+            sides = [mfcc] if name == "mfcc" else [
+                blocks | (mfcc if name == "both" else {}) for blocks in networks]
+            found[name] = stats.over_seeds([score(side, fit).named(**own) for side in sides])
+        scores.extend(found.values())
+        for one, other in (("both", "network"), ("both", "mfcc"), ("network", "mfcc")):
+            row = keys | {"scaling": scaling, "comparison": f"{one} - {other}"}
+            differences.append(stats.compare(found[one], found[other], **row))
 
 # %%
-live = differences[(differences["features_from"] == "live") & (differences["scaling"] != "raw")]
-added = live[live["comparison"] == "both - network"]
-for (probe_name, scaling), rows in added.groupby(["probe", "scaling"], sort=False):
-    name = "cover" if (probe_name, scaling) == ("ridge", "standardised") else f"live_{probe_name}_{scaling}"
-    display(results.figure(name, layers.forest(
-        rows.assign(row=rows["kind"] + ": " + rows["source"] + " → " + rows["target"].str.replace("_", " "), group=rows["source"]),
-        f"difference in accuracy when MFCC joins the network ({probe_name}, {scaling})"),
-        f"Paired difference that MFCC makes beside each network on each target, {scaling}, with intervals ({probe_name})."))
-ridge = live[(live["probe"] == "ridge") & (live["scaling"] == "standardised")]
-display(Markdown(comparisons.say_paired(ridge, "both - network", "network and MFCC together", "the network alone") + "\n\n"
-                 + comparisons.say_paired(ridge, "network - mfcc", "the network", "MFCC alone")))
+made_up = choi2017.demonstration(corpus_seed, 60)
+known = [made_up if name == "demonstration" else choi2017.load(data, name) for name in tasks]
+for task in known:
+    layers = {name: task.blocks[name] for name in choi2017.LAYERS}
+    keys = {"features_from": "published", "source": "music tags", "target": task.name,
+            "pooling": "mean", "statistics": "mfcc"}
+    three(partial(published_score, task), [layers], {"mfcc": task.blocks["mfcc"]}, SCALINGS,
+          probe="ridge", **keys)
+
+# %%
+def joining(features_from, margin):
+    """What MFCC adds to the network, with its verdicts."""
+    rows = pd.DataFrame(differences).query("comparison == 'both - network'")
+    rows = rows[(rows["features_from"] == features_from) & (rows["statistics"] == "mfcc")]
+    return rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, margin))
+
+added = joining("published", 0.02)
+names = [f"{choi2017.TASKS.get(r.target, r.target)}, {r.scaling}" for r in added.itertuples()]
+figure = compare.forest(added.assign(row=names), "row", "scaling", "probe", margin=0.02,
+                        xlabel="MFCC beside all layers, minus all layers, in points")
+results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
 
 # %% [markdown]
-# ### By kind of task
+# ## On sounds
 #
-# The claim was that MFCC helps event detection and not music. Means over trained networks, then over targets. Music is
-# several kinds of task, and they need not agree: telling instruments apart is about timbre, genre is about much else.
+# The same with features computed here: layers of networks trained on one kind of sound each, of
+# random weights, and of published networks where there are any. Two poolings: a layer's maps
+# averaged over time, as published, or their mean *and* deviation. MFCC statistics have always had
+# both, so only the second is a fair race. A network is not scored on its own corpus.
 
 # %%
-kinds = pd.concat([ablation.by_kind(scored, scaling=how).assign(scaling=how) for how in ("standardised", "weighted")])
-display(results.table("by_kind", kinds))
-by_scale = differences[(differences["comparison"] == "both - network") & (differences["features_from"] == "live")]
-lines = []
-for (probe_name, scaling), rows in by_scale.groupby(["probe", "scaling"], sort=False):
-    lines.append(f"- {probe_name}, {scaling}: mean difference {100 * rows['difference'].mean():+.1f} points, clear gains in "
-                 f"{(rows['ci_low'] > 0).sum()} and clear losses in {(rows['ci_high'] < 0).sum()} of {len(rows)} cases.")
-display(Markdown("Does scaling matter on sounds? What MFCC adds, over all networks and targets:\n\n" + "\n".join(lines)))
+how = Recipe(**recipe)
+networks = {domain: [source_network(sound, how, seed=seed).model for seed in network_seeds]
+            for domain, sound in origin.items()}
+networks["random"] = [source_network(source_sounds[0], how, labels="none", seed=seed).model
+                      for seed in network_seeds]
+cases = [(source, target) for target in sounds for source in networks if not (
+    source in origin and datasets.related(origin[source].corpus, sounds[target].corpus))]
+for name, which in published.items():
+    if pretrained.available(which, data):
+        networks[name] = [pretrained.load(which, data)]
+        cases += [(name, target) for target in published_targets]
+
+# %%
+def live_score(corpus, blocks, scaling):
+    """All of these blocks side by side, nested, a ridge probe."""
+    probe, y, folds = probes.named("ridge"), corpus.targets(), [corpus.splits(seed=corpus_seed)]
+    if scaling == "weighted":
+        probe = probes.Weighted(probe, "mfcc", weights)
+    if repeats > 1:
+        folds = controls.repeated_splits(y, corpus.groups, 5, repeats, corpus_seed)
+    return controls.score(blocks, y, folds, corpus.groups, probe, scale=scaling != "raw")
+
+for source, target in cases:
+    sound = sounds[target]
+    for pooling in poolings if source not in published else ["mean"]:
+        taps = [embed(model, sound, pooling=pooling) for model in networks[source]]
+        for name, block in sound.baselines().items():
+            three(partial(live_score, sound.corpus), taps, {name: block},
+                  SCALINGS if name == "mfcc" else ["standardised"], probe="ridge", source=source,
+                  target=target, features_from="live", pooling=pooling, statistics=name)
+
+# %%
+order = ["features_from", "source", "target", "blocks", "scaling", "probe", "score", "ci_low",
+         "ci_high", "pooling", "statistics", "clips", "groups", "seeds"]
+ablation = stats.score_table(scores)[order].drop_duplicates(ignore_index=True)
+added = joining("live", 0.01).query("scaling == 'standardised'")
+added = added.assign(clear=stats.clear(added))
+results.table("ablation", ablation, show=0)
+results.table("differences", pd.DataFrame(differences), show=0)
+wide = ablation.query("features_from == 'live' and scaling == 'standardised'").pivot_table(
+    "score", ["target", "source", "pooling"], ["blocks", "statistics"], sort=False).round(3)
+wide.columns = [", ".join(part for part in name if part != "none") for name in wide.columns]
+results.table("live_scores", wide.reset_index())
+
+# %%
+def named(rows):
+    return [f"{title_of(r.source)} → {sounds[r.target].corpus.title}" for r in rows.itertuples()]
+
+figure = compare.forest(added.assign(case=named(added)), "case", "source", "pooling", margin=0.01,
+                        xlabel="MFCC beside the network, minus the network, in points")
+results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
 
 # %% [markdown]
-# ## MFCC as one more player
+# ## MFCC as one more block among the layers
 #
-# All 63 subsets of five layers and MFCC are scored, so its Shapley value is exact: what it adds to a coalition of layers,
-# averaged over all orders of arrival. Its *interaction* with a layer is what the two add together beyond what each adds
-# alone. Above zero (blue) they complete each other; below (red) they repeat each other. Bold: the interval leaves zero
-# out. If MFCC helped by interaction, there should be blue where it helps.
+# All subsets of the layers and MFCC are scored, so its Shapley value is exact (by hand in chapter
+# 05). Its **interaction** with a layer is what the two add together beyond what each adds alone,
+# averaged over the company they may meet: above zero they complete each other, below they repeat
+# each other. If MFCC helped by interaction, it would be above.
 
 # %%
 parts = []
-for source, name in cases:
-    found = players.find(source, name, embed(models[source], aims[name]), aims[name], study.probe("ridge"), seed)
-    parts.append(players.attribute(source, name, found, aims[name].corpus.targets()))
-interactions = results.table("mfcc_interactions", pd.concat(parts, ignore_index=True), show=0).frame
-shown = interactions[(interactions["kind"] == players.INTERACTION) | (interactions["player"] == "mfcc")]
-display(results.figure("interactions", cepstra.interactions(shown, [f"layer{i}" for i in range(1, 6)]),
-                       "MFCC's Shapley value and its interaction with each layer, by source and target, in points."))
-sides = results.table("mfcc_sides", players.sides(interactions), show=0).frame
-pairs = 5 * len(sides)
-reference = sides["layers"].mean()
-merged = sides.merge(ridge[ridge["comparison"] == "both - network"][["source", "target", "difference"]], on=["source", "target"])
-together = float(np.corrcoef(merged["difference"], merged["interaction"])[0, 1]) if len(merged) > 2 else np.nan
-results.number("mfcc_pairs", pairs)
-results.number("mfcc_repeats", sides["repeats"].sum())
-results.number("mfcc_complements", sides["complements"].sum())
-results.number("correlation_gain_interaction", together)
-results.number("mean_interaction_with_mfcc", sides["interaction"].mean())
-results.number("mean_interaction_of_layers", reference)
-display(Markdown(f"Of {pairs} pairs of MFCC and a layer, {sides['repeats'].sum()} repeat each other and "
-                 f"{sides['complements'].sum()} complete each other, with an interval clear of zero. Across the "
-                 f"{len(merged)} cases, what MFCC adds to all layers and its mean interaction correlate at r = {together:.2f}. Accuracy "
-                 "has a ceiling, so good players tend to come out below zero: the mean index of MFCC with a layer is "
-                 f"{100 * sides['interaction'].mean():+.1f} points, that of two layers with each other {100 * reference:+.1f}."))
+for source, target in cases:
+    sound, corpus = sounds[target], sounds[target].corpus
+    y, folds = corpus.targets(), corpus.splits(seed=corpus_seed)
+    found = search(embed(networks[source][0], sound) | {"mfcc": sound.mfcc}, y, folds, corpus.groups,
+                   probes.named("ridge"), title=f"{source} and MFCC -> {target}")
+    value, pair = shapley.attribute(found.nested_bits, shapley.masks(found.subsets, found.names),
+                                    guesses(y, folds), corpus.groups, found.names)
+    both = pair["second"] == "mfcc"
+    pair = pair.rename(columns={"index": "value"}).assign(
+        player=pair["first"].where(both, pair["first"] + " " + pair["second"]),
+        kind=np.where(both, "interaction", "layers"))
+    value = value.rename(columns={"layer": "player"}).assign(kind="value")
+    parts.append(pd.concat([value, pair]).assign(source=source, target=target, groups=len(set(
+        corpus.groups)), kind_of_task=corpus.domain))
+order = ["source", "target", "kind_of_task", "kind", "player", "value", "ci_low", "ci_high", "groups"]
+interactions = pd.concat(parts, ignore_index=True)[order]
+results.table("mfcc_interactions", interactions, show=0)
+
+# %%
+shown = interactions.query("kind == 'interaction' or player == 'mfcc'")
+clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
+meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
+figure = compare.heat_map(shown.assign(case=named(shown), meets=meets, clear=clear), "case", "meets",
+                          "value")
+results.figure("interactions", figure, "MFCC's Shapley value and its interaction with each layer.")
+
+# %% [markdown]
+# **Against what?** Accuracy has a ceiling, so any two good blocks come out below zero. Here is a
+# null: in the place of MFCC a copy of a layer, which can only repeat, and noise of MFCC's width,
+# which can do nothing; and in the place of accuracy the log-likelihood of a logistic regression,
+# which has no ceiling (`probes.coalitions`). The unit is a nat a clip.
+
+# %%
+rivals = []
+for source, target in null_cases:
+    sound, corpus = sounds[target], sounds[target].corpus
+    y, folds = corpus.targets(), corpus.splits(seed=corpus_seed)
+    layers = {name: embed(networks[source][0], sound, pooling=poolings[-1])[name] for name in null_layers}
+    noise = np.random.default_rng(0).standard_normal(sound.mfcc.shape)
+    for name, block in {"mfcc": sound.mfcc, "copy": layers[null_layers[1]], "noise": noise}.items():
+        game = log_likelihoods(layers | {"rival": block}, y, folds)
+        with_rival = [b == len(layers) for _, b in itertools.combinations(range(len(layers) + 1), 2)]
+        for what, values in {"value": shapley.values(game)[-1],
+                             "interaction": shapley.interactions(game)[with_rival].mean(0)}.items():
+            rivals.append(stats.Scored.of(values, np.zeros(len(y)), corpus.groups, source=source,
+                                          target=target, block=name, what=what))
+results.table("interaction_null", stats.score_table(rivals).rename(columns={"score": "nats"}))
 
 # %% [markdown]
 # ## Is it the mel, or the cosine?
 #
-# Nine front ends: mel, logarithmic or linear axis; then a DCT, a learnt convolution, or nothing. **All else is equal**: 64
-# bands from 60 Hz to 8 kHz, the same STFT, decibels below the clip's loudest point, mean and deviation over time of the
-# result and its two differences, one hidden layer of 64 behind them, the same epochs, folds and seeds. DCT and learnt
-# convolution both give 20 numbers a frame from a kernel that spans all bands; one is fixed, the other starts random and is
-# trained with the network inside the training folds. "None" keeps all 64 bands, so it has more columns.
+# Twelve front ends: mel, logarithmic or linear axis; then a DCT, principal components of the
+# training frames, a learnt map, or nothing. **All else is equal**: 64 bands from 60 Hz, decibels,
+# statistics over time, one hidden layer, epochs, folds and seeds. All but "none" give 20 numbers a
+# frame. A map along the bands is linear, so its statistics follow from the bands' moments, and it
+# can be learnt without a frame in memory.
 
 # %%
-edges = pd.DataFrame({"corner": np.arange(66), **{axis: band_edges(Settings(axis=axis, low=60.0)).numpy() for axis in ("log", "linear")}})
-results.table("band_edges", edges, show=0)
-budget = frontend_grid.Budget(epochs={"smoke": 3, "quick": 15}.get(profile, 30))
-runs = range(seed, seed + (seeds if full else 1))
-grids = {name: frontend_grid.grid(aims[name].corpus if name in aims else plan.corpus(name), runs, budget, seed) for name in grid_names}
-fronts = results.table("frontends", frontend_grid.table(grids, runs), show=0).frame
-display(results.figure("frontends", cepstra.grid(fronts, {"dct": "DCT", "learnt": "learnt", "none": "none"}),
-                       "Accuracy of nine front ends, axis by transform, a dot a seed, by target."))
-groups = {name: aims[name].corpus.groups for name in grid_names}
-contrasts = results.table("frontend_contrasts", frontend_grid.contrasts(grids, groups), show=0).frame
-lines = [f"- {name}: " + "; ".join(f"{r.target} {100 * r.difference:+.1f} [{100 * r.ci_low:+.1f}, {100 * r.ci_high:+.1f}]"
-                                   for r in rows.itertuples()) for name, rows in contrasts.groupby("contrast", sort=False)]
-display(Markdown("Differences in points, means over seeds; 95 % intervals over groups, which do not cover the choice of seed "
-                 "(smallest and largest single-seed differences are in the table).\n\n" + "\n".join(lines)))
+level = torch.from_numpy(sounds[frontend_targets[0]].spectrograms[:4].astype(np.float32))
+front = frontend.Transform("dct")
+by_moments = learnt_frontend.mapped(front.weight, *learnt_frontend.moments(level))
+assert torch.allclose(by_moments, frontend.statistics(front(level)), rtol=1e-3, atol=1e-2)
+
+# %%
+budget, cells = learnt_frontend.Budget(epochs=frontend_epochs), {}
+for target in frontend_targets:
+    for axis in frontend.AXES:
+        sound = features(sounds[target].corpus, frontend.Settings(hop=512, low=60.0, axis=axis))
+        for transform in learnt_frontend.TRANSFORMS:
+            cells[target, axis, transform] = learnt_frontend.score(
+                sound, transform, sound.corpus.splits(seed=corpus_seed), frontend_seeds, budget)
+rows = [{"axis": axis, "transform": transform, "target": target, "seed": seed, "score": row.mean()}
+        for (target, axis, transform), found in cells.items()
+        for seed, row in zip(frontend_seeds, found.values, strict=True)]
+results.table("frontends", pd.DataFrame(rows), show=0)
+
+# %%
+contrasts = pd.DataFrame([
+    stats.compare(found, cells[target, "mel", "dct"], target=sounds[target].corpus.title,
+                  front_end=f"{axis} axis, {transform}")
+    for (target, axis, transform), found in cells.items() if (axis, transform) != ("mel", "dct")])
+contrasts["clear"] = stats.clear(contrasts)
+contrasts["equivalent"] = stats.equivalent(contrasts, 0.01)
+results.table("frontend_contrasts", contrasts, show=0)
+figure = compare.forest(contrasts, "front_end", None, "target", margin=0.01,
+                        xlabel="front end minus mel axis with DCT, in points")
+results.figure("frontends", figure, "Eleven front ends against mel and DCT, by target.")
 
 # %% [markdown]
 # ## Noise, gain, a telephone, another size
 #
-# People trust MFCCs because they are said to be robust. Probes are trained on clean clips and tested on degraded ones of
-# the held-out folds: white noise at 20, 10 and 0 dB, 12 dB less gain, 300 to 3400 Hz, and playing at 0.8 or 1.25 times the
-# speed, as from a larger or smaller source. The network hears decibels below the clip's own maximum, so gain cannot touch
-# it; the first MFCC keeps the absolute level.
+# Probes are trained on clean clips and tested on degraded ones of the held-out folds. What counts
+# is the share of the **margin over chance** that is kept: who had little to lose cannot lose much.
+# The network hears decibels below the clip's loudest point, so gain cannot touch it; the first
+# MFCC keeps the absolute level.
 
 # %%
-tested = []
-for name in degraded_names:
-    aim = aims[name]
-    bad = {one.name: features(aim.corpus, degradation=one) for one in (USUAL if full else USUAL[1::2])}
-    for source in [s for s, t in cases if t == name and (s == "environment" or not full)]:
-        clean = {**embed(models[source], aim), "mfcc": aim.mfcc}
-        worse = {key: {**embed(models[source], sound), "mfcc": sound.mfcc} for key, sound in bad.items()}
-        tested.append(robustness.run(source, name, clean, worse, aim.corpus, study.probe("ridge"), seed))
-robust = results.table("robustness", robustness.table(tested), show=0).frame
-display(results.figure("robustness", cepstra.degradations(robust),
-                       "Accuracy of MFCC, network and both on clean and degraded clips, by source and target."))
-rivals = results.table("robustness_paired", robustness.paired(tested), show=0).frame
+def under(target, clean, conditions, **keys):
+    corpus = sounds[target].corpus
+    found = shift.under(clean, conditions, corpus, corpus.splits(seed=corpus_seed),
+                        probes.named("ridge"), target=target, **keys)
+    return shift.table(found, np.bincount(corpus.targets()).max() / len(corpus))
+
+parts, kinds = [], [Degradation(*one) for one in degradations]
+for source, target in degraded:
+    heard = {kind.name: features(sounds[target].corpus, degradation=kind) for kind in kinds}
+    heard["clean"] = sounds[target]
+    taps = {name: embed(networks[source][0], sound, pooling=poolings[-1])
+            for name, sound in heard.items()}
+    mfcc = {name: {"mfcc": sound.mfcc} for name, sound in heard.items()}
+    both = {name: taps[name] | mfcc[name] for name in heard}
+    for which, blocks in {"mfcc": mfcc, "network": taps, "both": both}.items():
+        parts.append(under(target, blocks.pop("clean"), blocks, source=source, blocks=which))
+robustness = pd.concat(parts, ignore_index=True).rename(columns={"condition": "degradation"})
+results.table("robustness", robustness, show=0)
 
 # %%
-mean_loss = robust[robust["degradation"] != "clean"].groupby(["degradation", "blocks"], sort=False)["loss"].mean().unstack()
-display(results.table("robustness_means", mean_loss.reset_index()))
-lines = []
-for comparison, what in (("mfcc - network", "MFCC alone"), ("both - network", "MFCC beside the network")):
-    rows = rivals[(rivals["comparison"] == comparison) & (rivals["what"] == "loss")]
-    lines.append(f"- {what} loses less than the network alone in {(rows['ci_high'] < 0).sum()} of {len(rows)} cases, more in "
-                 f"{(rows['ci_low'] > 0).sum()} (intervals clear of zero).")
-ahead = rivals[(rivals["comparison"] == "mfcc - network") & (rivals["what"] == "score") & (rivals["degradation"] != "clean")]
-lines.append(f"- Under degradation MFCC alone scores above the network alone in {(ahead['ci_low'] > 0).sum()} and below it in "
-             f"{(ahead['ci_high'] < 0).sum()} of {len(ahead)} cases.")
-display(Markdown("Mean loss of accuracy from clean to degraded is in the table above.\n\n" + "\n".join(lines)))
+shown = robustness.query("degradation != 'clean'")
+figure = compare.heat_map(shown.assign(case=named(shown)), "degradation", "blocks", "kept",
+                          "% of the margin over chance that is kept", "case")
+results.figure("robustness", figure, "What MFCC, network and both keep of their margin over chance.")
+
+# %% [markdown]
+# **Why does a little noise hurt a network so much?** Three suspects, one at a time. *Level*: give
+# each band back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms off
+# higher than 80 dB below the loudest point, where the noise lies; the network stays, the probe is
+# fitted anew. *Batch norm*: measure its statistics on the noisy clips, without labels.
+
+# %%
+def changed(sound, name, level):
+    level = np.clip(level, -80, 0).astype(np.float16)
+    return dataclasses.replace(sound, spectrograms=level, key=cache.key_of(sound.key, name))
+
+parts = []
+for source, target in degraded:
+    sound, model = sounds[target], networks[source][0]
+    noisy = features(sound.corpus, degradation=kinds[0])
+    quiet, loud = (one.spectrograms.astype(np.float32) for one in (sound, noisy))
+    print(f"{target}: {np.mean(loud - quiet > 10):.0%} of all points rise by more than 10 dB")
+    level = loud + (quiet.mean((0, 2)) - loud.mean((0, 2)))[:, None]
+    pairs = {"as it is": (sound, noisy), "level": (sound, changed(noisy, "level", level))}
+    for floor in (60, 40, 20):
+        name = f"floor {-floor} dB"
+        pairs[name] = (changed(sound, name, np.maximum(quiet, -floor)),
+                       changed(noisy, name, np.maximum(loud, -floor)))
+    for name, (clean, shifted) in pairs.items():
+        conditions = {name: embed(model, shifted, pooling=poolings[-1])}
+        if clean is sound:
+            conditions[f"{name}, batch norm"] = embed(shift.adapted(model, shifted), shifted,
+                                                      pooling=poolings[-1])
+        parts.append(under(target, embed(model, clean, pooling=poolings[-1]), conditions,
+                           source=source))
+causes = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
+results.table("noise_causes", causes)
 
 # %% [markdown]
 # ## What we learnt
-
-# %%
-def span(row):
-    return f"{100 * row['difference']:+.1f} [{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]"
-
-
-def verdict(row):
-    return "helps" if row["ci_low"] > 0 else "hurts" if row["ci_high"] < 0 else "makes no clear difference"
-
-
-def count(rows, what):
-    return {"what": what, "difference": rows["difference"].mean(), "cases": len(rows), "gains": (rows["ci_low"] > 0).sum(),
-            "losses": (rows["ci_high"] < 0).sum()}
-
-
-kept = ["what", "difference", "ci_low", "ci_high", "cases", "gains", "losses"]
-main = kinds[(kinds["features_from"] == "live") & (kinds["scaling"] == "standardised")].assign(what=lambda t: t["kind"])[kept]
-trained = differences[(differences["comparison"] == "both - network") & (differences["source"] != "random")]
-tuned = count(trained[(trained["features_from"] == "live") & (trained["scaling"] == "weighted")], "weighted, all kinds")
-svm = adding[adding["probe"] != "ridge"]
-raw, scaled = (count(svm[svm["scaling"] == how], f"published, svm, {how}") for how in ("raw", "standardised"))
-swap = contrasts[contrasts["contrast"] == "log axis and learnt - MFCC"].assign(what=lambda t: t["contrast"] + ", " + t["target"])
-company = {"what": "pairs of MFCC and a layer: complete each other (gains), repeat each other (losses)", "cases": pairs,
-           "gains": sides["complements"].sum(), "losses": sides["repeats"].sum()}
-results.table("answer", pd.concat([main, pd.DataFrame([tuned, raw, scaled, company]), swap[kept[:4]]]), show=0)
-finding = "Beside a trained network, MFCC: " + "; ".join(
-    f"on {row['what']} it {verdict(row)}, {span(row)} ({row['gains']} clear gains, {row['losses']} clear losses in "
-    f"{row['cases']} cases)" for _, row in main.iterrows()) + "." + (" Synthetic sound." if plan.synthetic else "")
-more = (f" (Points of accuracy with 95 % intervals; ridge probe, standardised, nested.) With the weight of the MFCC block chosen "
-        f"on inner folds, clear gains in {tuned['gains']} and clear losses in {tuned['losses']} of {tuned['cases']} cases.")
-if len(svm):
-    more += (" Where MFCC hurt in 2017, it was its scale: with" if raw["losses"] > scaled["losses"] == 0 else " With")
-    more += (f" the SVM of 2017 on {raw['cases']} published tasks, MFCC added raw costs {-100 * raw['difference']:.1f} points on average ({raw['losses']} clear losses), "
-             f"standardised {-100 * scaled['difference']:.1f} ({scaled['losses']} clear losses, {scaled['gains']} clear gains).")
-more += (f" It is no positive interaction: of {pairs} pairs of MFCC and a layer {sides['complements'].sum()} complete each other and "
-         f"{sides['repeats'].sum()} repeat each other." if sides["complements"].sum() < sides["repeats"].sum() else
-         f" Of {pairs} pairs of MFCC and a layer {sides['complements'].sum()} complete each other.")
-more += (" A logarithmic axis and a learnt convolution in place of mel and DCT: "
-         + "; ".join(f"{span(row)} on {row['target']}" for _, row in swap.iterrows()) + ".")
-results.finding(finding)
-answer.update(Markdown(f"**Answer.** {finding}{more}"))
-display(Markdown(f"- {finding}{more}\n- An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure across "
-                 "bands, which is where harmonics and pitch live.\n- **What these numbers cannot tell.** Each network is one "
-                 "network from one seed. MFCC statistics here are those of 2017 (20 coefficients, means and deviations over time); "
-                 "a model that follows them in time may use them better. Intervals over few groups (six FSDD speakers) are too "
-                 "narrow."))
-
-# %% [markdown]
+#
+# - An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure
+#   across bands, where harmonics and pitch live.
+# - "Does it help?" has no answer without the scale of its columns and the pooling beside it: give
+#   the network the same statistics over time before you credit the cosine.
+# - Two good blocks repeat each other. An interaction below zero says little; compare it with that
+#   of a copy and of noise.
+# - **What these numbers cannot tell.** MFCC here are statistics over a clip; a model that follows
+#   them in time may use them better. Differences over fewer than ten groups are not counted.
+#
 # ## Exercises
 #
-# 1. Drop the first coefficient from `aim.mfcc` (columns 0, 20, 40, ... of the 120). What does a change of gain do now?
-# 2. Put MFCC beside the last layer alone instead of all five. How much more does it add, and why?
-# 3. Give the learnt convolution the DCT as its starting point (`frontend_grid.Nets`). Does it stay there?
-# 4. Train the probe on clips with 10 dB of noise and test on clean ones. Who suffers now?
-# 5. Ask your own sounds: `python -m audiotl report --only 03 --data MY_FOLDER -p targets folder`.
+# 1. Drop the first coefficient from `sound.mfcc` (columns 0, 20, 40, ... of the 120). What does a
+#    change of gain do now?
+# 2. Put MFCC beside the last layer alone. How much more does it add, and why?
+# 3. Train the probe on clips with 10 dB of noise and test on clean ones. Who suffers now?
+# 4. Ask your own sounds: `python -m audiotl report --only 03 --data MY_FOLDER -p targets folder`.

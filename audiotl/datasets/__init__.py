@@ -110,7 +110,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
 
 
 def related(source: Corpus, target: Corpus) -> bool:
-    """Whether the two are views of one corpus, with some file in both; neither teaches the other."""
+    """Whether the two are views of one corpus, with some file in both: neither teaches it."""
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
 
 

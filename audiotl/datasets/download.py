@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pooch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache
 
@@ -49,11 +49,8 @@ ARCHIVES = {
 """Corpora that come as one archive. The others publish no SHA-256 to pin."""
 
 
-def fetch(name: str, root: str | Path, base: str = "", progress: bool = True) -> Path:
+def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
     """Bring a published set below `root`; what is there and whole is kept, so a cut run goes on.
-
-    Args:
-        base: another address to fetch from.
 
     Returns:
         The folder of the set.
@@ -63,24 +60,22 @@ def fetch(name: str, root: str | Path, base: str = "", progress: bool = True) ->
     """
     if name in ARCHIVES:
         archive = ARCHIVES[name]
-        home, file = Path(root) / archive.folder, archive.url.rsplit("/", 1)[1]
+        home, packed = Path(root) / archive.folder, Path(root) / archive.url.rsplit("/", 1)[1]
         if not home.is_dir():
-            url = f"{base.rstrip('/')}/{file}" if base else archive.url
-            download(url, Path(root) / file, archive.sha256, progress)
-            unpack(Path(root) / file, home)
-            (Path(root) / file).unlink()
+            download(archive.url, packed, archive.sha256, progress)
+            unpack(packed, home)
+            packed.unlink()
         return home
     if name not in SETS:
         raise AudiotlError(f"There is nothing to fetch called {name!r}; choose among "
                            f"{', '.join([*SETS, *ARCHIVES])}.")
-    home, address = Path(root) / name, base or SETS[name][0]
+    home = Path(root) / name
     files = tqdm(pinned(name).items(), desc=f"fetching {name}", unit="file", disable=not progress)
     for relative, digest in files:
         if not (home / relative).resolve().is_relative_to(home.resolve()):
             raise AudiotlError(f"{relative} in {SETS[name][1].name} leads out of {home}; "
                                "it is refused.")
-        url = address.rstrip("/") + "/" + relative.replace("+", "%2B")
-        download(url, home / relative, digest)
+        download(SETS[name][0] + relative.replace("+", "%2B"), home / relative, digest)
     return home
 
 

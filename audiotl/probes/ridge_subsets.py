@@ -209,12 +209,13 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             for r in range(d - first):
                 for i in range(size):
                     after[first + r, i] = before[first + r, i] - change[r, i]
+            outputs = after[d:] if inner[node] or wanted == VALUES else change[d - first:rows]
             best[:], where[:] = -np.inf, 0.0
             for c in range(k):
                 place = float(c)  # as wide as the values, so that the loop vectorises
                 for i in range(size):
                     value = before[d + c, i] - change[d - first + c, i]
-                    after[d + c, i] = value
+                    outputs[c, i] = value
                     more = value > best[i]
                     best[i] = value if more else best[i]
                     where[i] = place if more else where[i]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel, stats
 from audiotl.datasets.corpus import check_split
@@ -71,9 +71,9 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
     held = n_subsets * len(probe.cells) * (len(y) / 8 + 16 * len(splits))
     if subsets is None and (len(blocks) > probe.most_blocks or held > MOST_BYTES):
         raise AudiotlError(
-            f"{len(blocks)} blocks have {n_subsets:,} subsets, too many to search all with "
-            f"{probe.name} (it takes {probe.most_blocks} blocks and {MOST_BYTES / 1e6:,.0f} MB, not "
-            f"{held / 1e6:,.0f}); drop blocks, or search the subsets that shapley.sample names.")
+            f"{len(blocks)} blocks have {n_subsets:,} subsets and {held / 1e6:,.0f} MB of results; "
+            f"{probe.name} takes {probe.most_blocks} blocks and {MOST_BYTES / 1e6:,.0f} MB: drop "
+            "blocks, or search the subsets that shapley.sample names.")
     subsets = all_subsets(tuple(blocks)) if subsets is None else list(subsets)
     problem = (blocks, y, splits, probe, subsets, scale, width)
     key = cache.key_of(
@@ -278,7 +278,7 @@ class Search:
         return stats.Scored.of(self.nested_best(among)[0], self.fold, self.groups, **keys)
 
     def nested_best(self, among: Sequence[int] | None = None) -> tuple[np.ndarray, list[Subset]]:
-        """Clips right when each fold's subset *and* cell are chosen on the other folds; those subsets.
+        """Clips right when each fold's subset *and* cell are chosen on the others; those subsets.
 
         Args:
             among: positions of the subsets to choose from; None is all of them.

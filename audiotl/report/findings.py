@@ -58,8 +58,8 @@ def render(folder: Path) -> str:
         sentence = " ".join(text[said:found.start()].split())
         said = found.end()
         if not _value(found[1], known, where, sentence):
-            raise AudiotlError(f"{where}: {found[1].strip()!r} does not hold, so this can no longer "
-                               f"be said: {sentence}")
+            raise AudiotlError(f"{where}: {found[1].strip()!r} does not hold, so this can no "
+                               f"longer be said: {sentence}")
     return VALUE.sub(lambda found: _shown(_value(found[1], known, where, found[0])),
                      CONDITION.sub("", text)).strip()
 
@@ -97,8 +97,9 @@ def _value(expression: str, known: dict, where: Path, sentence: str):
     try:
         return eval(" ".join(expression.split()), dict(known))
     except Exception as error:
-        raise AudiotlError(f"{where}: {expression.strip()!r} cannot be evaluated "
-                           f"({type(error).__name__}: {error}); it belongs to: {sentence}") from error
+        cause = f"{type(error).__name__}: {error}"
+        raise AudiotlError(f"{where}: {expression.strip()!r} cannot be evaluated ({cause}); it "
+                           f"belongs to: {sentence}") from error
 
 
 def _shown(value) -> str:

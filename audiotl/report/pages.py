@@ -27,7 +27,8 @@ nav, footer, summary, .facts { font-size: .85rem; color: #666; }
 pre { overflow-x: auto; background: #f7f7f7; padding: .7rem; font-size: .82rem; }
 table { border-collapse: collapse; font-size: .85rem; display: block; overflow-x: auto; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }
-blockquote { border-left: 4px solid #0072b2; background: #f3f8fb; margin: 1rem 0; padding: .3rem 1rem; }
+blockquote { border-left: 4px solid #0072b2; background: #f3f8fb; margin: 1rem 0;
+  padding: .3rem 1rem; }
 .card { border: 1px solid #ddd; border-radius: 8px; padding: 1rem 1.2rem; margin: 1.2rem 0; }
 .bad { border-color: #b3261e; } .bad pre { color: #b3261e; white-space: pre-wrap; }
 @media (max-width: 40rem) { .output_png { overflow-x: auto; }
@@ -36,7 +37,7 @@ blockquote { border-left: 4px solid #0072b2; background: #f3f8fb; margin: 1rem 0
 """
 TEMPLATE = """
 {%- extends 'basic/index.html.j2' -%}
-{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock input_group %}
+{% block input_group %}<details><summary>code</summary>{{ super() }}</details>{% endblock %}
 """
 MARKS = ("<!-- chapters: written by `python -m audiotl report` -->", "<!-- end of the chapters -->")
 """Between these two lines of a ``README.md`` the chapters are written."""

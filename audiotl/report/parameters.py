@@ -1,10 +1,10 @@
-"""What a notebook may be told: its parameters cell read without a kernel, and values checked by it."""
+"""What a notebook may be told: its parameters cell, read without a kernel, checks values."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def of(notebook: Path) -> dict[str, Parameter]:
         AudiotlError: a value there is not plain.
     """
     cells = jupytext.read(notebook).cells
-    text = next((cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), "")
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    text = "\n".join(tagged)
     found, lines = {}, text.splitlines()
     for node in ast.parse(text).body:
         try:
@@ -49,26 +50,28 @@ def of(notebook: Path) -> dict[str, Parameter]:
     return found
 
 
-def values(known: Mapping[str, Parameter], layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the notebook is given: later layers win, and a mapping is joined to the one before.
+def values(known: Mapping[str, Parameter], layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the notebook is given: later layers win.
 
     Args:
         known: of the notebook.
         layers: values by name, those of other notebooks among them; a text is read as the
-            parameter's type wants it.
+            parameter's type wants it. A mapping in the last layer changes the one before, unless
+            it is empty.
 
     Raises:
         AudiotlError: a value of another type, or a name that nothing has.
     """
     given: dict[str, Any] = {}
-    for layer in layers:
+    for place, layer in enumerate(layers, 1):
         for name, value in layer.items():
             name = name if name in known or f"{name}s" not in known else f"{name}s"
             if name in known:
                 value = _read(value, known[name].default)
                 check(known[name], value)
-                joined = isinstance(value, dict) and name in known
-                given[name] = given.get(name, known[name].default) | value if joined else value
+                if isinstance(value, dict) and value and place == len(layers):
+                    value = given.get(name, known[name].default) | value
+                given[name] = value
     return given
 
 
@@ -80,8 +83,8 @@ def check(parameter: Parameter, value: Any) -> None:
     """
     name, default = parameter.name, parameter.default
     if not _fits(value, default):
-        raise AudiotlError(f"The parameter {name} takes a {_kind(default)} as {_text(default)} is, "
-                           f"not {value!r}.")
+        raise AudiotlError(f"The parameter {name} is of type {_kind(default)} (here "
+                           f"{_text(default)!r}), which {value!r} is not.")
     listed = value if isinstance(value, list | dict) else [value]
     for known in _names(name.rsplit("_", 1)[-1].removesuffix("s")):
         for one in listed:
@@ -92,16 +95,14 @@ def check(parameter: Parameter, value: Any) -> None:
 
 
 def describe(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> str:
-    """A line for each parameter: name, type, value, meaning.
+    """Name, type, value and meaning of each parameter.
 
     >>> describe({"n": Parameter("n", 1, "how many")}, {"n": 2})
-    'n  int  2  how many'
+    'n (int) = 2  # how many'
     """
-    rows = [(one.name, _kind(one.default), _text(given.get(one.name, one.default)), one.meaning)
-            for one in known.values()]
-    wide = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
-    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, wide, strict=False)),
-                                row[3]]).rstrip() for row in rows)
+    rows = [(f"{one.name} ({_kind(one.default)}) = {_text(given.get(one.name, one.default))}",
+             one.meaning) for one in known.values()]
+    return "\n".join(f"{what}  # {meaning}" if meaning else what for what, meaning in rows)
 
 
 def _read(value: Any, default: Any) -> Any:
@@ -110,11 +111,12 @@ def _read(value: Any, default: Any) -> Any:
         return value
     plain = isinstance(default, list) and not value.lstrip().startswith("[")
     parts = [part.strip() for part in value.split(",") if part.strip()] if plain else [value]
-    if not (isinstance(default, list) and all(isinstance(one, str) for one in default) and plain):
-        try:
-            parts = [yaml.safe_load(part) for part in parts]
-        except yaml.YAMLError:
-            return value
+    if plain and all(isinstance(one, str) for one in default):
+        return parts
+    try:
+        parts = [yaml.safe_load(part) for part in parts]
+    except yaml.YAMLError:
+        return value
     return parts if plain else parts[0]
 
 

@@ -1,6 +1,6 @@
-"""What a notebook leaves behind: tables as CSV, figures as PNG, and ``results.json`` that lists them.
+"""What a notebook leaves: tables as CSV, figures as PNG, and ``results.json`` that lists them.
 
-Tables and figures come back as objects that JupyterLab, the page and the Markdown report show well.
+Tables and figures come back as what JupyterLab, the page and the Markdown report show well.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Results:
     rewritten after every addition, so that a run which fails half-way keeps what it had.
     """
 
-    def __init__(self, name: str = "", **old: Any):
+    def __init__(self, name: str):
         self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.time()
@@ -75,13 +75,13 @@ class Results:
                 self.record["skipped"][corpus.name] = [{"path": Path(path).name, "cause": cause}
                                                        for path, cause in one.skipped]
             self.record["synthetic"] |= corpus.synthetic
-            self._add("corpora", corpus.name, {
+            self._add("corpora", corpus.title, {
                 "corpus": corpus.title, "clips": len(corpus), "classes": len(corpus.classes),
                 "groups": int(corpus.clips["group"].nunique()), "seconds": corpus.duration,
                 "could not be used": len(one.skipped),
                 "synthetic": "yes" if corpus.synthetic else "no"})
-        names = [one.corpus.name for one in features]
-        return Table(pd.DataFrame([self.record["corpora"][name] for name in names]))
+        titles = dict.fromkeys(one.corpus.title for one in features)
+        return Table(pd.DataFrame([self.record["corpora"][title] for title in titles]))
 
     def findings(self) -> findings.Box:
         """What was found on recordings, with the numbers of this folder, or of the committed one.
@@ -91,12 +91,6 @@ class Results:
         own = (self.folder / findings.FILE).is_file()
         committed = Path("../reports/real") / self.folder.name
         return findings.Box(self.folder if own else committed, own)
-
-    def finding(self, sentence: str) -> str:  # goes with the last notebook that calls it
-        return sentence
-
-    def skipped(self, *features: Features) -> None:  # goes with the last notebook that calls it
-        self.corpora(*features)
 
     def _add(self, kind: str, name: str, value: Any) -> None:
         self.record[kind][name] = value

@@ -1,4 +1,4 @@
-"""Notebooks to reports: jupytext, papermill, then a page, Markdown and a card for each, an index."""
+"""Notebooks to reports: run each by papermill, then write page, Markdown and card, and an index."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from audiotl.report import findings, pages, parameters
 from audiotl.report.results import FOLDER
 
 VERSIONS = ("audiotl", "torch", "torchaudio", "librosa", "scikit-learn", "numpy")
+KINDS = (".png", ".svg", ".csv", ".json", ".gz", ".md", ".html", ".ipynb")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -102,8 +103,7 @@ def plan(study: Run) -> dict[Path, dict[str, Any]]:
             raise AudiotlError(f"profiles.yaml gives {source.stem} a parameter {name!r}, which it "
                                "does not have.")
         where = {"data": str(data.resolve())} if data else {}
-        old = {"profile": study.profile, "out": source.stem}  # goes with notebooks that have them
-        layers = [profile.get("common") or {}, own, old, where, study.parameters]
+        layers = [profile.get("common") or {}, own, where, study.parameters]
         given[source] = parameters.values(of_it, layers)
     return given
 
@@ -160,7 +160,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     started = time.time()
     error = _execute(source, notebook, given) or _unsaid(folder)
     data = Path(given.get("data", "")).name
-    shown = {name: value for name, value in given.items() if name not in ("data", "out")}
+    shown = {name: value for name, value in given.items() if name != "data"}
     card = {"name": source.stem, "ok": not error, "error": error,
             "seconds": round(time.time() - started, 1), "mark": mark, "parameters": shown,
             "data": data if data not in ("", "built-in") else "built-in (synthetic)",
@@ -180,9 +180,8 @@ def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.json").unlink(missing_ok=True)
     for stale in folder.iterdir():
-        if stale.suffix in (".png", ".svg", ".csv", ".json", ".gz", ".md", ".html", ".ipynb"):
-            if stale.name != findings.FILE:
-                stale.unlink()
+        if stale.suffix in KINDS and stale.name != findings.FILE:
+            stale.unlink()
 
 
 def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
@@ -195,7 +194,7 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
         papermill.execute_notebook(
             str(notebook), str(notebook), given, engine_name="announcing", cwd=str(source.parent),
             kernel_name="python3", progress_bar=False, stderr_file=Bars(),
-            extra_arguments=["--IPKernelApp.log_level=40"])
+            extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as failure:
         if failure.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None
@@ -220,13 +219,14 @@ class Bars:
 
     def __init__(self):
         self.terminal = sys.stderr.isatty()
-        self.every = 0.5 if self.terminal else 15.0
+        self.every = 0.5 if self.terminal else 10.0
         self.last = time.monotonic()
 
     def write(self, text: str) -> None:
         for part in re.split(r"[\r\n]+", ESCAPES.sub("", text)):
             if not pages.BAR.search(part):
-                print(part, file=sys.stderr) if part.strip() else None
+                if part.strip():
+                    print(part, file=sys.stderr)
             elif time.monotonic() - self.last >= self.every:
                 self.last = time.monotonic()
                 start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
@@ -241,7 +241,7 @@ class Announcing(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, **options):
-        begins, heading = {}, ""
+        begins, heading, wipe = {}, "", "\r\x1b[K" if sys.stderr.isatty() else ""
         for cell in nb_man.nb.cells:
             if cell.cell_type == "markdown" and cell.source.startswith("#"):
                 heading = cell.source.splitlines()[0].lstrip("# ")
@@ -251,8 +251,8 @@ class Announcing(NBClientEngine):
 
         def announce(cell, cell_index=None, **more):
             if cell.get("id") in begins:
-                wipe = "\r\x1b[K" if sys.stderr.isatty() else ""
-                print(f"{wipe}    {time.time() - clock:5.0f} s  {begins[cell.get('id')]}", flush=True)
+                since, section = time.time() - clock, begins[cell.get("id")]
+                print(f"{wipe}    {since:5.0f} s  {section}", flush=True)
             return start(cell, cell_index, **more)
 
         nb_man.cell_start = announce

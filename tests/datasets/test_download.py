@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from audiotl import AudiotlError
-from audiotl.datasets import download as room
-from audiotl.datasets.download import SETS, fetch
+from audiotl.datasets import download
+from audiotl.datasets.download import fetch
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -26,28 +26,23 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        asked, kind = self.headers.get("Range"), type(self)
-        kind.asked.append((self.path, asked))
-        path = Path(self.translate_path(self.path))
+        asked, path = self.headers.get("Range"), Path(self.translate_path(self.path))
+        self.asked.append((self.path, asked))
         if not path.is_file():
             return self.send_error(404)
         content, start = path.read_bytes(), 0
-        if asked and kind.ranges:
+        if asked and self.ranges:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
             if start >= len(content):
                 return self.send_error(416)
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        if kind.cut_after is not None and path.suffix != ".txt":
-            self.wfile.write(content[start:start + kind.cut_after])
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-        else:
-            self.wfile.write(content[start:])
+        cut = None if self.cut_after is None or path.suffix == ".txt" else start + self.cut_after
+        self.wfile.write(content[start:cut])
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -61,10 +56,11 @@ def server(tmp_path, monkeypatch):
     listing = tmp_path / "toy.sha256"
     listing.write_text("".join(f"{hashlib.sha256(c).hexdigest()} {n}\n" for n, c in files.items()))
     handler = type("Handler", (Quiet,), {"asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(home)))
+    serving = functools.partial(handler, directory=str(home))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serving)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setitem(room.SETS, "toy", (address, listing))
+    monkeypatch.setitem(download.SETS, "toy", (address, listing))
     yield home, listing, handler
     server.shutdown()
 
@@ -84,7 +80,7 @@ def test_files_arrive_whole_and_are_not_fetched_twice(server, tmp_path):
 def test_a_wrong_checksum_is_refused_and_not_kept(server, tmp_path):
     home, _, _ = server
     (home / "deep" / "b.bin").write_bytes(b"something else")
-    with pytest.raises(AudiotlError, match="checksum"):
+    with pytest.raises(AudiotlError, match=r"b\.bin"):
         fetch("toy", tmp_path / "data", progress=False)
     assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["a.txt"]
 
@@ -94,7 +90,7 @@ def test_a_cut_connection_is_one_sentence_and_the_next_run_goes_on(server, tmp_p
     home, _, handler = server
     handler.cut_after, handler.ranges = 40_000, ranges
     whole = (home / "deep" / "b.bin").read_bytes()
-    with pytest.raises(AudiotlError, match=r"b\.bin broke off 62,400 bytes before its end; .* goes on"):
+    with pytest.raises(AudiotlError, match=r"b\.bin .*62,400 bytes"):
         fetch("toy", tmp_path / "data", progress=False)
     assert names(tmp_path / "data") == ["a.txt", "b.bin.part"]
     assert (tmp_path / "data" / "toy" / "deep" / "b.bin.part").read_bytes() == whole[:40_000]
@@ -109,45 +105,41 @@ def test_a_part_that_is_of_another_file_is_thrown_away(server, tmp_path):
         part = tmp_path / "data" / "toy" / "deep" / "b.bin.part"
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(junk)
-        with pytest.raises(AudiotlError, match="checksum"):
+        with pytest.raises(AudiotlError, match=r"b\.bin"):
             fetch("toy", tmp_path / "data", progress=False)
         assert names(tmp_path / "data") == ["a.txt"]
     assert fetch("toy", tmp_path / "data", progress=False)
 
 
 def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
-    with pytest.raises(AudiotlError, match="could not be fetched .*run the same command again"):
-        fetch("toy", tmp_path / "data", base="http://127.0.0.1:9/", progress=False)
+    with pytest.raises(AudiotlError, match=r"127\.0\.0\.1:9"):
+        download.download("http://127.0.0.1:9/x", tmp_path / "x", "0" * 64)
     (server[0] / "a.txt").unlink()
     with pytest.raises(AudiotlError, match="404"):
         fetch("toy", tmp_path / "data", progress=False)
 
 
-def pack(path: Path, members: dict[str, bytes | str | None]) -> Path:
-    """An archive of files (bytes), folders (None) and links (str: where they lead)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def pack(path: Path, members: dict[str, bytes | str]) -> Path:
+    """An archive of files (bytes) and links (str: where they lead)."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in members.items():
                 item = zipfile.ZipInfo(name)
-                if isinstance(content, str):
-                    item.external_attr = 0o120777 << 16
-                archive.writestr(item, content or "")
+                item.external_attr = isinstance(content, str) * 0o120777 << 16
+                archive.writestr(item, content)
         return path
     with tarfile.open(path, "w:gz") as archive:
         for name, content in members.items():
             item = tarfile.TarInfo(name)
-            if content is None:
-                item.type = tarfile.DIRTYPE
-            elif isinstance(content, str):
-                item.type, item.linkname = tarfile.SYMTYPE if content[0] == "/" else tarfile.LNKTYPE, content
-            else:
-                item.size = len(content)
-            archive.addfile(item, io.BytesIO(content) if isinstance(content, bytes) else None)
+            if isinstance(content, str):
+                item.type = tarfile.SYMTYPE if content[0] == "/" else tarfile.LNKTYPE
+                item.linkname, content = content, b""
+            item.size = len(content)
+            archive.addfile(item, io.BytesIO(content))
     return path
 
 
-CLIPS = {"./yes/": None, "./yes/a.wav": b"one", "./no/b.wav": b"two" * 50_000}
+CLIPS = {"./yes/a.wav": b"one", "./no/b.wav": b"two" * 50_000}
 
 
 @pytest.fixture
@@ -157,8 +149,10 @@ def archived(server, monkeypatch):
 
     def serve(members: dict, name: str = "toy.tar.gz") -> None:
         path = pack(home / name, members)
-        address = room.SETS["toy"][0] + name
-        monkeypatch.setitem(room.ARCHIVES, "packed", room.Archive(address, room.sha256(path), "Toy/v1"))
+        address = download.SETS["toy"][0] + name
+        packed = download.Archive(address, download.sha256(path), "Toy/v1")
+        monkeypatch.setitem(download.ARCHIVES, "packed", packed)
+
     return serve, handler
 
 
@@ -167,34 +161,35 @@ def test_an_archive_is_unpacked_whole(archived, tmp_path, name):
     serve, handler = archived
     serve(CLIPS, name)
     out = fetch("packed", tmp_path / "data", progress=False)
-    assert out == tmp_path / "data" / "Toy" / "v1" and (out / "no" / "b.wav").read_bytes() == b"two" * 50_000
+    assert out == tmp_path / "data" / "Toy" / "v1"
+    assert (out / "no" / "b.wav").read_bytes() == b"two" * 50_000
     assert names(tmp_path / "data") == ["a.wav", "b.wav"]
-    assert fetch("packed", tmp_path / "data", progress=False) == out and len(handler.asked) == 1
+    assert fetch("packed", tmp_path / "data", progress=False) == out
+    assert len(handler.asked) == 1
 
 
 @pytest.mark.parametrize("name", ["toy.tar.gz", "toy.zip"])
-@pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "/outside.wav", "yes\\..\\..\\outside.wav",
-                                  "link", "hard"])
+@pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "/outside.wav",
+                                  "yes\\..\\..\\outside.wav", "link", "hard"])
 def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, name, evil):
     serve, _ = archived
-    content = {"link": "/etc", "hard": "yes/a.wav" if name.endswith("gz") else "/etc/passwd"}.get(evil, b"evil")
-    serve(CLIPS | {evil: content}, name)
-    with pytest.raises(AudiotlError, match="leads out of its folder|is a link"):
+    serve(CLIPS | {evil: {"link": "/etc", "hard": "yes/a.wav"}.get(evil, b"evil")}, name)
+    with pytest.raises(AudiotlError, match=r"toy.*holds"):
         fetch("packed", tmp_path / "data", progress=False)
     assert names(tmp_path / "data") == [name] and not list(tmp_path.rglob("outside*"))
 
 
-def test_an_archive_of_the_wrong_checksum_or_cut_in_half_is_not_unpacked(archived, server, tmp_path):
+def test_an_archive_of_the_wrong_checksum_or_cut_in_half_stays_packed(archived, server, tmp_path):
     serve, handler = archived
     serve(CLIPS)
     handler.cut_after = 100
-    with pytest.raises(AudiotlError, match="broke off"):
+    with pytest.raises(AudiotlError, match=r"toy\.tar\.gz"):
         fetch("packed", tmp_path / "data", progress=False)
     assert names(tmp_path / "data") == ["toy.tar.gz.part"]
     handler.cut_after = None
     whole = (server[0] / "toy.tar.gz").read_bytes()
     (server[0] / "toy.tar.gz").write_bytes(whole[:-1] + b"x")
-    with pytest.raises(AudiotlError, match="checksum"):
+    with pytest.raises(AudiotlError, match=r"toy\.tar\.gz"):
         fetch("packed", tmp_path / "data", progress=False)
     assert names(tmp_path / "data") == []
     (server[0] / "toy.tar.gz").write_bytes(whole)
@@ -206,17 +201,17 @@ def test_what_is_no_archive_is_one_sentence(tmp_path, name):
     whole = pack(tmp_path / name, CLIPS).read_bytes()
     for content in (b"", b"no archive", whole[:len(whole) // 2]):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(AudiotlError, match="cannot be unpacked"):
-            room.unpack(tmp_path / name, tmp_path / "out" / "v1")
+        with pytest.raises(AudiotlError, match=name):
+            download.unpack(tmp_path / name, tmp_path / "out" / "v1")
         assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_listing_that_leads_out_of_the_folder_is_refused(server, tmp_path):
     _, listing, _ = server
     listing.write_text(f"{'0' * 64} ../../outside.txt\n")
-    with pytest.raises(AudiotlError, match="leads out"):
+    with pytest.raises(AudiotlError, match="outside"):
         fetch("toy", tmp_path / "data", progress=False)
-    with pytest.raises(AudiotlError, match="nothing to fetch called 'x'"):
+    with pytest.raises(AudiotlError, match="'x'"):
         fetch("x", tmp_path)
 
 
@@ -224,6 +219,5 @@ def test_the_published_set_lists_what_is_here(recordings):
     home = recordings / "choi2017"
     if not home.is_dir():
         pytest.skip("choi2017 is not among the recordings")
-    for line in SETS["choi2017"][1].read_text().splitlines():
-        digest, name = line.split(maxsplit=1)
+    for name, digest in download.pinned("choi2017").items():
         assert hashlib.sha256((home / name).read_bytes()).hexdigest() == digest

@@ -150,5 +150,5 @@ DAMAGE = {
     "day": _day,
     "lying_format": _lying_format,
 }
-"""Kinds of damage: each takes (path, content of a whole file, generator) and gives what to write, or
-writes itself."""
+"""Kinds of damage: each takes (path, content of a whole file, generator) and gives what to write,
+or writes itself."""

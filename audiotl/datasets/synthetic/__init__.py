@@ -1,14 +1,14 @@
 """Three corpora made here from a seed, so that the whole study runs with no data and no network.
 
-``speech`` (words), ``music`` (tags) and ``environment`` (city sounds) are synthetic: they teach the
-method and stand for no recorded corpus. Each is a module, its recipe: ``DURATION`` in seconds,
-``MULTILABEL``, ``TITLE``, ``NOTE``, ``SIZES`` (``tiny`` is for tests), ``classes(size)``, ``plan(size)``
-(one tuple a group) and ``render(seed, *job)``, which yields each `Clip` of a group.
+They teach the method and stand for no recorded corpus. Each is a module, its recipe: ``DURATION``
+in seconds, ``MULTILABEL``, ``TITLE``, ``NOTE``, ``SIZES`` (``tiny`` is for tests),
+``classes(size)``, ``plan(size)`` (one tuple a group) and ``render(seed, *job)``, which yields each
+clip of a group.
 
-A corpus lives in ``<cache>/builtin/<name>-<size>-<seed>-v<VERSION>/`` as 16 kHz mono 16-bit FLAC beside
-``index.csv``. The same seed gives the same bytes (on one machine and one set of library versions), so
-processes that make the same corpus at once cannot harm each other. A folder is filled under another
-name and renamed when complete; without its last file, ``complete``, nothing is read.
+A corpus lives in ``<cache>/builtin/<name>-<size>-<seed>-v<VERSION>/`` as 16-bit FLAC beside
+``index.csv``. The same seed gives the same bytes (on one machine and one set of library versions),
+so processes that make the same corpus at once cannot harm each other. A folder is filled under
+another name and renamed when complete; without its last file, ``complete``, nothing is read.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def make(name: str, size: str, seed: int, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
             made = Path(temporary) / "corpus"
             made.mkdir()
-            parts = joblib.Parallel(workers, backend="loky")(
-                joblib.delayed(write)(name, seed, job, made) for job in jobs)
+            parallel = joblib.Parallel(workers, backend="loky", idle_worker_timeout=20)
+            parts = parallel(joblib.delayed(write)(name, seed, job, made) for job in jobs)
             rows = [row for part in parts for row in part]
             with open(made / "index.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])

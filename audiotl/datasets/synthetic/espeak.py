@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -55,13 +54,12 @@ def say(voice: str, utterances: Sequence[Utterance]) -> tuple[int, list]:
         cause = words[-1] if words else f"exit {child.returncode}"
         raise AudiotlError(f"eSpeak NG could not speak as {voice!r} ({cause}); "
                            "reinstall espeakng-loader 0.2.4.")
-    rate, *lengths = struct.unpack_from(f"<{len(utterances) + 1}i", child.stdout)
-    samples = np.frombuffer(child.stdout, "<i2", offset=4 * (len(utterances) + 1)) / 32768
-    return rate, np.split(samples, np.cumsum(lengths)[:-1])
+    rate, words = json.loads(child.stdout)
+    return rate, [np.frombuffer(bytes.fromhex(word), "<i2") / 32768 for word in words]
 
 
 def main() -> None:
-    """The child: an order in JSON on standard input; rate, lengths and 16-bit samples on output."""
+    """The child: an order in JSON on standard input; rate and 16-bit samples in hex on output."""
     order = json.load(sys.stdin)
     library = ctypes.CDLL(order["library"])
     callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -92,9 +90,8 @@ def main() -> None:
         encoded = text.encode()
         if library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, UTF8, None, None):
             sys.exit(f"it refused {text!r}")
-        words.append(b"".join(heard))
-    sizes = [len(word) // 2 for word in words]
-    sys.stdout.buffer.write(struct.pack(f"<{len(sizes) + 1}i", rate, *sizes) + b"".join(words))
+        words.append(b"".join(heard).hex())
+    json.dump([rate, words], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -13,26 +13,16 @@ from __future__ import annotations
 
 import functools
 import io
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import midirenderer
 import numpy as np
 import pretty_midi
-import soundfile
 import soxr
 
-from audiotl.datasets.synthetic.acoustics import (
-    RATE,
-    Clip,
-    band,
-    fade,
-    finish,
-    generator,
-    log_uniform,
-    mix,
-    noise,
-)
+from audiotl.datasets.synthetic import acoustics as ac
 
 DURATION = 3.0
 MULTILABEL = True
@@ -87,15 +77,16 @@ def plan(size: str) -> list[tuple]:
             for program in members[:programs] for number in range(bands)]
 
 
-def render(seed: int, family: str, program: int, band_number: int, pieces: int) -> Iterator[Clip]:
+def render(seed: int, family: str, program: int, index: int, pieces: int) -> Iterator[ac.Clip]:
     """All pieces of one band."""
-    group = f"{family}{program:03d}-{band_number}"
-    rng = generator(seed, "music", group)
+    group = f"{family}{program:03d}-{index}"
+    rng = ac.generator(seed, "music", group)
     key, loop = rng.choice(KEYS), LOOPS[rng.integers(len(LOOPS))]
-    loud = log_uniform(rng, 35, 95)
-    low, high, hiss = log_uniform(rng, 20, 120), log_uniform(rng, 3500, 8000), rng.uniform(25, 50)
+    loud = ac.log_uniform(rng, 35, 95)
+    low, high = ac.log_uniform(rng, 20, 120), ac.log_uniform(rng, 3500, 8000)
+    hiss = rng.uniform(25, 50)
     for number in range(pieces):
-        take = generator(seed, "music", group, number)
+        take = ac.generator(seed, "music", group, number)
         register = str(take.choice(RANGE.get(family, tuple(REGISTERS))))
         tempo = str(take.choice(list(TEMPI), p=[0.4, 0.4, 0.2]))
         mode = str(take.choice(list(MODES)))
@@ -103,10 +94,10 @@ def render(seed: int, family: str, program: int, band_number: int, pieces: int) 
         tonic = take.choice([note for note in range(*REGISTERS[register]) if note % 12 == key])
         score = [phrase(take, program, int(tonic), MODES[mode], beat)]
         x = perform(score + [drumming(take, loop, loud, beat)] * drums)
-        x = band(x * fade(len(x), 0.005, 0.05), low, high)
-        x = finish(mix(x, noise(take, len(x), 1.0), hiss), take.uniform(1, 15))
+        x = ac.band(x * ac.fade(len(x), 0.005, 0.05), low, high)
+        x = ac.finish(ac.mix(x, ac.noise(take, len(x), 1.0), hiss), take.uniform(1, 15))
         tags = [family, register, tempo, mode, "drums" * drums]
-        yield Clip(f"{family}/{group}-{number}", ";".join(filter(None, tags)), group, x)
+        yield ac.Clip(f"{family}/{group}-{number}", ";".join(filter(None, tags)), group, x)
 
 
 def phrase(rng: np.random.Generator, program: int, tonic: int, chords: tuple,
@@ -153,11 +144,13 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
     # The renderer stops at the last event: a controller that changes nothing keeps it to the end.
     instruments[0].control_changes.append(pretty_midi.ControlChange(119, 0, DURATION + 0.02))
     score.write(midi)
-    wave = midirenderer.render_wave_from(sound_font(), midi.getvalue())
-    stereo, rate = soundfile.read(io.BytesIO(wave))
+    sound = midirenderer.render_wave_from(sound_font(), midi.getvalue())
+    with wave.open(io.BytesIO(sound)) as file:
+        stereo = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
+        rate = file.getframerate()
     # Four times as fast as ``mean(axis=1)``, and the same bits.
-    mono = soxr.resample((stereo[:, 0] + stereo[:, 1]) / 2, rate, RATE, quality="HQ")
-    n = int(DURATION * RATE)
+    mono = soxr.resample((stereo[:, 0] + stereo[:, 1]) / 2, rate, ac.RATE, quality="HQ")
+    n = int(DURATION * ac.RATE)
     return np.pad(mono, (0, max(0, n - len(mono))))[:n]
 
 

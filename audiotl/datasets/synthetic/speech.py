@@ -13,18 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
+from audiotl.datasets.synthetic import acoustics as ac
 from audiotl.datasets.synthetic import espeak
-from audiotl.datasets.synthetic.acoustics import (
-    RATE,
-    Clip,
-    band,
-    finish,
-    generator,
-    log_uniform,
-    mix,
-    noise,
-    room,
-)
 
 DURATION = 1.0
 MULTILABEL = False
@@ -67,11 +57,11 @@ def plan(size: str) -> list[tuple]:
     return [(number, words) for number in range(voices)]
 
 
-def render(seed: int, number: int, words: tuple[str, ...]) -> Iterator[Clip]:
+def render(seed: int, number: int, words: tuple[str, ...]) -> Iterator[ac.Clip]:
     """All words of one voice."""
-    rng = generator(seed, "speech", number)
+    rng = ac.generator(seed, "speech", number)
     rate, pitch, pitch_range = rng.uniform(120, 185), rng.uniform(25, 75), rng.uniform(30, 75)
-    mic_low, mic_high = rng.uniform(60, 250), log_uniform(rng, 3000, 7800)
+    mic_low, mic_high = rng.uniform(60, 250), ac.log_uniform(rng, 3000, 7800)
     reverb, wet = rng.uniform(0.1, 0.5), rng.uniform(0.02, 0.25)
     orders = [espeak.Utterance(word, int(rate * rng.uniform(0.88, 1.12)),
                                int(pitch + rng.uniform(-8, 8)), int(pitch_range)) for word in words]
@@ -79,12 +69,12 @@ def render(seed: int, number: int, words: tuple[str, ...]) -> Iterator[Clip]:
     native_rate, sounds = espeak.say(voice, orders)
     group = f"voice{number:02d}"
     for word, sound in zip(words, sounds, strict=True):
-        take = generator(seed, "speech", number, word)
-        x = trim(soxr.resample(sound, native_rate, RATE, quality="HQ"))
-        x = place(take, x, int(DURATION * RATE))
-        x = band(room(take, x, reverb, wet), mic_low, mic_high)
-        x = mix(x, noise(take, len(x), take.uniform(0, 2)), take.uniform(8, 30))
-        yield Clip(f"{word}/{group}", word, group, finish(x, take.uniform(2, 20)))
+        take = ac.generator(seed, "speech", number, word)
+        x = trim(soxr.resample(sound, native_rate, ac.RATE, quality="HQ"))
+        x = place(take, x, int(DURATION * ac.RATE))
+        x = ac.band(ac.room(take, x, reverb, wet), mic_low, mic_high)
+        x = ac.mix(x, ac.noise(take, len(x), take.uniform(0, 2)), take.uniform(8, 30))
+        yield ac.Clip(f"{word}/{group}", word, group, ac.finish(x, take.uniform(2, 20)))
 
 
 def trim(x: np.ndarray, floor: float = 0.01) -> np.ndarray:
