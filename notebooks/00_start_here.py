@@ -24,8 +24,6 @@ sources = ["environment", "speech", "music"]   # corpora, one a domain; features
 tagger = "musicnn-mtt"         # a published network that names clips, where its weights are
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import librosa
 import matplotlib.pyplot as plt
 import numpy as np
@@ -222,7 +220,7 @@ results.figure("spectra", mean_spectra(spectra),
 
 # %%
 rows = []
-if (Path(data) / pretrained.NETWORKS[tagger][0]).is_file():
+if pretrained.available(tagger, data):
     network = pretrained.load(tagger, data)
     for domain, sound in sounds.items():
         for row in picked[domain][:2]:
