@@ -8,7 +8,7 @@ from audiotl.datasets.corpus import Corpus
 from audiotl.features import features
 from audiotl.probes import Ridge
 from audiotl.probes.subset_search import search
-from audiotl.shift import adapted, retained, under
+from audiotl.shift import adapted, table, under
 
 
 @pytest.fixture
@@ -34,10 +34,11 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus, fresh_cac
     assert list(found) == ["clean", "same", "bad"] and found["bad"].keys == {"condition": "bad"}
     assert (found["same"].values == found["clean"].values).all()
     assert found["clean"].mean > 0.95 and found["bad"].mean < 0.7
-    assert retained(found["clean"], found["same"], 1 / 3) == {"kept": 1, "kept_low": 1, "kept_high": 1}
-    kept = retained(found["clean"], found["bad"], 1 / 3)
-    assert kept["kept_low"] < kept["kept"] < kept["kept_high"] < 0.7
-    assert np.isclose(kept["kept"], (found["bad"].mean - 1 / 3) / (found["clean"].mean - 1 / 3))
+    rows = table(found, 1 / 3).set_index("condition")
+    assert rows.loc["same", ["kept", "kept_low", "kept_high"]].tolist() == [1, 1, 1]
+    low, kept, high = rows.loc["bad", ["kept_low", "kept", "kept_high"]]
+    assert low < kept < high < 0.7
+    assert np.isclose(kept, (found["bad"].mean - 1 / 3) / (found["clean"].mean - 1 / 3))
 
 
 def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
