@@ -1,10 +1,11 @@
 """Shapley values and pairwise interaction indices of a game given by the score of every subset of players.
 
-The value of a player is the mean of what it adds to a coalition, over all orders in which players may come
-(Shapley 1953). The interaction index of two players is the mean of what they add together beyond what each adds
-alone (Grabisch and Roubens 1999): above zero they need each other, below zero each can in part stand in for the
-other. Both are linear in the scores. So where a score is a mean over clips they are computed clip by clip, and a
-bootstrap over groups of clips gives their intervals.
+The value of a player is the mean of what it adds to a coalition, over all orders in which players
+may come (Shapley 1953). The interaction index of two players is the mean of what they add together
+beyond what each adds alone (Grabisch and Roubens 1999): above zero they need each other, below zero
+each can in part stand in for the other. Both are linear in the scores. So where a score is a mean
+over clips they are computed clip by clip, and a bootstrap over groups of clips gives their
+intervals.
 
 A coalition is a bit mask: bit i is set where player i is in.
 """
@@ -37,7 +38,8 @@ def masks(subsets: Sequence[Sequence[str]], names: Sequence[str]) -> np.ndarray:
 def value_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
     """Weight of each coalition's score in the value of each player, ``(n, len(coalitions))``."""
     size = np.bitwise_count(coalitions).astype(int)
-    # A coalition of s adds its score s!(n-s-1)!/n! times less for a player outside, (s-1)!(n-s)!/n! more within.
+    # A coalition of s adds its score s!(n-s-1)!/n! times less for a player outside, (s-1)!(n-s)!/n!
+    # more within.
     table = np.array([1 / (n * math.comb(n - 1, s)) for s in range(n)])
     inside, outside = table[np.maximum(size - 1, 0)], table[np.minimum(size, n - 1)]
     member = (coalitions >> np.arange(n)[:, None]) & 1
@@ -140,16 +142,16 @@ def sampled(score: Callable[[tuple[str, ...]], float], names: Sequence[str], pai
             seed: int = 0) -> pd.DataFrame:
     """Shapley values estimated from random orders, for more players than can be searched whole.
 
-    Each order is used with its reverse (antithetic sampling): a player that comes early in one comes late in
-    the other, which takes out most of the variance.
+    Each order is used with its reverse (antithetic sampling): a player that comes early in one
+    comes late in the other, which takes out most of the variance.
 
     Args:
         score: of a subset of `names` (in their order), also of ``()``.
         pairs: of orders; the error falls with its square root.
 
     Returns:
-        ``layer, value, error``: the error is the standard error over pairs. The values sum exactly to the score
-        of all minus the score of none.
+        ``layer, value, error``: the error is the standard error over pairs. The values sum exactly
+        to the score of all minus the score of none.
     """
     if pairs < 2:
         raise AudiotlError(f"The standard error needs two pairs of orders or more, not {pairs}.")

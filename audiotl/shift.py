@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -16,7 +17,7 @@ from audiotl.probes import Blocks, Probe, standardise
 from audiotl.probes.subset_search import Splits, search
 
 
-def tested_under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, splits: Splits,
+def under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, splits: Splits,
                  probe: Probe, **keys) -> dict[str, stats.Scored]:
     """Scores of the held-out clips in each condition, and ``"clean"``, all blocks side by side.
 
@@ -48,16 +49,21 @@ def tested_under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus
             for condition, values in correct.items()}
 
 
-def retained(clean: stats.Scored, shifted: stats.Scored, chance: float) -> dict[str, float]:
-    """The share of the margin over chance that is kept, ``kept, kept_low, kept_high``.
+def table(found: Mapping[str, stats.Scored], chance: float) -> pd.DataFrame:
+    """`stats.score_table` of the conditions, and ``kept, kept_low, kept_high``.
 
-    Unlike a loss it does not flatter what had little to lose. Bootstrap over groups, the same draws
-    on both sides.
+    That is the share of the clean score's margin over chance. Unlike a loss it does not flatter
+    what had little to lose. Bootstrap over groups, the same draws on both sides.
     """
-    top, bottom = (stats.bootstrap_draws(one.values.mean((0, 1)), one.groups) - chance
-                   for one in (shifted, clean))
-    low, high = np.percentile(top / bottom, [2.5, 97.5])
-    return {"kept": (shifted.mean - chance) / (clean.mean - chance), "kept_low": low, "kept_high": high}
+    def margin(one: stats.Scored) -> np.ndarray:
+        return stats.bootstrap_draws(one.values.mean((0, 1)), one.groups) - chance
+
+    clean, rows = found["clean"], []
+    for one in found.values():
+        low, high = np.percentile(margin(one) / margin(clean), [2.5, 97.5])
+        kept = (one.mean - chance) / (clean.mean - chance)
+        rows.append({"kept": kept, "kept_low": low, "kept_high": high})
+    return stats.score_table(found.values()).join(pd.DataFrame(rows))
 
 
 def adapted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Module:

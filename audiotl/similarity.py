@@ -1,31 +1,30 @@
-"""How alike two networks' layers are (linear CKA), and how much of one corpus's spectra another one covers."""
+"""How alike two layers are (linear CKA), and how much of a corpus's spectra another one covers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-import pandas as pd
 from scipy.spatial.distance import cdist
 
 from audiotl import AudiotlError
 
 BANDS = 16
-"""Bands of a spectral profile: the 64 of the front end in fours, so that distances are not about single partials."""
+"""Bands of a spectral profile: the 64 of the front end in fours, so that distances are not about
+single partials."""
 
 NEAREST = 5
 """Neighbour that sets how far the span reaches around a profile."""
 
 QUIET = -60.0
-"""Decibels below the clip's loudest point; frames without a band above that are pauses, and left out."""
+"""Decibels below the clip's loudest point; frames without a band above that are pauses, and left
+out."""
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Linear centred kernel alignment (Kornblith et al., ICML 2019): 0 is unlike, 1 is equal but for rotation.
+    """Linear centred kernel alignment: 0 unlike, 1 equal up to rotation (Kornblith et al. 2019).
 
-    ``|X'Y|^2 / (|X'X| |Y'Y|)`` with columns centred: the cosine between the two centred Gram matrices. Rotations,
-    reflections and one common scale of either side change nothing. With about as many columns as clips even unrelated
-    layers come out high: give many more clips than columns.
+    ``|X'Y|^2 / (|X'X| |Y'Y|)`` with columns centred: the cosine between the two centred Gram
+    matrices. Rotations, reflections and one common scale of either side change nothing. With about
+    as many columns as clips even unrelated layers come out high: give many more clips than columns.
 
     Args:
         x, y: the same clips through two layers, ``(n, d)`` and ``(n, e)``.
@@ -38,55 +37,28 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     1.0
     """
     if len(x) != len(y):
-        raise AudiotlError(f"CKA compares two layers on the same clips, not {len(x)} with {len(y)}.")
+        raise AudiotlError(f"CKA needs two layers on the same clips, not {len(x)} and {len(y)}.")
     x, y = (side.astype(np.float64) - side.mean(0, dtype=np.float64) for side in (x, y))
     scale = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
     if scale == 0:
-        raise AudiotlError("A layer with the same output for every clip has no CKA with another; leave it out.")
+        raise AudiotlError("A layer with the same output for every clip has no CKA with another; "
+                           "leave it out.")
     return float(np.linalg.norm(x.T @ y) ** 2 / scale)
 
 
-def within(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Columns minus their mean in each group of rows, ``(n, d)``.
-
-    Clips of several corpora differ first of all by corpus, which any layer shows; what is left is how a layer orders
-    the clips of each.
-    """
-    out = x.astype(np.float64)
-    for group in np.unique(groups):
-        out[groups == group] -= out[groups == group].mean(0)
-    return out
-
-
-def cka_table(layers: Mapping[tuple[str, int], Mapping[str, np.ndarray]], groups: np.ndarray) -> pd.DataFrame:
-    """CKA of each layer between every two networks.
-
-    Args:
-        layers: by source and seed, each tap on the same clips, ``(n, d)``.
-        groups: corpus of each clip; layers are centred `within` it.
-
-    Returns:
-        ``layer, source, seed, other, other_seed, cka``, each pair once.
-    """
-    centred = {key: {name: within(tap, groups) for name, tap in taps.items()} for key, taps in layers.items()}
-    keys, rows = list(centred), []
-    for i, one in enumerate(keys):
-        for other in keys[i + 1:]:
-            rows += [{"layer": name, "source": one[0], "seed": one[1], "other": other[0], "other_seed": other[1],
-                      "cka": linear_cka(tap, centred[other][name])} for name, tap in centred[one].items()]
-    return pd.DataFrame(rows, columns=["layer", "source", "seed", "other", "other_seed", "cka"])
-
-
-def profiles(spectrograms: np.ndarray, rows: np.ndarray, frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Spectral profiles of frames drawn evenly from clips: level of 16 bands in dB below the clip's loudest point.
+def profiles(spectrograms: np.ndarray, rows: np.ndarray, frames: int,
+             seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Levels of 16 bands, in dB below the clip's loudest point, of frames drawn evenly from clips.
 
     Args:
         spectrograms: ``(n_clips, bands, frames)`` decibels from -80 to 0.
         rows: clips to draw from.
-        frames: profiles wanted; the clips are visited in a seeded order, one frame each, round after round.
+        frames: profiles wanted; the clips are visited in a seeded order, one frame each, round
+            after round.
 
     Returns:
-        Profiles ``(m, 16)`` and the row of each, ``(m,)``, with m up to `frames`: pauses are left out.
+        Profiles ``(m, 16)`` and the row of each, ``(m,)``, with m up to `frames`: pauses are left
+        out.
     """
     rng = np.random.default_rng(seed)
     order = np.resize(rng.permutation(rows), frames)
@@ -101,13 +73,14 @@ def profiles(spectrograms: np.ndarray, rows: np.ndarray, frames: int, seed: int 
     return np.concatenate(made), np.concatenate(kept)
 
 
-def covered(target: np.ndarray, source: np.ndarray, groups: np.ndarray, nearest: int = NEAREST) -> np.ndarray:
-    """Which target profiles lie within what the source spans (Kynkäänniemi et al., NeurIPS 2019, equation 1).
+def covered(target: np.ndarray, source: np.ndarray, groups: np.ndarray,
+            nearest: int = NEAREST) -> np.ndarray:
+    """Which target profiles lie in what the source spans (Kynkäänniemi et al. 2019, equation 1).
 
-    A source spans the balls around its profiles, each out to its k-th nearest source profile, here of another group
-    (recording, speaker), since frames of one recording are alike. A tenth of the balls, the widest, is left out: a few
-    outliers would otherwise span nearly everything. The measure has a direction: what spans much covers what is narrow,
-    and not the other way round.
+    A source spans the balls around its profiles, each out to its k-th nearest source profile, here
+    of another group (recording, speaker), since frames of one recording are alike. A tenth of the
+    balls, the widest, is left out: a few outliers would otherwise span nearly everything. The
+    measure has a direction: what spans much covers what is narrow, and not the other way round.
 
     Args:
         target: ``(m, d)``.
@@ -128,6 +101,7 @@ def covered(target: np.ndarray, source: np.ndarray, groups: np.ndarray, nearest:
     apart[groups[:, None] == groups[None]] = np.inf
     radius = np.partition(apart, nearest - 1, axis=1)[:, nearest - 1]
     if not np.isfinite(radius).all():
-        raise AudiotlError(f"A span needs {nearest} profiles of other groups around each one; use more groups.")
+        raise AudiotlError(f"A span needs {nearest} profiles of other groups around each one; use "
+                           "more groups.")
     kept = radius <= np.quantile(radius, 0.9)
     return (cdist(target, source[kept]) <= radius[kept]).any(1)

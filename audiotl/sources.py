@@ -1,8 +1,8 @@
-"""Source networks: what a network learns from, set by corpus, clips, classes, labels and optimiser steps.
+"""What a network learns from: a source by corpus, clips, classes, labels and optimiser steps.
 
-Corpora differ in more than what they sound like. With `clips`, `classes` and `steps`, networks of two corpora hear
-equally many clips of equally many classes for as many steps. Shuffled labels leave the sound and take away what it
-is called; no labels at all leave random weights.
+Corpora differ in more than what they sound like. With `clips`, `classes` and `steps`, networks of
+two corpora hear equally many clips of equally many classes for as many steps. Shuffled labels leave
+the sound and take away what it is called; no labels at all leave random weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from audiotl.training import Recipe, budget, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
 SECOND = 63
-"""Frames of one second, all that a step of a network with set `steps` hears of each clip of its batch."""
+"""Frames of one second, all that a step of a network with set `steps` hears of each clip of its
+batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class SourceNetwork:
         labels: one of `LABELS`.
         seed: of weights, order, and draws of clips and labels.
         model: in evaluation mode.
-        corpus: the clips it heard, under their true labels; None where that is nothing, or not known.
+        corpus: the clips it heard, under their true labels; None where that is nothing, or not
+            known.
         classes: how many classes (tags) they have.
         steps: optimiser steps it took.
         score: accuracy (mean AUC for tags) on test clips of its classes; NaN where there are none.
@@ -66,7 +68,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
                    labels: str = "true", clips: int = 0, classes: Sequence[str] = (),
                    steps: int = 0, seed: int = 0, progress: bool = True,
                    **settings) -> SourceNetwork:
-    """A network trained on a corpus, from the cache or on the spot. Its last official fold is the test.
+    """A network trained on a corpus, whose last fold is the test; from the cache where it is there.
 
     Args:
         sound: features of the source corpus.
@@ -104,8 +106,8 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
     if tested.any():
         own = score(made.outputs[tested], corpus.targets()[test_rows[tested]])
     present = {tag for label in heard.clips["label"].unique() for tag in label.split(";")}
-    return SourceNetwork(getattr(corpus, "domain", corpus.name), network, labels, seed, made.model, heard,
-                         len(present), taken, own, made.history, made.outputs, test_rows)
+    return SourceNetwork(corpus.domain, network, labels, seed, made.model, heard, len(present),
+                         taken, own, made.history, made.outputs, test_rows)
 
 
 def shuffled(sound: Features, rows: np.ndarray, seed: int = 0) -> Features:
@@ -119,9 +121,9 @@ def shuffled(sound: Features, rows: np.ndarray, seed: int = 0) -> Features:
 def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarray:
     """Exactly `clips` of `rows`: each class in its proportion, and recording after recording.
 
-    Within a class the groups come in a seeded order and are taken whole, but for the last one, which may be cut (the
-    clips left over are not used at all). Smaller draws of one seed lie within larger ones. Tagged clips are drawn by
-    their first tag.
+    Within a class the groups come in a seeded order and are taken whole, but for the last one,
+    which may be cut (the clips left over are not used at all). Smaller draws of one seed lie within
+    larger ones. Tagged clips are drawn by their first tag.
 
     Returns:
         Sorted rows, ``(clips,)``.
@@ -130,7 +132,8 @@ def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarr
         AudiotlError: there are not so many.
     """
     if not 0 < clips <= len(rows):
-        raise AudiotlError(f"{corpus.name} has {len(rows)} clips to draw from, not {clips}; ask for fewer.")
+        raise AudiotlError(f"{corpus.name} has {len(rows)} clips to draw from, not {clips}; ask "
+                           "for fewer.")
     rng = np.random.default_rng(seed)
     labels = corpus.clips["label"].str.split(";").str[0].to_numpy()[rows]
     names, member = np.unique(corpus.groups[rows], return_inverse=True)
@@ -139,20 +142,7 @@ def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarr
     for label in np.unique(labels):
         here = np.flatnonzero(labels == label)
         here = here[np.argsort(turn[here], kind="stable")]
-        # A class's clips lie evenly from 0 to 1, at an offset of its own: small classes are not all drawn at once.
+        # A class's clips lie evenly from 0 to 1, at an offset of its own: small classes are not all
+        # drawn at once.
         place[here] = (np.arange(len(here)) + rng.random()) / len(here)
     return np.sort(rows[np.argsort(place, kind="stable")[:clips]])
-
-
-def class_order(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> list[str]:
-    """The classes in a seeded order; those with less than half of `clips` come last, any two before hold enough.
-
-    Raises:
-        AudiotlError: fewer than two classes are so large.
-    """
-    labels, counts = np.unique(corpus.clips["label"].to_numpy()[rows], return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(labels))
-    large = [k for k in order if 2 * counts[k] >= clips]
-    if len(large) < 2:
-        raise AudiotlError(f"{corpus.name} has fewer than two classes of {-(-clips // 2)} clips; ask for fewer clips.")
-    return [str(labels[k]) for k in (*large, *(k for k in order if k not in large))]

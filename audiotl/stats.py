@@ -1,7 +1,7 @@
 """What each clip scored, and what may be said of it: scores, paired differences, and the one rule for "clear".
 
-`Scored` is what every protocol returns. `score_table` turns it into scores with intervals, `compare` into a paired
-difference, and `clear` decides which differences of a family count.
+`Scored` is what every protocol returns. `score_table` turns it into scores with intervals,
+`compare` into a paired difference, and `clear` decides which differences of a family count.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FEWEST_GROUPS = 10
 class Scored:
     """What each tested clip scored, by seed of what was trained and by repetition of the folds.
 
-    A clip's score is a float: 1 or 0 for the class named rightly or not, label-ranking average precision for tags,
-    squared error for a number.
+    A clip's score is a float: 1 or 0 for the class named rightly or not, label-ranking average
+    precision for tags, squared error for a number.
 
     Args:
         values: ``(seeds, repeats, n)`` float.
@@ -112,9 +112,9 @@ def compare(one: Scored, other: Scored, **keys) -> dict:
     """How much more `one` scores than `other` on the same clips.
 
     Returns:
-        The keys that both share, `keys`, then ``difference, ci_low, ci_high, p, clips, groups, seeds``: the interval
-        as in `score_table`, the p-value of `corrected_t` over folds and repeats once seeds are averaged (NaN where
-        there is a single fold).
+        The keys that both share, `keys`, then ``difference, ci_low, ci_high, p, clips, groups,
+        seeds``: the interval as in `score_table`, the p-value of `corrected_t` over folds and
+        repeats once seeds are averaged (NaN where there is a single fold).
 
     Raises:
         AudiotlError: the clips or the folds differ.
@@ -131,8 +131,8 @@ def compare(one: Scored, other: Scored, **keys) -> dict:
 def clear(comparisons: pd.DataFrame) -> pd.Series:
     """Which differences of a family are clear: the one rule of this study.
 
-    The interval leaves zero out, the p-value is below `LEVEL` after Holm's correction over all rows, and at least
-    `FEWEST_GROUPS` groups were tested.
+    The interval leaves zero out, the p-value is below `LEVEL` after Holm's correction over all
+    rows, and at least `FEWEST_GROUPS` groups were tested.
 
     Args:
         comparisons: rows of `compare`, all that are to be judged together.
@@ -202,8 +202,8 @@ def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int 
 
     Args:
         values: one score a clip (1 correct, 0 wrong, or any number), shape ``(n_clips,)``.
-        groups: group of each clip; clips of one recording, speaker or note are not independent, so whole
-            groups are drawn. None draws single clips.
+        groups: group of each clip; clips of one recording, speaker or note are not independent, so
+            whole groups are drawn. None draws single clips.
         n: bootstrap draws.
 
     Returns:
@@ -239,7 +239,8 @@ def bootstrap_runs(values: Sequence[np.ndarray], groups: Sequence[np.ndarray], n
     """Draws of the mean over runs of scores on each run's own test clips: runs are drawn, and in each its groups.
 
     Args:
-        values: per run ``(rows, n_clips)``; all rows share the draws, so that differences of rows are paired.
+        values: per run ``(rows, n_clips)``; all rows share the draws, so that differences of rows
+            are paired.
         groups: per run the group of each clip, ``(n_clips,)``.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Scores that guess how well features will serve a task without training a probe: LogME and the H-score.
+"""Guesses how well features will serve a task, without training a probe: LogME and H-score.
 
-Both look at the features of a target's clips and at their labels, once. Whether they rank sources as the probe does is
-asked by `agreement`.
+Both look at the features of a target's clips and at their labels, once. Whether they rank sources
+as the probe does is asked by `agreement`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from audiotl.probes import one_hot
 from audiotl.stats import bootstrap_mean
 
 
-def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9, rounds: int = 500) -> np.ndarray:
-    """Largest log evidence of a Bayesian linear model ``y ~ N(Xw, 1/b)``, ``w ~ N(0, 1/a)``, over a and b.
+def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9,
+             rounds: int = 500) -> np.ndarray:
+    """Largest log evidence over a and b of ``y ~ N(Xw, 1/b)``, ``w ~ N(0, 1/a)``.
 
     MacKay's fixed point, on the singular values of X (You et al., ICML 2021, algorithm 1).
 
@@ -31,7 +32,8 @@ def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9, rounds: int 
     """
     n = len(x)
     u, s, _ = linalg.svd(x, full_matrices=False)
-    return np.array([_evidence(s, u.T @ column, column @ column, n, tolerance, rounds) for column in y.T])
+    return np.array([_evidence(s, u.T @ column, column @ column, n, tolerance, rounds)
+                     for column in y.T])
 
 
 def _evidence(s, z, total, n, tolerance, rounds) -> float:
@@ -53,7 +55,7 @@ def _evidence(s, z, total, n, tolerance, rounds) -> float:
 
 
 def logme(x: np.ndarray, y: np.ndarray) -> float:
-    """LogME (You et al., ICML 2021): log evidence per clip of a linear model of each class against the rest, averaged.
+    """LogME (You et al. 2021): log evidence per clip of a linear model of a class, averaged.
 
     Labels and columns are centred, which gives the model an intercept.
 
@@ -67,14 +69,14 @@ def logme(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def h_score(x: np.ndarray, y: np.ndarray, shrink: bool = True) -> float:
-    """H-score (Bao et al., ICIP 2019): ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart.
+    """H-score (Bao et al. 2019): ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart.
 
     Args:
         x: features, ``(n, d)``.
         y: class of each clip, ``(n,)`` int.
-        shrink: use the covariance of Ledoit and Wolf, shrunk by alpha, and ``1 - alpha`` times the covariance between
-            classes (Ibrahim, Ponomareva and Mazumder 2021), which stays sound with many columns; else the sample
-            covariance and its pseudo-inverse.
+        shrink: use the covariance of Ledoit and Wolf, shrunk by alpha, and ``1 - alpha`` times the
+            covariance between classes (Ibrahim, Ponomareva and Mazumder 2021), which stays sound
+            with many columns; else the sample covariance and its pseudo-inverse.
     """
     x = x - x.mean(0)
     classes, member = np.unique(y, return_inverse=True)
@@ -87,16 +89,17 @@ def h_score(x: np.ndarray, y: np.ndarray, shrink: bool = True) -> float:
 
 
 def agreement(cells: pd.DataFrame, guesses: Sequence[str], score: str = "score") -> pd.DataFrame:
-    """How well each guess ranks sources as the probe does: Kendall's tau within each target, and its mean over targets.
+    """How well each guess ranks sources as the probe does: Kendall's tau within each target.
 
     Args:
-        cells: one row a source and target: ``target``, the `score`, and a column a guess, NaN where it has none.
+        cells: one row a source and target: ``target``, the `score`, and a column a guess, NaN where
+            it has none.
         guesses: the columns to judge.
 
     Returns:
-        ``guess, target, points, tau, p, ci_low, ci_high``. A target needs three points; `p` is its exact two-sided
-        p-value. The row of target ``"mean"`` has an interval from a bootstrap over targets, which are few: it does not
-        hold beyond the targets at hand.
+        ``guess, target, points, tau, p, ci_low, ci_high``. A target needs three points; `p` is its
+        exact two-sided p-value. The row of target ``"mean"`` has an interval from a bootstrap over
+        targets, which are few: it does not hold beyond the targets at hand.
     """
     rows = []
     for guess in guesses:
@@ -105,9 +108,11 @@ def agreement(cells: pd.DataFrame, guesses: Sequence[str], score: str = "score")
             if len(part) >= 3 and part[guess].nunique() > 1:
                 tau, p = stats.kendalltau(part[guess], part[score])
                 taus.append(tau)
-                rows.append({"guess": guess, "target": target, "points": len(part), "tau": tau, "p": p})
+                rows.append({"guess": guess, "target": target, "points": len(part), "tau": tau,
+                             "p": p})
         if taus:
             mean, low, high = bootstrap_mean(np.array(taus))
-            rows.append({"guess": guess, "target": "mean", "points": len(taus), "tau": mean, "p": np.nan,
-                         "ci_low": low, "ci_high": high})
-    return pd.DataFrame(rows, columns=["guess", "target", "points", "tau", "p", "ci_low", "ci_high"])
+            rows.append({"guess": guess, "target": "mean", "points": len(taus), "tau": mean,
+                         "p": np.nan, "ci_low": low, "ci_high": high})
+    columns = ["guess", "target", "points", "tau", "p", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)

@@ -17,10 +17,10 @@ import audiotl
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
-    {"_torchaudio", "frontend", "datasets", "models"},
+    {"frontend", "datasets", "models"},
     {"features", "learnt_frontend", "probes", "shapley", "similarity", "transferability"},
-    {"training", "embedding", "transfer", "sources", "replication", "study"},
-    {"plots", "widgets", "report", "benchmarks", "__main__", "comparisons"},
+    {"training", "embedding", "transfer", "sources", "replication", "shift"},
+    {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
 
 

@@ -8,7 +8,7 @@ from audiotl.datasets.corpus import Corpus
 from audiotl.features import features
 from audiotl.probes import Ridge
 from audiotl.probes.subset_search import search
-from audiotl.shift import adapted, retained, tested_under
+from audiotl.shift import adapted, table, under
 
 
 @pytest.fixture
@@ -30,19 +30,20 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus, fresh_cac
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     bad = {"mfcc": blocks_of(corpus, (0, 5), 1)["mfcc"]}
     alone = {"mfcc": clean["mfcc"]}
-    found = tested_under(alone, {"same": alone, "bad": bad}, corpus, corpus.splits(), Ridge())
+    found = under(alone, {"same": alone, "bad": bad}, corpus, corpus.splits(), Ridge())
     assert list(found) == ["clean", "same", "bad"] and found["bad"].keys == {"condition": "bad"}
     assert (found["same"].values == found["clean"].values).all()
     assert found["clean"].mean > 0.95 and found["bad"].mean < 0.7
-    assert retained(found["clean"], found["same"], 1 / 3) == {"kept": 1, "kept_low": 1, "kept_high": 1}
-    kept = retained(found["clean"], found["bad"], 1 / 3)
-    assert kept["kept_low"] < kept["kept"] < kept["kept_high"] < 0.7
-    assert np.isclose(kept["kept"], (found["bad"].mean - 1 / 3) / (found["clean"].mean - 1 / 3))
+    rows = table(found, 1 / 3).set_index("condition")
+    assert rows.loc["same", ["kept", "kept_low", "kept_high"]].tolist() == [1, 1, 1]
+    low, kept, high = rows.loc["bad", ["kept_low", "kept", "kept_high"]]
+    assert low < kept < high < 0.7
+    assert np.isclose(kept, (found["bad"].mean - 1 / 3) / (found["clean"].mean - 1 / 3))
 
 
 def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
     clean = blocks_of(corpus, (1.0, 0.7), 3)
-    found = tested_under(clean, {}, corpus, corpus.splits(), Ridge())["clean"]
+    found = under(clean, {}, corpus, corpus.splits(), Ridge())["clean"]
     expected = search(clean, corpus.targets(), corpus.splits(), corpus.groups, Ridge())
     assert (found.values == expected.scored(("layer1", "mfcc")).values).all()
 
@@ -50,7 +51,7 @@ def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
 def test_blocks_that_do_not_match_are_refused(corpus, fresh_cache):
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     with pytest.raises(AudiotlError, match="noise 0 dB"):
-        tested_under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
+        under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
                      corpus, corpus.splits(), Ridge())
 
 

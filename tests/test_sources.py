@@ -2,30 +2,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiotl import AudiotlError, sources
+from audiotl import AudiotlError, cache, datasets, sources, training
 from audiotl.datasets.corpus import Corpus
+from audiotl.features import features
+from audiotl.sources import source_network
+from audiotl.training import Recipe, train, untrained
 
-
-def corpus_of(labels, groups, multilabel=False):
-    clips = pd.DataFrame({"path": [f"{i}.wav" for i in range(len(labels))], "label": labels, "fold": -1,
-                          "group": groups})
-    tags = sorted({tag for label in labels for tag in label.split(";")})
-    return Corpus("made", clips, tuple(tags), 1.0, multilabel)
+RECIPE = Recipe(epochs=2, crop=64)
 
 
 @pytest.fixture
 def corpus():
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c"], [300, 150, 50])
-    groups = [f"{label}{rng.integers(40)}" for label in labels]
-    return corpus_of(labels, groups)
+    clips = pd.DataFrame({"path": [f"{i}.wav" for i in range(500)], "label": labels, "fold": -1,
+                          "group": [f"{label}{rng.integers(40)}" for label in labels]})
+    return Corpus("made", clips, ("a", "b", "c"), 1.0)
 
 
 @pytest.mark.parametrize("clips", [1, 37, 250, 450])
-def test_a_draw_has_exactly_so_many_clips_each_class_in_its_share_and_cuts_a_group_a_class(corpus, clips):
+def test_a_draw_has_each_class_in_its_share_and_cuts_a_group_a_class(corpus, clips):
     rows = np.arange(20, 500)
     drawn = sources.cut(corpus, rows, clips, seed=3)
-    assert len(drawn) == clips == len(set(drawn)) and np.isin(drawn, rows).all() and (np.diff(drawn) > 0).all()
+    assert len(drawn) == clips and np.isin(drawn, rows).all() and (np.diff(drawn) > 0).all()
     labels = corpus.clips["label"].to_numpy()
     for label in "abc":
         assert abs((labels[drawn] == label).sum() - clips * (labels[rows] == label).mean()) <= 1.5
@@ -40,20 +39,63 @@ def test_draws_of_a_seed_lie_within_each_other_and_seeds_differ(corpus):
     small, large = (sources.cut(corpus, rows, n, seed=1) for n in (60, 200))
     assert set(small) < set(large) and set(sources.cut(corpus, rows, 60, seed=2)) != set(small)
     assert (sources.cut(corpus, rows, 500) == rows).all()
-    with pytest.raises(AudiotlError, match="500 clips to draw from, not 501"):
+    with pytest.raises(AudiotlError, match="501"):
         sources.cut(corpus, rows, 501)
 
 
-def test_tagged_clips_are_drawn_by_their_first_tag():
-    corpus = corpus_of(["oboe;low"] * 50 + ["oboe;high"] * 50 + ["tuba;low"] * 100, [str(i) for i in range(200)], True)
-    drawn = sources.cut(corpus, np.arange(200), 80)
-    assert (drawn < 100).sum() == 40
+@pytest.fixture
+def sound(fresh_cache):
+    return features(datasets.load("environment", size="smoke"), progress=False)
 
 
-def test_small_classes_come_last_and_any_two_before_hold_the_draw(corpus):
-    for seed in range(5):
-        order = sources.class_order(corpus, np.arange(500), 250, seed)
-        assert set(order[:2]) == {"a", "b"} and order[2] == "c"
-    assert len({tuple(sources.class_order(corpus, np.arange(500), 60, seed)) for seed in range(8)}) > 2
-    with pytest.raises(AudiotlError, match="fewer than two classes of 200"):
-        sources.class_order(corpus, np.arange(500), 400)
+def made(sound, **how):
+    return source_network(sound, RECIPE, progress=False, **how)
+
+
+def bits(model):
+    return [value.numpy().tobytes() for value in model.state_dict().values()]
+
+
+def test_a_whole_source_is_trained_by_its_recipe_on_all_but_the_last_fold(sound):
+    net, split = made(sound), sound.corpus.splits()[-1]
+    whole = train(sound, split, RECIPE, progress=False)
+    assert bits(net.model) == bits(whole.model) and net.score == whole.score
+    assert (net.outputs == whole.outputs).all() and net.history.equals(whole.history)
+    assert [entry.name for entry in (cache.cache_root() / "networks").iterdir()] == [whole.key]
+    assert net.clips == len(split[0]) and (net.test_rows == split[1]).all()
+    assert (net.domain, net.classes) == ("environment", len(sound.corpus.classes))
+
+
+def test_clips_classes_and_steps_are_what_was_asked_for(sound):
+    two = sound.corpus.classes[:2]
+    net = made(sound, clips=12, classes=two, steps=5, seed=1)
+    assert (net.clips, net.classes, net.steps) == (12, 2, 5)
+    assert set(net.corpus.clips["label"]) == set(two)
+    tested = sound.corpus.groups[sound.corpus.splits()[-1][1]]
+    assert not set(net.corpus.groups) & set(tested)
+    assert made(sound, clips=12, steps=5).classes > 2
+
+
+def test_shuffled_labels_change_places_among_the_training_clips_alone(sound, monkeypatch):
+    told, teach = [], training.train
+    monkeypatch.setattr(sources, "train",
+                        lambda told_sound, *args, **how:
+                        told.append(told_sound.corpus) or teach(told_sound, *args, **how))
+    true, shuffled, again = (made(sound, labels=labels, clips=30, steps=2)
+                             for labels in ("true", "shuffled", "shuffled"))
+    rows, test_rows = (sources.cut(sound.corpus, sound.corpus.splits()[-1][0], 30, 0),
+                       sound.corpus.splits()[-1][1])
+    before, after = (told[i].clips["label"].to_numpy() for i in (0, 1))
+    moved = np.flatnonzero(before != after)
+    assert len(moved) > 10 and np.isin(moved, rows).all() and not np.isin(moved, test_rows).any()
+    assert sorted(before) == sorted(after)
+    assert bits(true.model) != bits(shuffled.model) == bits(again.model)
+    assert shuffled.corpus.clips.equals(true.corpus.clips) and shuffled.steps == true.steps
+
+
+def test_no_labels_leave_random_weights_of_the_seed(sound):
+    net = made(sound, labels="none", seed=1)
+    assert bits(net.model) == bits(untrained(sound, seed=1)) != bits(untrained(sound))
+    assert (net.domain, net.clips, net.steps) == ("random", 0, 0) and np.isnan(net.score)
+    with pytest.raises(AudiotlError, match="wrong"):
+        made(sound, labels="wrong")

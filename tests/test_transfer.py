@@ -39,18 +39,18 @@ def source(tmp_path, fresh_cache):
     home = tmp_path / "source"
     for c in range(4):
         for i in range(6):
-            write_clip(home / f"class{c}" / f"clip{i}.wav", 0.6, 220 * 2**c * (1 + 0.02 * i), seed=100 * c + i + 50)
+            write_clip(home / f"class{c}" / f"clip{i}.wav", 0.6, 220 * 2**c * (1 + 0.02 * i),
+                       seed=100 * c + i + 50)
     sound = features(datasets.load("folder", home), progress=False)
-    made = train(sound, sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=10), progress=False)
+    recipe = dataclasses.replace(RECIPE, epochs=10)
+    made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)
     return SourceNetwork("pitches", "convnet5", "true", 0, made.model, sound.corpus)
 
 
-def parts(model, stages):
-    return torch.cat([value.flatten().float() for stage in stages(model) for value in stage.state_dict().values()])
-
-
 def body(model):
-    return parts(model, lambda m: m.stages[:-1])
+    """All weights and statistics but the head's."""
+    return torch.cat([value.flatten().float() for stage in model.stages[:-1]
+                      for value in stage.state_dict().values()])
 
 
 def test_every_mode_learns_an_easy_target_on_the_same_steps(aim, source):
@@ -66,7 +66,8 @@ def test_what_each_mode_may_move(aim, source):
     split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=2)
     head, tuned = (train(aim, split, recipe, progress=False, start=Start(source.model, early)).model
                    for early in (0.0, 0.1))
-    assert torch.equal(body(head), body(source.model)) and not torch.equal(body(tuned), body(source.model))
+    assert torch.equal(body(head), body(source.model))
+    assert not torch.equal(body(tuned), body(source.model))
     assert head.head.out_features == 3 and all(p.requires_grad for p in head.parameters())
 
 
@@ -84,8 +85,10 @@ def test_rates_grow_from_the_first_stage_to_the_head(name):
         p.shape for p in model.stages[-1].parameters()]
 
 
-def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch, cut_off):
-    split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=5, mixup=0.3, mask=0.2, tilt=4.0)
+def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp_path, monkeypatch,
+                                                                cut_off):
+    split = aim.corpus.splits(3)[0]
+    recipe = dataclasses.replace(RECIPE, epochs=5, mixup=0.3, mask=0.2, tilt=4.0)
     whole = train(aim, split, recipe, progress=False, start=Start(source.model))
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
     with cut_off(2):
@@ -97,11 +100,11 @@ def test_a_fine_tuning_that_was_cut_off_ends_as_an_unbroken_one(aim, source, tmp
 
 def test_another_start_is_another_network(aim, source):
     split, recipe = aim.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=1)
-    keys = {train(aim, split, recipe, progress=False, start=start).key
-            for start in (None, Start(source.model), Start(source.model, 0.5), Start(build("convnet5", 4)))}
+    starts = None, Start(source.model), Start(source.model, 0.5), Start(build("convnet5", 4))
+    keys = {train(aim, split, recipe, progress=False, start=start).key for start in starts}
     assert len(keys) == 4
-    for name, settings in (("convnet5", {"pools": [[2, 4]] * 5}), ("convnet5", {"multiscale": (1, 2)}),
-                           ("resnet18", {})):
+    for name, settings in (("convnet5", {"pools": [[2, 4]] * 5}),
+                           ("convnet5", {"multiscale": (1, 2)}), ("resnet18", {})):
         other = build(name, 4, **settings)
         with pytest.raises(AudiotlError, match=type(other).__name__):
             train(aim, split, recipe, progress=False, start=Start(other))

@@ -17,7 +17,8 @@ def test_the_evidence_is_the_largest_marginal_likelihood(n, d):
         a, b = np.exp(logs)
         return -stats.multivariate_normal(np.zeros(n), np.eye(n) / b + x @ x.T / a).logpdf(y)
 
-    direct = optimize.minimize(against, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10})
+    direct = optimize.minimize(against, [0.0, 0.0], method="Nelder-Mead",
+                               options={"xatol": 1e-7, "fatol": 1e-10})
     assert evidence(x, y[:, None])[0] == pytest.approx(-direct.fun, rel=1e-6)
 
 
@@ -25,7 +26,8 @@ def test_logme_is_the_mean_over_classes_per_clip_and_prefers_features_that_tell(
     y = np.repeat(np.arange(3), 40)
     good, bad = np.eye(3)[y] + 0.3 * rng.standard_normal((120, 3)), rng.standard_normal((120, 3))
     labels = np.eye(3)[y] - 1 / 3
-    by_hand = np.mean([evidence(good - good.mean(0), column[:, None])[0] for column in labels.T]) / 120
+    centred = good - good.mean(0)
+    by_hand = np.mean([evidence(centred, column[:, None])[0] for column in labels.T]) / 120
     assert logme(good, y) == pytest.approx(by_hand) and logme(good, y) > logme(bad, y) + 0.5
     assert logme(good + 7, y + 5) == pytest.approx(logme(good, y))
 
@@ -36,7 +38,8 @@ def test_the_h_score_is_its_definition():
     between = np.cov(np.stack([x[y == k].mean(0) for k in range(4)])[y].T, bias=True)
     total = np.cov(x.T, bias=True)
     assert h_score(x, y, shrink=False) == pytest.approx(np.trace(np.linalg.inv(total) @ between))
-    assert h_score(x @ rng.standard_normal((6, 6)), y, shrink=False) == pytest.approx(h_score(x, y, shrink=False))
+    mixed = x @ rng.standard_normal((6, 6))
+    assert h_score(mixed, y, shrink=False) == pytest.approx(h_score(x, y, shrink=False))
 
 
 def test_the_shrunk_h_score_is_sound_with_more_columns_than_clips():
@@ -47,15 +50,20 @@ def test_the_shrunk_h_score_is_sound_with_more_columns_than_clips():
     told = noise + np.repeat(rng.standard_normal((5, 80)), 10, 0)
     found = LedoitWolf().fit(told)
     means = np.stack([told[y == k].mean(0) for k in range(5)])[y] - told.mean(0)
-    by_hand = np.trace(np.linalg.inv(found.covariance_) @ means.T @ means / 50) * (1 - found.shrinkage_)
+    by_hand = np.trace(np.linalg.inv(found.covariance_) @ means.T @ means / 50)
+    by_hand *= 1 - found.shrinkage_
     assert h_score(told, y) == pytest.approx(by_hand)
-    assert h_score(noise, y, shrink=False) == pytest.approx(4) and h_score(noise, y) < 1 < h_score(told, y)
+    assert h_score(noise, y, shrink=False) == pytest.approx(4)
+    assert h_score(noise, y) < 1 < h_score(told, y)
 
 
 def test_agreement_is_kendalls_tau_within_each_target():
-    cells = pd.DataFrame({"target": ["a"] * 4 + ["b"] * 4 + ["c"] * 2, "score": [.1, .2, .3, .4, .5, .6, .7, .8, 0, 1],
-                          "right": [1, 2, 3, 4, 10, 20, 30, 40, 1, 2], "wrong": [4, 3, 2, 1, 4, 3, 2, np.nan, 2, 1]})
+    cells = pd.DataFrame({"target": list("aaaabbbbcc"),
+                          "score": [.1, .2, .3, .4, .5, .6, .7, .8, 0, 1],
+                          "right": [1, 2, 3, 4, 10, 20, 30, 40, 1, 2],
+                          "wrong": [4, 3, 2, 1, 4, 3, 2, np.nan, 2, 1]})
     found = agreement(cells, ["right", "wrong"]).set_index(["guess", "target"])
     assert (found.loc["right", "tau"] == 1).all() and (found.loc["wrong", "tau"] == -1).all()
-    assert found.loc[("right", "a"), "p"] == pytest.approx(2 / 24) and found.loc[("wrong", "b"), "points"] == 3
+    assert found.loc[("right", "a"), "p"] == pytest.approx(2 / 24)
+    assert found.loc[("wrong", "b"), "points"] == 3
     assert ("right", "c") not in found.index and found.loc[("right", "mean"), "points"] == 2

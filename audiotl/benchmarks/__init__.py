@@ -1,7 +1,8 @@
 """Benchmarks: every row a ratio against a named alternative, measured in the same run, with a check of the result.
 
-A row is ``{name, ours_s, peer, peer_s, ratio, threads, check}``; times are medians in seconds. Each module here has
-functions called ``bench_...`` that give rows, which are written as they come, and may have a `figure` of them.
+A row is ``{name, ours_s, peer, peer_s, ratio, threads, check}``; times are medians in seconds. Each
+module here has functions called ``bench_...`` that give rows, which are written as they come, and
+may have a `figure` of them.
 """
 
 from __future__ import annotations

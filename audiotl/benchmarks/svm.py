@@ -20,7 +20,8 @@ WORK = (("gtzan_genre", "01234"), ("ballroom_extended", "012"), ("emoMusic_a", "
 def bench_svm() -> Iterator[dict]:
     """All 32 cells and ten folds of three published rows, both sides at one thread and both at two.
 
-    scikit-learn needs some 15 to 30 minutes for all of it. Without the published features nothing is measured.
+    scikit-learn needs some 15 to 30 minutes for all of it. Without the published features nothing
+    is measured.
     """
     root = Path(os.environ.get("AUDIOTL_DATA", "") or Path(__file__).parents[3] / "shared" / "data")
     if not (root / "choi2017" / "data_feats").is_dir():

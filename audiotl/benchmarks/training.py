@@ -23,8 +23,8 @@ RATE = 1e-3
 def bench_densenet_step(runs: int = 5, epochs: int = 2) -> list[dict]:
     """Forward, backward and AdamW step on 32 spectrograms of 64 x 128, both ways in turn; median of `runs`.
 
-    The check trains both ways on built-in sounds from the same weights in the same order, and compares them clip by
-    clip on sounds that neither has seen.
+    The check trains both ways on built-in sounds from the same weights in the same order, and
+    compares them clip by clip on sounds that neither has seen.
     """
     before, threads = torch.get_num_threads(), min(2, os.cpu_count() or 1)
     torch.set_num_threads(threads)

@@ -7,15 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from audiotl import AudiotlError, cache
-from audiotl.datasets.corpus import (
-    COLUMNS,
-    SUFFIXES,
-    Corpus,
-    LeakError,
-    find_audio,
-    need_folder,
-    split_tags,
-)
+from audiotl.datasets import corpus
+from audiotl.datasets.corpus import Corpus, LeakError
 
 DURATION = 4.0
 """Seconds to which the user's clips are fitted."""
@@ -27,16 +20,16 @@ def read(root: Path) -> Corpus:
     Each clip is its own group, copies of it included. Clips that belong together (one recording,
     one speaker) need a manifest with a ``group`` column.
     """
-    root = need_folder(Path(root), "folder")
+    root = corpus.need_folder(Path(root), "folder")
     rows = [(str(path), stem.split("/")[0], -1, stem)
-            for stem, path in find_audio(root).items() if "/" in stem]
-    clips = pd.DataFrame(rows, columns=COLUMNS)
+            for stem, path in corpus.find_audio(root).items() if "/" in stem]
+    clips = pd.DataFrame(rows, columns=corpus.COLUMNS)
     clips["group"] = _first_group(clips)
     classes = tuple(sorted(clips["label"].unique()))
     if len(classes) < 2:
         raise AudiotlError(f"{root} has {len(classes)} class folders with audio "
-                           f"({', '.join(SUFFIXES)}); put the clips of each class into a folder of "
-                           "its own, two classes or more.")
+                           f"({', '.join(corpus.SUFFIXES)}); put the clips of each class into a "
+                           "folder of its own, two classes or more.")
     return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name,
                   note=f"The user's own sounds in {root.name}; each clip is taken as independent.")
 
@@ -76,7 +69,7 @@ def read_manifest(path: Path) -> Corpus:
         raise LeakError(f"{path}: {Path(clips['path'][row]).name} of group {clips['group'][row]!r} "
                         f"is a copy of a clip of group {first[row]!r}; give copies one group, or "
                         "list the recording once.")
-    classes = tuple(sorted({tag for label in clips["label"] for tag in split_tags(label)}))
+    classes = tuple(sorted({tag for label in clips["label"] for tag in corpus.split_tags(label)}))
     return Corpus("manifest", clips, classes, DURATION, listed=len(table), title=path.stem,
                   multilabel=bool(table["label"].astype(str).str.contains(";").any()),
                   note=f"The user's own sounds, listed in {path.name}.")

@@ -1,7 +1,7 @@
 """Networks with named taps: ``model.taps(x)`` gives ``{tap: (batch, d)}`` in one forward pass.
 
-Every network of this package also has `settings` (what it was built with), `tap_names` and `stages` (its parts from
-input to output, the linear head last).
+Every network of this package also has `settings` (what it was built with), `tap_names` and `stages`
+(its parts from input to output, the linear head last).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ NETWORKS = {
     "resnet50": functools.partial(ResNet, depth=50),
     "densenet121": DenseNet121,
 }
-"""What makes a network of each name; every one hears spectrograms in decibels and takes `in_channels`."""
+"""What makes a network of each name; every one hears spectrograms in decibels and takes
+`in_channels`."""
 
 
 def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settings):
@@ -39,7 +40,8 @@ def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settin
         AudiotlError: unknown name.
     """
     if network not in NETWORKS:
-        raise AudiotlError(f"There is no network {network!r}; choose among {', '.join(NETWORKS)}.")
+        raise AudiotlError(f"There is no network {network!r}; choose among "
+                           f"{', '.join(NETWORKS)}.")
     if multiscale:
         inner = NETWORKS[network](n_classes, **settings | {"in_channels": len(multiscale)})
         return Multiscale(inner, tuple(multiscale))

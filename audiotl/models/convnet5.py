@@ -20,11 +20,9 @@ SHORT_POOLS = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2))
 class ConvNet5(nn.Module):
     """Five blocks of [convolution 3x3, batch norm, max pool, ELU], then a mean and a linear head.
 
-    The paper pools after the ELU. A maximum and an increasing function commute, so the values are the same, and
-    the ELU sees a quarter of the points.
-
-    Where the paper's last pool leaves a single position, a mean over what is left stands in, so that clips of
-    any length fit; with the paper's input and pools the two are the same.
+    The paper pools after the ELU. A maximum and an increasing function commute, so the values are
+    the same, and the ELU sees a quarter of the points. Where the paper's last pool leaves a single
+    position, a mean over what is left stands in, so that clips of any length fit.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
@@ -33,20 +31,24 @@ class ConvNet5(nn.Module):
         in_channels: channels of the input.
 
     Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)`` logits.
+        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)``
+        logits.
 
     >>> sum(p.numel() for p in ConvNet5(50, pools=PAPER_POOLS).parameters())
     39122
     """
 
-    def __init__(self, n_classes: int, width: int = 32, pools=SHORT_POOLS, in_channels: int = 1, dropout: float = 0.0):
+    def __init__(self, n_classes: int, width: int = 32, pools=SHORT_POOLS, in_channels: int = 1,
+                 dropout: float = 0.0):
         super().__init__()
-        self.settings = {"n_classes": n_classes, "width": width, "pools": [list(p) for p in pools],
+        self.settings = {"n_classes": n_classes, "width": width,
+                         "pools": [list(pool) for pool in pools],
                          "in_channels": in_channels, "dropout": dropout}
         channels = [in_channels] + [width] * 5
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False),
-                          nn.BatchNorm2d(channels[i + 1]), nn.MaxPool2d(tuple(pool)), nn.ELU())
+                          nn.BatchNorm2d(channels[i + 1]), nn.MaxPool2d(tuple(pool)),
+                          nn.ELU())
             for i, pool in enumerate(pools))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, n_classes)
@@ -78,10 +80,12 @@ class ConvNet5(nn.Module):
 
 
 def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
-    # Once trained, a batch norm is a factor and an addend of every map; in the kernels they cost no pass of their own.
+    # Once trained, a batch norm is a factor and an addend of every map; in the kernels they cost no
+    # pass of their own.
     conv, norm, pool, elu = block
     factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    weight, bias = conv.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor
+    weight = conv.weight * factor[:, None, None, None]
+    bias = norm.bias - norm.running_mean * factor
     return elu(pool(nn.functional.conv2d(x, weight, bias, padding=1)))
 
 
@@ -93,11 +97,13 @@ def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:
         start: the source that holds the untrained draw.
 
     Returns:
-        Columns ``source, likeness_to_start`` (median cosine) and ``imbalance`` (median of |sum| over sum of
-        |weights|: 0 is a pure contrast, 1 a smoother).
+        Columns ``source, likeness_to_start`` (median cosine) and ``imbalance`` (median of |sum|
+        over sum of |weights|: 0 is a pure contrast, 1 a smoother).
     """
     flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
     unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
-    return pd.DataFrame([{"source": name, "likeness_to_start": float(np.median((unit[name] * unit[start]).sum(1))),
-                          "imbalance": float(np.median(np.abs(k.sum(1)) / np.abs(k).sum(1)))}
-                         for name, k in flat.items()])
+    rows = [{"source": name,
+             "likeness_to_start": float(np.median((unit[name] * unit[start]).sum(1))),
+             "imbalance": float(np.median(np.abs(k.sum(1)) / np.abs(k).sum(1)))}
+            for name, k in flat.items()]
+    return pd.DataFrame(rows)

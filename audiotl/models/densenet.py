@@ -1,4 +1,4 @@
-"""DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017, table 1) for spectrograms, with twelve taps."""
+"""DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017, table 1), with twelve taps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ SMALLEST = 29
 
 
 class DenseLayer(nn.Module):
-    """[batch norm, ReLU, 1x1 convolution to 128 maps, batch norm, ReLU, 3x3 convolution] to 32 new maps."""
+    """[batch norm, ReLU, 1x1 convolution to 128 maps, batch norm, ReLU, 3x3] to 32 new maps."""
 
     def __init__(self, inputs: int):
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, 4 * GROWTH, 1, bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(4 * GROWTH), nn.Conv2d(4 * GROWTH, GROWTH, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, 4 * GROWTH, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(4 * GROWTH)
+        self.conv2 = nn.Conv2d(4 * GROWTH, GROWTH, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(torch.relu_(self.norm1(x)))
@@ -30,7 +32,7 @@ class DenseLayer(nn.Module):
 
 
 class DensePart(nn.ModuleList):
-    """Some layers in a row, each of which reads all maps before it; gives the maps that came in and the new ones."""
+    """Layers in a row, each of which reads all maps before it; gives the old maps and the new."""
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
@@ -39,14 +41,15 @@ class DensePart(nn.ModuleList):
 
 
 class DenseNet121(nn.Module):
-    """Four dense blocks of 6, 12, 24 and 16 layers, with transitions that halve maps, frequency and time between.
+    """Dense blocks of 6, 12, 24 and 16 layers; transitions between halve maps, frequency and time.
 
-    Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the dense blocks in
-    one part (the first) or two halves, and ``final``, the 1,024 maps that the head reads. The tap of a part is of
-    the maps that its own layers **add**. Everything that a dense block holds at some depth is still there, unchanged,
-    at its end, so taps of all maps so far would contain each other, and a subset search would compare
-    layers with copies of themselves. ``final`` alone repeats others: after batch norm and ReLU, it is what one means
-    by the last layer.
+    Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the
+    dense blocks in one part (the first) or two halves, and ``final``, the 1,024 maps that the head
+    reads. The tap of a part is of the maps that its own layers **add**. Everything that a dense
+    block holds at some depth is still there, unchanged, at its end, so taps of all maps so far
+    would contain each other, and a subset search would compare layers with copies of themselves.
+    ``final`` alone repeats others: after batch norm and ReLU, it is what one means by the last
+    layer.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
@@ -63,17 +66,19 @@ class DenseNet121(nn.Module):
     def __init__(self, n_classes: int, in_channels: int = 1):
         super().__init__()
         self.settings = {"n_classes": n_classes, "in_channels": in_channels}
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64),
-                                  nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False),
+                                  nn.BatchNorm2d(64), nn.ReLU(inplace=True),
+                                  nn.MaxPool2d(3, 2, 1))
         self.body, maps = nn.ModuleDict(), 64
         for number, parts in enumerate(PARTS, 1):
             for half, layers in zip("ab" if len(parts) > 1 else ("",), parts, strict=True):
-                self.body[f"dense{number}{half}"] = DensePart(DenseLayer(maps + GROWTH * i) for i in range(layers))
+                self.body[f"dense{number}{half}"] = DensePart(
+                    DenseLayer(maps + GROWTH * i) for i in range(layers))
                 maps += GROWTH * layers
             if number < len(PARTS):
                 self.body[f"transition{number}"] = nn.Sequential(
-                    nn.BatchNorm2d(maps), nn.ReLU(inplace=True), nn.Conv2d(maps, maps // 2, 1, bias=False),
-                    nn.AvgPool2d(2))
+                    nn.BatchNorm2d(maps), nn.ReLU(inplace=True),
+                    nn.Conv2d(maps, maps // 2, 1, bias=False), nn.AvgPool2d(2))
                 maps //= 2
         self.final = nn.Sequential(nn.BatchNorm2d(maps), nn.ReLU(inplace=True))
         self.head = nn.Linear(maps, n_classes)
@@ -106,6 +111,7 @@ class DenseNet121(nn.Module):
 
     def _start(self, x: Tensor) -> Tensor:
         if min(x.shape[-2:]) < SMALLEST:
-            raise AudiotlError(f"DenseNet-121 needs spectrograms of at least {SMALLEST} bands and frames, not "
-                               f"{x.shape[-2]} x {x.shape[-1]}; take longer clips or a smaller hop.")
+            raise AudiotlError(f"DenseNet-121 needs spectrograms of at least {SMALLEST} bands and "
+                               f"frames, not {x.shape[-2]} x {x.shape[-1]}; take longer clips or a "
+                               "smaller hop.")
         return self.stem(scale_decibel(x))

@@ -1,8 +1,8 @@
 """A multiscale input layer (McMahan and Rao, AAAI 2018) in front of any network of spectrograms.
 
-The paper puts one layer of dilated convolutions with four growing dilation factors in front of its networks, and
-stacks their equally large outputs as channels. Kernel size and maps a dilation are not public; 3x3 and one map are
-our choice.
+The paper puts one layer of dilated convolutions with four growing dilation factors in front of its
+networks, and stacks their equally large outputs as channels. Kernel size and maps a dilation are
+not public; 3x3 and one map are our choice.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from audiotl.models.scale import scale_decibel, unscale_decibel
 
 
 class Multiscale(nn.Module):
-    """3x3 convolutions of growing dilation side by side, one map each, and a network that reads them as channels.
+    """3x3 convolutions of growing dilation side by side, one map each, read as channels.
 
     Args:
         inner: the network, with an input channel for each dilation.
         dilations: of the convolutions; zeros at the edges keep frequency and time as they are.
 
     Attributes:
-        tap_names: those of the network, so that plain and multiscale networks are compared tap by tap.
+        tap_names: those of the network: plain and multiscale ones are compared tap by tap.
 
     Shape:
         ``(batch, 1, bands, frames)`` in decibels from -80 to 0, to the network's logits.
@@ -30,12 +30,13 @@ class Multiscale(nn.Module):
     def __init__(self, inner: nn.Module, dilations: tuple[int, ...] = (1, 2, 3, 4)):
         super().__init__()
         self.settings = inner.settings | {"in_channels": 1, "multiscale": list(dilations)}
-        self.scales = nn.ModuleList(nn.Conv2d(1, 1, 3, padding=d, dilation=d, bias=False) for d in dilations)
+        self.scales = nn.ModuleList(
+            nn.Conv2d(1, 1, 3, padding=d, dilation=d, bias=False) for d in dilations)
         self.inner = inner
         self.tap_names = inner.tap_names
 
     def front(self, x: Tensor) -> Tensor:
-        """The stacked channels ``(batch, len(dilations), bands, frames)``, in the range of decibels again."""
+        """The stacked channels ``(batch, len(dilations), bands, frames)``, in decibels again."""
         x = scale_decibel(x)
         return unscale_decibel(torch.cat([scale(x) for scale in self.scales], 1))
 

@@ -1,7 +1,8 @@
-"""ResNet-18, -34 and -50 (He, Zhang, Ren, Sun, CVPR 2016, table 1) for spectrograms: a tap per residual block.
+"""ResNet-18, -34 and -50 (He, Zhang, Ren, Sun, CVPR 2016, table 1): a tap per residual block.
 
-Strides are those of the paper, with the stride of a bottleneck on its 3x3 convolution, as most libraries have it:
-the stem halves frequency and time twice, and the second, third and fourth stage halve them once more each.
+Strides are those of the paper, with the stride of a bottleneck on its 3x3 convolution, as most
+libraries have it: the stem halves frequency and time twice, and the second, third and fourth stage
+halve them once more each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm; ``size // 2`` zeros on each side."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+                         nn.BatchNorm2d(outputs))
 
 
 class Residual(nn.Module):
@@ -27,7 +29,8 @@ class Residual(nn.Module):
     Args:
         inputs: maps that come in.
         width: maps inside; they are the maps that go out, or a quarter of them in a bottleneck.
-        stride: of the first 3x3 convolution; where the shape changes, the shortcut is a strided 1x1 convolution.
+        stride: of the first 3x3 convolution; where the shape changes, the shortcut is a strided
+            1x1 convolution.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, bottleneck: bool):
@@ -35,8 +38,8 @@ class Residual(nn.Module):
         self.outputs = 4 * width if bottleneck else width
         relu = nn.ReLU(inplace=True)
         if bottleneck:
-            parts = [convolution(inputs, width, 1), relu, convolution(width, width, 3, stride), relu,
-                     convolution(width, self.outputs, 1)]
+            parts = [convolution(inputs, width, 1), relu, convolution(width, width, 3, stride),
+                     relu, convolution(width, self.outputs, 1)]
         else:
             parts = [convolution(inputs, width, 3, stride), relu, convolution(width, width, 3)]
         self.body = nn.Sequential(*parts)
@@ -56,7 +59,8 @@ class ResNet(nn.Module):
         in_channels: channels of the input.
 
     Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)`` logits.
+        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)``
+        logits.
 
     >>> [sum(p.numel() for p in ResNet(1000, depth, 3).parameters()) for depth in (18, 34, 50)]
     [11689512, 21797672, 25557032]
@@ -65,12 +69,13 @@ class ResNet(nn.Module):
     def __init__(self, n_classes: int, depth: int = 18, in_channels: int = 1):
         super().__init__()
         self.settings = {"n_classes": n_classes, "depth": depth, "in_channels": in_channels}
-        self.stem = nn.Sequential(*convolution(in_channels, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(*convolution(in_channels, 64, 7, 2), nn.ReLU(inplace=True),
+                                  nn.MaxPool2d(3, 2, 1))
         self.blocks, maps = nn.ModuleList(), 64
         for stage, count in enumerate(BLOCKS[depth]):
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
-                self.blocks.append(Residual(maps, 64 * 2**stage, stride, bottleneck=depth == 50))
+                self.blocks.append(Residual(maps, 64 * 2**stage, stride, depth == 50))
                 maps = self.blocks[-1].outputs
         self.head = nn.Linear(maps, n_classes)
         self.tap_names = ("stem", *(f"block{i + 1}" for i in range(len(self.blocks))))

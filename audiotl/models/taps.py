@@ -1,4 +1,4 @@
-"""Taps of any torch module by the names of its layers, so that one's own network goes through the same search."""
+"""Taps of any torch module by the names of its layers: one's own network in the same search."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ class Tapped(nn.Module):
 
     Attributes:
         tap_names: the layers, in the order given.
-        sample_rate: in Hz where the module hears raw sound ``(batch, samples)``; None where it hears spectrograms
-            ``(batch, 1, bands, frames)`` in decibels.
+        sample_rate: in Hz where the module hears raw sound ``(batch, samples)``; None where it
+            hears spectrograms ``(batch, 1, bands, frames)`` in decibels.
     """
 
-    def __init__(self, module: nn.Module, names: Sequence[str], layout: str, sample_rate: int | None):
+    def __init__(self, module: nn.Module, names: Sequence[str], layout: str,
+                 sample_rate: int | None):
         super().__init__()
-        self.module, self.tap_names, self.layout, self.sample_rate = module, tuple(names), layout, sample_rate
+        self.module, self.layout, self.sample_rate = module, layout, sample_rate
+        self.tap_names = tuple(names)
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights: layers, layout, and everything of the module that shows."""
+        """What the taps depend on beside the weights: layers, layout, and all that shows of it."""
         return {"taps": self.tap_names, "layout": self.layout, "sample_rate": self.sample_rate,
                 "module": _fingerprint(self.module)}
 
@@ -45,7 +47,8 @@ class Tapped(nn.Module):
         A layer that runs several times gives its last output.
 
         Raises:
-            AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or maps.
+            AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or
+                maps.
         """
         found: dict[str, Tensor] = {}
 
@@ -60,35 +63,46 @@ class Tapped(nn.Module):
             self.module(x)
         for name in self.tap_names:
             if name not in found:
-                raise AudiotlError(f"The layer {name!r} did not run in the forward pass; choose layers that do.")
+                raise AudiotlError(f"The layer {name!r} did not run in the forward pass; choose "
+                                   "layers that do.")
         return {name: found[name] for name in self.tap_names}
 
 
-def taps_of(module: nn.Module, names: Sequence[str], layout: str = "auto", sample_rate: int | None = None) -> Tapped:
+def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "auto",
+            sample_rate: int | None = None) -> Tapped:
     """Any torch module with taps at the named layers, for ``embedding.embed``.
 
     Args:
         module: a network; nothing in it is changed, and its hooks are removed after each pass.
-        names: dotted names as ``module.named_modules()`` has them, e.g. ``"encoder.layers.3"``.
-        layout: how an output becomes one vector a clip. ``"auto"``: vectors ``(batch, d)`` stay, sequences
-            ``(batch, time, d)`` are averaged over time, maps ``(batch, d, frequency, time)`` over both.
-            ``"channels_first"``: means over all axes after the second, as 1-d convolutions ``(batch, d, time)`` want
-            it. ``"channels_last"``: means over all axes between the first and the last. Of a tuple the first
-            tensor counts.
-        sample_rate: in Hz, for a module that hears raw sound; None for one that hears spectrograms.
+        names: dotted names as ``module.named_modules()`` has them, e.g. ``"encoder.layers.3"``;
+            numbers count the module's own parts, 1 is the first and -1 the last; ``"all"`` is each
+            of those.
+        layout: how an output becomes one vector a clip. ``"auto"``: vectors ``(batch, d)`` stay,
+            sequences ``(batch, time, d)`` are averaged over time, maps
+            ``(batch, d, frequency, time)`` over both. ``"channels_first"``: means over all axes
+            after the second, as 1-d convolutions ``(batch, d, time)`` want it.
+            ``"channels_last"``: means over all axes between the first and the last. Of a tuple the
+            first tensor counts.
+        sample_rate: in Hz, for a module that hears raw sound; None for one of spectrograms.
 
     Raises:
         AudiotlError: a layer that is not there (with the nearest names), or an unknown layout.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3))
-    >>> {name: tuple(tap.shape) for name, tap in taps_of(net, ["0", "2"]).taps(torch.zeros(5, 1, 64, 63)).items()}
+    >>> taps = taps_of(net, [1, "2"]).taps(torch.zeros(5, 1, 64, 63))
+    >>> {name: tuple(tap.shape) for name, tap in taps.items()}
     {'0': (5, 4), '2': (5, 8)}
     """
     there = [name for name, _ in module.named_modules() if name]
+    parts = [name for name, _ in module.named_children()]
+    numbered = {number: name for i, name in enumerate(parts)
+                for number in (i + 1, i - len(parts))}
+    names = parts if names == "all" else [numbered.get(name, name) for name in names]
     for name in names:
         if name not in there:
-            near = difflib.get_close_matches(name, there, 4, 0.3) or there[:4]
-            raise AudiotlError(f"{type(module).__name__} has no layer {name!r}; near it are {', '.join(near)}.")
+            near = difflib.get_close_matches(str(name), there, 4, 0.3) or there[:4]
+            raise AudiotlError(f"{type(module).__name__} has no layer {name!r}; near it are "
+                               f"{', '.join(near)}.")
     if layout not in LAYOUTS:
         raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
     return Tapped(module, names, layout, sample_rate)
@@ -102,22 +116,25 @@ def pooled(out, layout: str, name: str, batch: int, pooling: str = "mean") -> Te
     """
     while isinstance(out, (tuple, list)) and out:
         out = out[0]
-    if not isinstance(out, Tensor) or out.ndim < 2 or (layout == "auto" and out.ndim > 4) or len(out) != batch:
+    if (not isinstance(out, Tensor) or out.ndim < 2 or (layout == "auto" and out.ndim > 4)
+            or len(out) != batch):
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise AudiotlError(f"The layer {name!r} gives {shape}, not (batch, d), (batch, time, d) or "
-                           f"(batch, d, frequency, time) of {batch} clips; choose another layer or a layout.")
+                           f"(batch, d, frequency, time) of {batch} clips; choose another layer or "
+                           "a layout.")
     first = layout == "channels_first" or (layout == "auto" and out.ndim == 4)
     return pool(out.float() if first else out.float().movedim(-1, 1), pooling)
 
 
 def _fingerprint(module: nn.Module) -> str:
-    # Equal weights do not make equal networks: strides, activations and constants count, and buffers that
-    # are not saved with the weights.
+    # Equal weights do not make equal networks: strides, activations and constants count, and
+    # buffers that are not saved with the weights.
     digest = hashlib.sha256(repr(module).encode())
     for name, part in module.named_modules():
-        plain = {key: value for key, value in vars(part).items()
-                 if key != "training" and isinstance(value, (bool, int, float, str, tuple, type(None)))}
-        digest.update(f"{name} {type(part).__module__}.{type(part).__qualname__} {sorted(plain.items())}".encode())
+        plain = {key: value for key, value in vars(part).items() if key != "training"
+                 and isinstance(value, (bool, int, float, str, tuple, type(None)))}
+        kind = f"{type(part).__module__}.{type(part).__qualname__}"
+        digest.update(f"{name} {kind} {sorted(plain.items())}".encode())
     for name, value in module.named_buffers():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]

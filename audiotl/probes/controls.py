@@ -45,17 +45,19 @@ class Transformed(Probe):
 
 
 def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.ndarray,
-          probe: Probe, transform: Transform | None = None, **keys) -> stats.Scored:
-    """All blocks side by side, standardised, nested, over each set of folds (`repeated_splits`).
+          probe: Probe, transform: Transform | None = None, scale: bool = True,
+          **keys) -> stats.Scored:
+    """All blocks side by side, nested, over each set of folds (`repeated_splits`).
 
     Args:
+        scale: standardise columns on the training clips of each fit.
         transform: what is done to the standardised blocks, see `Transformed`.
         **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
     """
     everything = tuple(blocks)
     probe = probe if transform is None else Transformed(probe, transform)
     return stats.over_repeats([
-        search(blocks, y, splits, groups, probe, subsets=[everything], progress=False)
+        search(blocks, y, splits, groups, probe, subsets=[everything], scale=scale, progress=False)
         .scored(everything, **keys) for splits in repeats])
 
 

@@ -75,13 +75,13 @@ class Results:
                 self.record["skipped"][corpus.name] = [{"path": Path(path).name, "cause": cause}
                                                        for path, cause in one.skipped]
             self.record["synthetic"] |= corpus.synthetic
-            self._add("corpora", corpus.name, {
+            self._add("corpora", corpus.title, {
                 "corpus": corpus.title, "clips": len(corpus), "classes": len(corpus.classes),
                 "groups": int(corpus.clips["group"].nunique()), "seconds": corpus.duration,
                 "could not be used": len(one.skipped),
                 "synthetic": "yes" if corpus.synthetic else "no"})
-        names = [one.corpus.name for one in features]
-        return Table(pd.DataFrame([self.record["corpora"][name] for name in names]))
+        titles = dict.fromkeys(one.corpus.title for one in features)
+        return Table(pd.DataFrame([self.record["corpora"][title] for title in titles]))
 
     def findings(self) -> findings.Box:
         """What was found on recordings, with the numbers of this folder, or of the committed one.

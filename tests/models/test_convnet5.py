@@ -26,7 +26,7 @@ def test_pooling_before_the_elu_gives_the_papers_values():
 
 def test_clips_of_any_length_and_other_channels():
     assert ConvNet5(4, in_channels=4)(torch.zeros(2, 4, 64, 33)).shape == (2, 4)
-    with pytest.raises(AudiotlError, match="no network 'resnet9'"):
+    with pytest.raises(AudiotlError, match="resnet9"):
         build("resnet9", 10)
 
 

@@ -17,8 +17,8 @@ def test_any_network_reads_the_stacked_scales_and_keeps_its_taps(name):
     with torch.no_grad():
         assert model.front(x).shape == (2, 4, 64, 40)
         assert torch.equal(model(x), model.inner(model.front(x)))
-        assert all(torch.equal(a, b) for a, b in zip(model.taps(x).values(), model.inner.taps(model.front(x)).values(),
-                                                     strict=True))
+        inner = model.inner.taps(model.front(x))
+        assert all(torch.equal(tap, inner[name]) for name, tap in model.taps(x).items())
     again = build(name, **model.settings)
     assert again.settings == model.settings
     again.load_state_dict(model.state_dict())
@@ -30,7 +30,8 @@ def test_each_scale_sees_as_far_as_its_dilation():
     seen = scale_decibel(model.front(x).detach())[0].abs() > 1e-6
     for scale, dilation in zip(seen, (1, 2, 3, 4), strict=True):
         rows, columns = torch.nonzero(scale, as_tuple=True)
-        assert {int(r) for r in rows} == {int(c) for c in columns} == {30 - dilation, 30, 30 + dilation}
+        reach = {30 - dilation, 30, 30 + dilation}
+        assert {int(r) for r in rows} == {int(c) for c in columns} == reach
         assert len(rows) == 9
 
 

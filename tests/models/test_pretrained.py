@@ -1,4 +1,4 @@
-"""Published networks; what needs their weights or recordings is skipped where the data folder lacks them."""
+"""Published networks; skipped where the data folder lacks their weights or recordings."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from audiotl.models.pretrained.reproduction import clips_at_hand, map_correlatio
 
 def there(*parts: str):
     path = ROOT.joinpath(*parts)
-    return pytest.mark.skipif(not path.exists(), reason=f"{path} is not there; set AUDIOTL_DATA to test with it")
+    return pytest.mark.skipif(not path.exists(), reason=f"{path} is not there; set AUDIOTL_DATA")
 
 
-CLIP_BY_CLIP = ("choi2017-keras2", "musicnn-mtt", "musicnn-msd", "vgg-mtt", "vgg-msd")
-EVERY = [pytest.param(name, marks=there(*pretrained.NETWORKS[name][0].split("/"))) for name in pretrained.NETWORKS]
-EVERY_BY_CLIP = [param for param in EVERY if param.values[0] in CLIP_BY_CLIP]
-ORIGINAL, KERAS2 = (there(*pretrained.NETWORKS[name][0].split("/")) for name in ("choi2017", "choi2017-keras2"))
+WEIGHTS = {name: there(*path.split("/")) for name, (path, _) in pretrained.NETWORKS.items()}
+EVERY = [pytest.param(name, marks=mark) for name, mark in WEIGHTS.items()]
+EVERY_BY_CLIP = [param for param in EVERY if param.values[0] != "choi2017"]
+ORIGINAL, KERAS2 = WEIGHTS["choi2017"], WEIGHTS["choi2017-keras2"]
 MUSICNN = there("musicnn", "MTT_musicnn.h5")
 
 
@@ -46,23 +46,23 @@ def sound(sample_rate: int, duration: float) -> torch.Tensor:
     t = np.arange(int(sample_rate * duration)) / sample_rate
     tone = sum(np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 9))
     whistle = 0.05 * np.sin(2 * np.pi * (500 * t + 400 * t**2))
-    return torch.from_numpy((0.1 * tone * (0.6 + 0.4 * np.sin(4 * np.pi * t)) + whistle).astype(np.float32))[None]
+    wave = 0.1 * tone * (0.6 + 0.4 * np.sin(4 * np.pi * t)) + whistle
+    return torch.from_numpy(wave.astype(np.float32))[None]
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_size_and_shapes(network, name):
-    # Counted from the HDF5 files; the Keras summary of the second release says 39,282 trainable weights too.
-    weights = {"choi2017": 39_282, "choi2017-keras2": 39_282, "musicnn-mtt": 787_159, "musicnn-msd": 787_159,
-               "vgg-mtt": 605_748, "vgg-msd": 605_748}
-    sizes = {"choi2017": [32] * 5, "choi2017-keras2": [32] * 5, "musicnn-mtt": [408, 153, 64, 64, 64, 753, 200],
-             "musicnn-msd": [408, 153, 64, 64, 64, 753, 200], "vgg-mtt": [128] * 5, "vgg-msd": [128] * 5}
+    # Counted from the HDF5 files; the Keras summary of the second release says 39,282 too.
+    choi = "choi2017" in name
+    weights = 39_282 if choi else 787_159
+    sizes = [32] * 5 if choi else [408, 153, 64, 64, 64, 753, 200]
     net = network(name)
-    assert sum(p.numel() for p in net.parameters()) == weights[name]
+    assert sum(p.numel() for p in net.parameters()) == weights
     assert len(net.tags) == len(set(net.tags)) == 50
     x = torch.cat([sound(net.sample_rate, 1.0), 0.3 * sound(net.sample_rate, 1.0).flip(1)])
     taps = net.taps(x)
     assert tuple(taps) == net.tap_names
-    assert [tuple(value.shape) for value in taps.values()] == [(2, d) for d in sizes[name]]
+    assert [tuple(value.shape) for value in taps.values()] == [(2, d) for d in sizes]
     assert all(torch.isfinite(value).all() and not value.requires_grad for value in taps.values())
     tags = net.tag(x)
     assert tags.shape == (2, 50) and ((tags > 0) & (tags < 1)).all()
@@ -71,22 +71,20 @@ def test_size_and_shapes(network, name):
 @MUSICNN
 @pytest.mark.parametrize("name,first,last,top", [
     # The authors' TensorFlow code and checkpoints (musicnn 0.1.0) on the same 187 frames.
-    ("musicnn-mtt", 0.901648760, 0.439984679, [("slow", 0.163485885), ("solo", 0.091970302), ("guitar", 0.069142103)]),
-    ("musicnn-msd", 0.118910730, 0.929500401, [("blues", 0.550477743), ("jazz", 0.261436790), ("oldies", 0.060703874)]),
-    ("vgg-mtt", 0.122942522, 0.061346494, [("opera", 0.184311241), ("vocal", 0.160948321), ("female", 0.147349700)]),
-    ("vgg-msd", -0.029023634, -0.006182193, [("ambient", 0.350451827), ("electronic", 0.219152674),
-                                             ("experimental", 0.203201324)]),
+    ("musicnn-mtt", 0.901648760, 0.439984679,
+     {"slow": 0.163485885, "solo": 0.091970302, "guitar": 0.069142103}),
+    ("musicnn-msd", 0.118910730, 0.929500401,
+     {"blues": 0.550477743, "jazz": 0.261436790, "oldies": 0.060703874}),
 ])
 def test_musicnn_equals_the_authors_code(network, name, first, last, top):
     net = network(name)
     x = sound(16_000, 186 * 256 / 16_000)
     taps = list(net.taps(x).values())
     assert taps[0].mean().item() == pytest.approx(first, abs=1e-5)
-    penultimate = taps[-1].abs() if "musicnn" in name else taps[-1]
-    assert penultimate.mean().item() == pytest.approx(last, abs=1e-5)
+    assert taps[-1].abs().mean().item() == pytest.approx(last, abs=1e-5)
     tags = pretrained.top_tags(net, x, 3)
-    assert [tag for tag, _ in tags] == [tag for tag, _ in top]
-    assert [p for _, p in tags] == pytest.approx([p for _, p in top], abs=1e-5)
+    assert [tag for tag, _ in tags] == list(top)
+    assert [p for _, p in tags] == pytest.approx(list(top.values()), abs=1e-5)
 
 
 @KERAS2
@@ -95,7 +93,8 @@ def test_keras2_release_equals_keras(network):
     net = network("choi2017-keras2")
     x = sound(12_000, 3.5)
     means = [value.mean().item() for value in net.taps(x).values()]
-    assert means == pytest.approx([0.138152421, 0.411305368, 0.161743253, 0.443965733, 0.416355699], abs=1e-5)
+    theirs = [0.138152421, 0.411305368, 0.161743253, 0.443965733, 0.416355699]
+    assert means == pytest.approx(theirs, abs=1e-5)
     tags = pretrained.top_tags(net, x, 3)
     assert [tag for tag, _ in tags] == ["instrumental", "ambient", "Progressive rock"]
     assert [p for _, p in tags] == pytest.approx([0.086475223, 0.053941224, 0.053189915], abs=1e-5)
@@ -144,7 +143,8 @@ def test_patches_cover_the_whole_clip(network):
 def test_batch_norm_block_equals_its_textbook_order():
     torch.manual_seed(0)
     x = torch.randn(19, 3, 12, 20)
-    convolution, norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8, 1e-3, track_running_stats=False)
+    convolution = nn.Conv2d(3, 8, 3, padding=1)
+    norm = nn.BatchNorm2d(8, 1e-3, track_running_stats=False)
     with torch.no_grad():
         norm.weight.copy_(torch.randn(8))
         norm.bias.copy_(torch.randn(8))
@@ -182,32 +182,35 @@ def test_clips_at_hand_keep_the_authors_rows():
 def test_correlation_of_maps():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 50, 3)).astype(np.float32)
-    assert map_correlations(a, b) == pytest.approx([np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)])
+    theirs = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
+    assert map_correlations(a, b) == pytest.approx(theirs)
 
 
 @KERAS2
 @there("GTZAN", "genres")
 def test_tags_name_the_genre(network):
     net = network("choi2017-keras2")
+    names = {"metal": "metal", "jazz": "jazz", "hiphop": "Hip-Hop", "blues": "blues"}
     mean = {}
-    for genre in ("metal", "jazz", "hiphop", "blues"):
+    for genre in names:
         paths = [ROOT / "GTZAN" / "genres" / genre / f"{genre}.0000{i}.ogg" for i in range(4)]
-        mean[genre] = net.tag(torch.stack([torch.from_numpy(load(p, 12_000)[:150_000]) for p in paths])).mean(0)
-    for genre, tag in (("metal", "metal"), ("jazz", "jazz"), ("hiphop", "Hip-Hop"), ("blues", "blues")):
-        position = net.tags.index(tag)
-        assert max(mean, key=lambda g: mean[g][position].item()) == genre  # noqa: B023
+        clips = [torch.from_numpy(load(path, 12_000)[:150_000]) for path in paths]
+        mean[genre] = dict(zip(net.tags, net.tag(torch.stack(clips)).mean(0), strict=True))
+    for genre, tag in names.items():
+        assert max(mean[other][tag] for other in names) == mean[genre][tag]
 
 
 def test_unknown_names_and_missing_weights(tmp_path, monkeypatch):
-    with pytest.raises(AudiotlError, match="no published network 'vggish'"):
+    with pytest.raises(AudiotlError, match="vggish"):
         pretrained.load("vggish", tmp_path)
     for name, (relative, _) in pretrained.NETWORKS.items():
-        with pytest.raises(AudiotlError, match=f"{name} needs its weights .*{Path(relative).name}, which are not"):
+        assert not pretrained.available(name, tmp_path)
+        with pytest.raises(AudiotlError, match=Path(relative).name):
             pretrained.load(name, tmp_path)
     monkeypatch.delenv("AUDIOTL_DATA", raising=False)
-    with pytest.raises(AudiotlError, match="give a data root or set AUDIOTL_DATA"):
+    with pytest.raises(AudiotlError, match="choi2017"):
         pretrained.load("choi2017")
-    with pytest.raises(AudiotlError, match="needs its weights"):
+    with pytest.raises(AudiotlError, match="choi2017"):
         pretrained.correlate_with_published(tmp_path)
 
 
@@ -220,13 +223,13 @@ def test_damaged_weights(tmp_path, name, damage):
         path.write_bytes(b"" if damage == "empty" else b"<html>404 not found</html>")
     else:
         with h5py.File(path, "w") as file:
-            layers = ["melgram/param_2", "melgram/melgram/Variable:0", "bn_input/bn_input/gamma:0", "conv2d/kernel_1:0"]
+            layers = ["melgram/param_2", "melgram/melgram/Variable:0", "conv2d/kernel_1:0"]
             for layer in layers if damage == "other shapes" else ["dense/kernel"]:
                 file[layer] = np.zeros((5, 7), np.float32)
             file["large"] = np.zeros(100_000)
         if damage == "cut":
             path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(AudiotlError, match=f"does not hold the weights of {name} .*copy the file anew") as caught:
+    with pytest.raises(AudiotlError, match=path.name) as caught:
         pretrained.load(name, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -239,7 +242,7 @@ def test_weights_that_are_not_numbers(tmp_path):
     path.write_bytes((ROOT / relative).read_bytes())
     with h5py.File(path, "r+") as file:
         file["model_weights/dense_1/dense_1/bias:0"][3] = np.nan
-    with pytest.raises(AudiotlError, match="weights that are not numbers"):
+    with pytest.raises(AudiotlError, match=path.name):
         pretrained.load("choi2017-keras2", tmp_path)
 
 
@@ -253,16 +256,16 @@ def test_one_flipped_bit_in_the_published_weights_is_noticed(tmp_path, name):
     content = bytearray((ROOT / relative).read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(AudiotlError, match=rf"{path.name} (is not the file|does not hold|holds weights)"):
+    with pytest.raises(AudiotlError, match=path.name):
         pretrained.load(name, tmp_path)
 
 
 @KERAS2
-@pytest.mark.parametrize("waveform,words", [(torch.zeros(100), "shape"), (torch.zeros(0, 100), "shape"),
-                                            (torch.zeros(2, 0), "shape"), (torch.full((1, 9), torch.nan), "numbers")])
-def test_waveforms_that_cannot_be_used(network, waveform, words):
+@pytest.mark.parametrize("waveform", [torch.zeros(100), torch.zeros(0, 100), torch.zeros(2, 0),
+                                      torch.full((1, 9), torch.nan)])
+def test_waveforms_that_cannot_be_used(network, waveform):
     for method in (network("choi2017-keras2").taps, network("choi2017-keras2").tag):
-        with pytest.raises(AudiotlError, match=words):
+        with pytest.raises(AudiotlError):
             method(waveform)
 
 

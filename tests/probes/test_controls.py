@@ -19,7 +19,8 @@ def problem(fresh_cache):
     rng = np.random.default_rng(0)
     groups = np.repeat([f"g{i:02d}" for i in range(40)], 3)
     y = np.tile([0, 1, 2], 40)
-    blocks = {name: rng.normal(size=(120, 4)) + 0.8 * np.eye(3, 4)[y] for name in ("layer1", "layer2")}
+    blocks = {name: rng.normal(size=(120, 4)) + 0.8 * np.eye(3, 4)[y]
+              for name in ("layer1", "layer2")}
     return blocks, y, groups
 
 

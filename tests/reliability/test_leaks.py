@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import write_clip
 
-from audiotl import datasets, models, probes, study
+from audiotl import datasets, models, probes
 from audiotl.datasets.corpus import Corpus, LeakError
 from audiotl.embedding import embed
 from audiotl.features import features
@@ -28,7 +28,7 @@ def problem(seed: int = 0):
     return blocks, y
 
 
-PROBES = [probes.Ridge(), study.probe("svm"), probes.logistic((1.0,)), probes.nearest((3,))]
+PROBES = [probes.Ridge(), probes.named("svm"), probes.logistic((1.0,)), probes.nearest((3,))]
 
 
 def check_a_wild_test_clip_moves_no_other(probe) -> None:
@@ -101,18 +101,15 @@ def test_copies_of_a_recording_stay_on_one_side(tmp_path):
         datasets.load("manifest", tmp_path)
 
 
-def test_a_recording_of_the_source_is_no_target(tmp_path, monkeypatch):
+def test_a_recording_of_the_source_is_no_target(tmp_path):
     """Some of the user's clips are files of the source corpus under other names: they are left out and counted."""
     for i in range(10):
         write_clip(tmp_path / "source" / "ab"[i % 2] / f"{i}.wav", seed=i)
         write_clip(tmp_path / "target" / "cd"[i % 2] / f"mine {i}.wav", seed=50 + i)
     for i in range(3):
         shutil.copy(tmp_path / "source" / "ab"[i % 2] / f"{i}.wav", tmp_path / "target" / "c" / f"theirs {i}.wav")
-    corpora = {"urbansound8k": datasets.load("folder", tmp_path / "source"),
-               "folder": datasets.load("folder", tmp_path / "target")}
-    monkeypatch.setattr(datasets, "load", lambda name, *_: corpora[name])
-    chosen = study.plan("full", sources="environment", targets="folder")
-    kept, gone = study.target(chosen, "folder")
+    source = datasets.load("folder", tmp_path / "source")
+    kept, gone = datasets.without_shared(datasets.load("folder", tmp_path / "target"), [source])
     assert gone == 3 and not kept.clips["path"].str.contains("theirs").any()
 
 

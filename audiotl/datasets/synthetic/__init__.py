@@ -119,8 +119,8 @@ def make(name: str, size: str, seed: int, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
             made = Path(temporary) / "corpus"
             made.mkdir()
-            parts = joblib.Parallel(workers, backend="loky")(
-                joblib.delayed(write)(name, seed, job, made) for job in jobs)
+            parallel = joblib.Parallel(workers, backend="loky", idle_worker_timeout=20)
+            parts = parallel(joblib.delayed(write)(name, seed, job, made) for job in jobs)
             rows = [row for part in parts for row in part]
             with open(made / "index.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])

@@ -1,20 +1,17 @@
-"""musicnn and its VGG companion (Pons and Serra, 2019), trained on MagnaTagATune and the Million Song Dataset.
+"""musicnn (Pons and Serra, 2019), trained on MagnaTagATune and the Million Song Dataset.
 
-Both hear patches of 187 frames (3 s at 16 kHz) of a mel spectrogram. musicnn's filters are shaped by music: tall
-ones for timbre, flat and long ones for rhythm, then three dense layers in time; VGG has five blocks of 3x3 filters.
+It hears patches of 187 frames (3 s at 16 kHz) of a mel spectrogram. Its filters are shaped by
+music: tall ones for timbre, flat and long ones for rhythm, then three dense layers in time.
 
-The authors tag patches side by side and leave a rest unheard. Here the patches are the fewest that cover the clip,
-evenly placed, so that every frame is heard; where the clip is a whole number of patches the two agree. Taps and
-tags are means over the patches.
+The authors tag patches side by side and leave a rest unheard. Here the patches are the fewest that
+cover the clip, evenly placed, so that every frame is heard; where the clip is a whole number of
+patches the two agree. Taps and tags are means over the patches.
 """
 
 from __future__ import annotations
 
-import abc
-
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
 
 from audiotl.frontend import Settings, filterbank
 from audiotl.models.pretrained.network import (
@@ -33,12 +30,13 @@ TAGS = {"MTT": MTT, "MSD": MSD}
 
 
 class LogMel(nn.Module):
-    """The authors' front end: ``log10(10000 mel + 1)`` of 96 Slaney mel bands, power, STFT 512/256, reflected ends.
+    """The authors' front end: ``log10(10000 mel + 1)`` of 96 Slaney mel bands, STFT 512/256.
 
-    They round the mel powers to half precision on the way; that is left out.
+    Power, reflected ends. They round the mel powers to half precision; that is left out.
 
     Shape:
-        ``(batch, samples)`` at 16 kHz to ``(batch, 96, frames)``; a clip below one patch is repeated up to it.
+        ``(batch, samples)`` at 16 kHz to ``(batch, 96, frames)``; a clip below one patch is
+        repeated up to it.
     """
 
     def __init__(self):
@@ -49,32 +47,68 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         waveform = repeat_to(waveform, max(waveform.shape[1], (PATCH - 1) * 256))
-        spectrum = torch.stft(waveform, 512, 256, window=self.window, center=True, pad_mode="reflect",
-                              return_complex=True)
+        spectrum = torch.stft(waveform, 512, 256, window=self.window, center=True,
+                              pad_mode="reflect", return_complex=True)
         power = spectrum.real.square() + spectrum.imag.square()
         return torch.log10(10_000 * (self.bank.T @ power) + 1)
 
 
-class PatchNetwork(PublishedNetwork):
-    """A network on patches: `patch_taps` sees one, and clips get the means."""
+class Musicnn(PublishedNetwork):
+    """musicnn: 787,000 weights.
+
+    Taps are means over time, but for ``max_pool`` (maxima over time) and the dense layer. The
+    authors also name a ``mean_pool``; it holds nothing but the first five taps side by side, and is
+    left out.
+    """
 
     sample_rate = 16_000
+    tap_names = ("timbral", "temporal", "cnn1", "cnn2", "cnn3", "max_pool", "penultimate")
 
-    def __init__(self, corpus: str):
+    def __init__(self, weights: dict[str, Tensor], corpus: str):
         super().__init__()
-        self.tags = TAGS[corpus]
-        self.log_mel = LogMel()
+        self.tags, self.log_mel = TAGS[corpus], LogMel()
 
-    @abc.abstractmethod
-    def patch_taps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Taps and tag logits of patches ``(n, 1, 96, 187)``."""
+        def branch(maps: int, bands: int, frames: int) -> nn.Sequential:
+            # "Same" in time and "valid" in frequency; an even kernel has its odd zero right.
+            return nn.Sequential(nn.ZeroPad2d(((frames - 1) // 2, frames // 2, 0, 0)),
+                                 nn.Conv2d(1, maps, (bands, frames)), nn.ReLU(),
+                                 nn.BatchNorm2d(maps, KERAS_EPSILON))
+
+        def layer(maps: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv1d(maps, 64, 7, padding=3), nn.ReLU(),
+                                 nn.BatchNorm1d(64, KERAS_EPSILON))
+
+        self.norm = nn.BatchNorm2d(1, KERAS_EPSILON)
+        self.timbral = nn.ModuleList(branch(204, bands, 7) for bands in (38, 67))
+        self.temporal = nn.ModuleList(branch(51, 1, frames) for frames in (128, 64, 32))
+        self.middle = nn.ModuleList((layer(561), layer(64), layer(64)))
+        self.pool_norm = nn.BatchNorm1d(1506, KERAS_EPSILON)
+        self.dense = nn.Sequential(nn.Linear(1506, 200), nn.ReLU(),
+                                   nn.BatchNorm1d(200, KERAS_EPSILON))
+        self.head = nn.Linear(200, 50)
+        self._fill(weights)
+
+    def _fill(self, weights: dict[str, Tensor]) -> None:
+        _norm(self.norm, weights, "batch_normalization")
+        for i, block in enumerate((*self.timbral, *self.temporal)):
+            _convolution(block[1], weights, "conv2d" + (f"_{i}" if i else ""))
+            _norm(block[3], weights, f"batch_normalization_{i + 1}")
+        for i, block in enumerate(self.middle, 1):
+            # Keras has a 2-d convolution whose kernel spans all features: (time, feature, 1, map).
+            kernel = weights[f"midend_conv{i}/kernel"][:, :, 0].permute(2, 1, 0)
+            block[0].load_state_dict({"weight": kernel, "bias": weights[f"midend_conv{i}/bias"]})
+            _norm(block[2], weights, f"bn_midend_conv{i}")
+        _norm(self.pool_norm, weights, "bn_flatpool")
+        self.dense[0].load_state_dict(keras_dense(weights, "dense"))
+        _norm(self.dense[2], weights, "bn_dense")
+        self.head.load_state_dict(keras_dense(weights, "dense_1"))
 
     def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         spectrogram = self.log_mel(waveform)
         clips, frames = spectrogram.shape[0], spectrogram.shape[2]
         starts = torch.linspace(0, frames - PATCH, -(-frames // PATCH)).round().long().tolist()
-        patches = torch.stack([spectrogram[:, :, start:start + PATCH] for start in starts], 1).flatten(0, 1)
-        parts = [self.patch_taps(part[:, None]) for part in patches.split(CHUNK)]
+        patches = torch.stack([spectrogram[:, :, start:start + PATCH] for start in starts], 1)
+        parts = [self.patch_taps(part[:, None]) for part in patches.flatten(0, 1).split(CHUNK)]
 
         def mean(values: list[Tensor]) -> Tensor:
             return torch.cat(values).unflatten(0, (clips, len(starts))).mean(1)
@@ -82,49 +116,8 @@ class PatchNetwork(PublishedNetwork):
         return ({name: mean([taps[name] for taps, _ in parts]) for name in self.tap_names},
                 mean([torch.sigmoid(logits) for _, logits in parts]))
 
-
-class Musicnn(PatchNetwork):
-    """musicnn: 787,000 weights. Taps are means over time, but for ``max_pool`` (maxima over time) and the dense layer.
-
-    The authors also name a ``mean_pool``; it holds nothing but the first five taps side by side, and is left out.
-    """
-
-    tap_names = ("timbral", "temporal", "cnn1", "cnn2", "cnn3", "max_pool", "penultimate")
-
-    def __init__(self, weights: dict[str, Tensor], corpus: str):
-        super().__init__(corpus)
-
-        def branch(maps: int, bands: int, frames: int) -> nn.Sequential:
-            # "Same" in time and "valid" in frequency; an even kernel has its odd zero on the right.
-            return nn.Sequential(nn.ZeroPad2d(((frames - 1) // 2, frames // 2, 0, 0)),
-                                 nn.Conv2d(1, maps, (bands, frames)), nn.ReLU(), nn.BatchNorm2d(maps, KERAS_EPSILON))
-
-        def layer(maps: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv1d(maps, 64, 7, padding=3), nn.ReLU(), nn.BatchNorm1d(64, KERAS_EPSILON))
-
-        self.norm = nn.BatchNorm2d(1, KERAS_EPSILON)
-        self.timbral = nn.ModuleList(branch(204, bands, 7) for bands in (38, 67))
-        self.temporal = nn.ModuleList(branch(51, 1, frames) for frames in (128, 64, 32))
-        self.middle = nn.ModuleList((layer(561), layer(64), layer(64)))
-        self.pool_norm = nn.BatchNorm1d(1506, KERAS_EPSILON)
-        self.dense = nn.Sequential(nn.Linear(1506, 200), nn.ReLU(), nn.BatchNorm1d(200, KERAS_EPSILON))
-        self.head = nn.Linear(200, 50)
-
-        _norm(self.norm, weights, "batch_normalization")
-        for i, block in enumerate((*self.timbral, *self.temporal)):
-            _convolution(block[1], weights, "conv2d" + (f"_{i}" if i else ""))
-            _norm(block[3], weights, f"batch_normalization_{i + 1}")
-        for i, block in enumerate(self.middle, 1):
-            # Keras has a 2-d convolution whose kernel spans all features: (time, feature, 1, map).
-            block[0].load_state_dict({"weight": weights[f"midend_conv{i}/kernel"][:, :, 0].permute(2, 1, 0),
-                                      "bias": weights[f"midend_conv{i}/bias"]})
-            _norm(block[2], weights, f"bn_midend_conv{i}")
-        _norm(self.pool_norm, weights, "bn_flatpool")
-        self.dense[0].load_state_dict(keras_dense(weights, "dense"))
-        _norm(self.dense[2], weights, "bn_dense")
-        self.head.load_state_dict(keras_dense(weights, "dense_1"))
-
     def patch_taps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Taps and tag logits of patches ``(n, 1, 96, 187)``."""
         x = self.norm(x)
         timbral = torch.cat([block(x).amax(2) for block in self.timbral], 1)
         temporal = torch.cat([block(x).amax(2) for block in self.temporal], 1)
@@ -136,43 +129,15 @@ class Musicnn(PatchNetwork):
         # Maximum and mean of each feature lie side by side, in this order.
         pooled = torch.stack([every.amax(-1), every.mean(-1)], -1).flatten(1)
         penultimate = self.dense(self.pool_norm(pooled))
-        in_time = dict(zip(self.tap_names, (timbral, temporal, first, second, third), strict=False))
-        return ({**{name: value.mean(-1) for name, value in in_time.items()},
-                 "max_pool": every.amax(-1), "penultimate": penultimate}, self.head(penultimate))
-
-
-class VGG(PatchNetwork):
-    """The VGG companion: five blocks of 128 maps. Taps are means over frequency and time after each pool."""
-
-    tap_names = tuple(f"pool{i}" for i in range(1, 6))
-    pools = (((1, 4), 2), (2, 2), (2, 2), (2, 2), (4, 4))
-    """Kernel (frequency, time) and stride of each pool."""
-
-    def __init__(self, weights: dict[str, Tensor], corpus: str):
-        super().__init__(corpus)
-        self.norm = nn.BatchNorm2d(1, KERAS_EPSILON)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(128 if i else 1, 128, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(128, KERAS_EPSILON))
-            for i in range(5))
-        self.head = nn.Linear(256, 50)
-        _norm(self.norm, weights, "bn_input")
-        for i, block in enumerate(self.blocks, 1):
-            _convolution(block[0], weights, f"{i}CNN")
-            _norm(block[2], weights, f"bn_conv{i}")
-        self.head.load_state_dict(keras_dense(weights, "output"))
-
-    def patch_taps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        x, out = self.norm(x), {}
-        for name, block, (kernel, stride) in zip(self.tap_names, self.blocks, self.pools, strict=True):
-            x = max_pool2d(block(x), kernel, stride)
-            out[name] = x.mean((-2, -1))
-        # One band and two frames are left, and Keras flattens the maps last.
-        return out, self.head(x.permute(0, 3, 2, 1).flatten(1))
+        means = [value.mean(-1) for value in (timbral, temporal, first, second, third)]
+        taps = zip(self.tap_names, (*means, every.amax(-1), penultimate), strict=True)
+        return dict(taps), self.head(penultimate)
 
 
 def _convolution(module: nn.Conv2d, weights: dict[str, Tensor], layer: str) -> None:
     # Keras has (time, frequency, input, map), this package (map, input, frequency, time).
-    module.load_state_dict({"weight": weights[f"{layer}/kernel"].permute(3, 2, 1, 0), "bias": weights[f"{layer}/bias"]})
+    module.load_state_dict({"weight": weights[f"{layer}/kernel"].permute(3, 2, 1, 0),
+                            "bias": weights[f"{layer}/bias"]})
 
 
 def _norm(module: nn.Module, weights: dict[str, Tensor], layer: str) -> None:

@@ -1,4 +1,4 @@
-"""What every published network has in common: raw sound in, taps and tag probabilities out, weights from HDF5."""
+"""What published networks share: raw sound in, taps and tags out, weights from HDF5."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ KERAS_EPSILON = 1e-3
 class PublishedNetwork(nn.Module, abc.ABC):
     """A trained network as its authors published it, front end included.
 
-    A subclass computes taps and tags in one `forward` pass. `taps` and `tag` check the waveform and keep no
-    gradients.
+    A subclass computes taps and tags in one `forward` pass. `taps` and `tag` check the waveform and
+    keep no gradients.
 
     Shape:
         waveform ``(batch, samples)`` at `sample_rate`, full scale 1.
@@ -52,10 +52,12 @@ def checked(waveform: Tensor) -> Tensor:
         AudiotlError: another shape, no samples, or samples that are not numbers.
     """
     if waveform.ndim != 2 or 0 in waveform.shape:
-        raise AudiotlError(f"A waveform must have the shape (batch, samples), not {tuple(waveform.shape)}; "
-                           "put clips into rows, one clip as waveform[None].")
+        raise AudiotlError("A waveform must have the shape (batch, samples), not "
+                           f"{tuple(waveform.shape)}; put clips into rows, one clip as "
+                           "waveform[None].")
     if not torch.isfinite(waveform).all():
-        raise AudiotlError("The waveform holds samples that are not numbers (NaN or infinite); leave that clip out.")
+        raise AudiotlError("The waveform holds samples that are not numbers (NaN or infinite); "
+                           "leave that clip out.")
     return waveform.float()
 
 
@@ -71,8 +73,8 @@ def repeat_to(waveform: Tensor, samples: int) -> Tensor:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Weights of a Keras HDF5 file by ``layer/weight``, e.g. ``"conv2d_1/kernel"``.
 
-    Keras nests a layer in itself and numbers TensorFlow's variables (``conv2d/conv2d/kernel_1:0``); both are
-    dropped from the names. The optimiser's state is left out.
+    Keras nests a layer in itself and numbers TensorFlow's variables (``conv2d/conv2d/kernel_1:0``);
+    both are dropped from the names. The optimiser's state is left out.
 
     Raises:
         OSError: not an HDF5 file, or a damaged one.
@@ -80,9 +82,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     weights = {}
 
     def keep(name: str, item) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape and "/" in name and "optimizer_weights" not in name:
+        if not isinstance(item, h5py.Dataset) or not item.shape or "optimizer_weights" in name:
+            return
+        if "/" in name:
             layer, weight = name.split("/")[-2:]
-            weights[f"{layer}/{re.sub(r'(_[0-9]+)?:0$', '', weight)}"] = torch.from_numpy(item[()]).float()
+            weight = re.sub(r"(_[0-9]+)?:0$", "", weight)
+            weights[f"{layer}/{weight}"] = torch.from_numpy(item[()]).float()
 
     with h5py.File(path, "r") as file:
         file.visititems(keep)
@@ -92,7 +97,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def keras_norm(weights: dict[str, Tensor], layer: str) -> dict[str, Tensor]:
     """A Keras batch normalisation layer under PyTorch's names."""
     return {"weight": weights[f"{layer}/gamma"], "bias": weights[f"{layer}/beta"],
-            "running_mean": weights[f"{layer}/moving_mean"], "running_var": weights[f"{layer}/moving_variance"],
+            "running_mean": weights[f"{layer}/moving_mean"],
+            "running_var": weights[f"{layer}/moving_variance"],
             "num_batches_tracked": torch.tensor(0)}
 
 

@@ -1,8 +1,9 @@
-"""Do these weights, run as here, give the features that Choi et al. published? A table of correlations.
+"""Do these weights, run as here, give the features that Choi et al. published?
 
-The published UrbanSound8K features were made in batches of 256 consecutive rows of the authors' table, and every
-clip's features depend on its whole batch. Where only a part of the corpus is at hand, the rest of each batch is
-missing, and the agreement can only be close: of two numbers, the correlation says how close.
+The published UrbanSound8K features were made in batches of 256 consecutive rows of the authors'
+table, and every clip's features depend on its whole batch. Where only a part of the corpus is at
+hand, the rest of each batch is missing, and the agreement can only be close: of two numbers, the
+correlation says how close.
 """
 
 from __future__ import annotations
@@ -25,44 +26,52 @@ VERSION = 1
 BATCH = 256
 
 
-def correlate_with_published(root: str | Path | None = None, limit: int | None = None, *, fill: bool = False,
-                             seed: int = 0, progress: bool = True) -> pd.DataFrame:
+def correlate_with_published(root: str | Path | None = None, limit: int | None = None, *,
+                             fill: bool = False, seed: int = 0,
+                             progress: bool = True) -> pd.DataFrame:
     """Our ``choi2017`` features of UrbanSound8K against the published ones, map by map.
 
     Args:
         root: folder that holds ``choi2017`` and ``UrbanSound8K`` (``AUDIOTL_DATA`` if not given).
         limit: use the first so many clips; None uses every clip that has audio.
-        fill: bring each batch up to its true size with clips drawn from the other batches. They stand for the
-            missing ones in the decibel reference and in batch norm; their own features are dropped.
+        fill: bring each batch up to its true size with clips drawn from the other batches. They
+            stand for the missing ones in the decibel reference and in batch norm; their own
+            features are dropped.
         seed: of that draw.
         progress: whether to show a bar.
 
     Returns:
-        One row a layer (counted from 0, as the authors' files are), read from the cache where it was computed
-        before: ``layer``, ``median_r`` and ``min_r`` (Pearson correlation over clips, median and least of the 32
+        One row a layer (counted from 0, as the authors' files are), read from the cache where it
+        was computed
+        before: ``layer``, ``median_r`` and ``min_r`` (Pearson correlation over clips, median and
+            least of the 32
         maps) and ``n_clips``.
 
     Raises:
         AudiotlError: the weights, the features, the table or the audio are missing.
     """
-    network = registry.load("choi2017", root)
     where = data_root(root)
-    published = [_published(where, layer) for layer in range(5)]
+    network = registry.load("choi2017", root)
     table = clips_at_hand(where)
     kept = table if limit is None else table.iloc[:limit]
     if len(kept) < 3:
-        raise AudiotlError(f"A correlation needs three clips or more, and {len(kept)} have audio under "
-                           f"{where / 'UrbanSound8K'}; point the data root at UrbanSound8K.")
-    files = [where / registry.NETWORKS["choi2017"][0]]
-    files += [where / "choi2017" / "data_feats" / f"urbansound_layer_{layer}.npy" for layer in range(5)]
-    key = cache.key_of("correlation", VERSION, cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
-                       kept.index.tolist(), kept["duration"].tolist(), fill, seed)
-    folder = cache.find("correlations", key)
-    if folder is not None:
-        return pd.read_csv(folder / "layers.csv")
-    rng = np.random.default_rng(seed)
-    ours = []
-    for number, batch in tqdm(kept.groupby(kept.index // BATCH), desc="published features", disable=not progress):
+        raise AudiotlError(f"A correlation needs three clips or more, and {len(kept)} have audio "
+                           f"under {where / 'UrbanSound8K'}; point the data root at UrbanSound8K.")
+    files = [where / registry.NETWORKS["choi2017"][0], *(_features(where, i) for i in range(5))]
+    folder = _correlated(cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
+                         kept.index.tolist(), kept["duration"].tolist(), fill, seed,
+                         network=network, published=[_read(file) for file in files[1:]],
+                         table=table, progress=progress)
+    return pd.read_csv(folder / "layers.csv")
+
+
+@cache.step("correlation", VERSION, home="correlations")
+def _correlated(folder: Path, _clips: str, _files: str, index: list[int], _durations: list,
+                fill: bool, seed: int, *, network: OriginalRelease, published: list[np.ndarray],
+                table: pd.DataFrame, progress: bool) -> None:
+    rng, kept, ours = np.random.default_rng(seed), table.loc[index], []
+    batches = kept.groupby(kept.index // BATCH)
+    for number, batch in tqdm(batches, desc="published features", disable=not progress):
         size = min(BATCH, len(published[0]) - number * BATCH)
         others = table[table.index // BATCH != number]
         extra = min(size - len(batch), len(others)) if fill else 0
@@ -71,25 +80,28 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
         ours.append([value[:len(batch)] for value in taps])
     rows = []
     for layer in range(5):
-        r = map_correlations(np.concatenate([taps[layer] for taps in ours]), published[layer][kept.index])
-        rows.append({"layer": layer, "median_r": float(np.median(r)), "min_r": float(r.min()), "n_clips": len(kept)})
-    with cache.making("correlations", key) as folder:
-        pd.DataFrame(rows).to_csv(folder / "layers.csv", index=False)
-    return pd.DataFrame(rows)
+        r = map_correlations(np.concatenate([taps[layer] for taps in ours]),
+                             published[layer][index])
+        rows.append({"layer": layer, "median_r": float(np.median(r)), "min_r": float(r.min()),
+                     "n_clips": len(index)})
+    pd.DataFrame(rows).to_csv(folder / "layers.csv", index=False)
 
 
 def clips_at_hand(root: Path) -> pd.DataFrame:
-    """Rows of the authors' UrbanSound8K table whose audio is there: ``path``, ``duration`` (s); index = their row."""
+    """The authors' UrbanSound8K table where there is audio: ``path, duration`` (s)."""
     home = need_folder(root / "UrbanSound8K", "The comparison with published features")
     found = find_audio(home / "audio")
     try:
         table = pd.read_csv(root / "choi2017" / "data_csv" / "urbansound.csv", index_col=0)
-        metadata = pd.read_csv(home / "metadata" / "UrbanSound8K.csv").set_index("slice_file_name")
+        metadata = pd.read_csv(home / "metadata" / "UrbanSound8K.csv")
+        metadata = metadata.set_index("slice_file_name")
         names = table["filepath"].str.rsplit("/", n=1).str[-1]
         table["duration"] = (metadata["end"] - metadata["start"]).reindex(names).to_numpy()
-        table["path"] = [str(found.get(stem, "")) for stem in table["filepath"].str.rsplit(".", n=1).str[0]]
+        stems = table["filepath"].str.rsplit(".", n=1).str[0]
+        table["path"] = [str(found.get(stem, "")) for stem in stems]
     except (OSError, KeyError, ValueError) as error:
-        raise AudiotlError(f"A table of UrbanSound8K under {root} cannot be read ({error}); copy it anew.") from None
+        raise AudiotlError(f"A table of UrbanSound8K under {root} cannot be read ({error}); copy "
+                           "it anew.") from None
     return table.loc[table["path"] != "", ["path", "duration"]]
 
 
@@ -99,19 +111,24 @@ def map_correlations(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return (ours * theirs).sum(0) / np.sqrt((ours**2).sum(0) * (theirs**2).sum(0))
 
 
-def _published(root: Path, layer: int) -> np.ndarray:
-    path = root / "choi2017" / "data_feats" / f"urbansound_layer_{layer}.npy"
+def _features(root: Path, layer: int) -> Path:
+    return root / "choi2017" / "data_feats" / f"urbansound_layer_{layer}.npy"
+
+
+def _read(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise AudiotlError(f"The published features {path} cannot be read ({error}); copy the file anew.") from None
+        raise AudiotlError(f"The published features {path} cannot be read ({error}); copy the file "
+                           "anew.") from None
 
 
 def _taps(network: OriginalRelease, clips: pd.DataFrame) -> list[np.ndarray]:
     waveform = torch.empty(len(clips), SAMPLES)
     for i, (path, duration) in enumerate(zip(clips["path"], clips["duration"], strict=True)):
         samples = load(path, network.sample_rate, 29.0)
-        # Copies of the corpus fill short slices up to 4 s by repeating; the table knows how long a slice is.
-        samples = samples[:max(1, round(duration * network.sample_rate))] if duration > 0 else samples
+        # Copies of the corpus fill short slices up to 4 s by repeating; the table has their length.
+        if duration > 0:
+            samples = samples[:max(1, round(duration * network.sample_rate))]
         waveform[i] = torch.from_numpy(np.resize(samples, SAMPLES))
     return [value.numpy() for value in network.taps(waveform).values()]

@@ -1,9 +1,10 @@
 """Support vector machines over every subset of blocks and a whole grid, sharing what can be shared.
 
-Inner products add over blocks, and so do squared distances. One Gram matrix a block serves every subset; one
-exponential serves every gamma that is a power of two away (squaring a Gaussian kernel doubles its gamma); one
-kernel serves every C, every fold and every pair of classes; and a solve that never met its C serves every
-larger C. The predictions are those of scikit-learn's ``SVC`` and ``SVR``: see `audiotl.probes.svm.smo`.
+Inner products add over blocks, and so do squared distances. One Gram matrix a block serves every
+subset; one exponential serves every gamma that is a power of two away (squaring a Gaussian kernel
+doubles its gamma); one kernel serves every C, every fold and every pair of classes; and a solve
+that never met its C serves every larger C. The predictions are those of scikit-learn's ``SVC`` and
+``SVR``: see `audiotl.probes.svm.smo`.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ class SVM(Probe):
     """C-SVC (one against one) or epsilon-SVR over a grid, for all subsets of the blocks.
 
     Args:
-        cells: settings, one dict a cell with ``kernel`` (``"rbf"`` or ``"linear"``), ``C`` and ``gamma``; the
-            32 cells of the 2017 study if not given. See `grid`.
+        cells: settings, one dict a cell with ``kernel`` (``"rbf"`` or ``"linear"``), ``C`` and
+            ``gamma``; the 32 cells of the 2017 study if not given. See `grid`.
         task: ``"classification"`` or ``"regression"``.
         tube: half width of the tube without loss, for regression.
         threads: folds and kernels solved at a time; all cores if 0.
-        limit: pair steps on a linear kernel after which `interior_point` solves the problem anew, one for all C
-            or as a function of C: by default ten million, where libsvm gives up (scikit-learn goes on for ever).
-            A solution from there is the optimum, not the point on the way to it where libsvm stops.
+        limit: pair steps on a linear kernel after which `interior_point` solves the problem anew,
+            one for all C or as a function of C: by default ten million, where libsvm gives up
+            (scikit-learn goes on for ever). A solution from there is the optimum, not the point on
+            the way to it where libsvm stops.
     """
 
     def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification", tube: float = 0.1,
@@ -93,9 +95,10 @@ class SVM(Probe):
         """Predictions ``(n_cells, n_test)`` of every split, from inner products that all of them share.
 
         Args:
-            gram: ``(m, p)`` float64, inner products of `m` clips with the same `m` clips and, from column `m`
-                on, further ones; **it is overwritten**.
-            left, right: squared lengths of the `m` clips of the rows and the `p` clips of the columns.
+            gram: ``(m, p)`` float64, inner products of `m` clips with the same `m` clips and, from
+                column `m` on, further ones; **it is overwritten**.
+            left, right: squared lengths of the `m` clips of the rows and the `p` clips of the
+                columns.
             columns: the features of the `m` clips, ``(m, d)``.
             y: labels or values of the `m` clips.
             splits: rows of each split's training clips, and columns of its test clips.
@@ -164,8 +167,8 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
             cells: Sequence[dict]) -> Iterator[tuple[list[int], np.ndarray]]:
     """Each kernel of a grid once: positions of its cells, and its values, good until the next step.
 
-    Gammas that are a power of two apart come from one exponential, each from the last by squaring in place.
-    `gram` is overwritten.
+    Gammas that are a power of two apart come from one exponential, each from the last by squaring
+    in place. `gram` is overwritten.
     """
     linear = [i for i, cell in enumerate(cells) if cell["kernel"] == "linear"]
     if linear:

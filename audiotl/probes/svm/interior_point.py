@@ -1,10 +1,11 @@
 """An interior-point solver for the few support vector problems on which pair steps take for ever.
 
-Pairwise steps (`smo`) crawl where the kernel is badly conditioned: a linear kernel of raw columns with
-values in the hundreds can need tens of millions of them. Newton steps do not feel the conditioning, some thirty are
-enough, and the matrix of each is as small as the number of columns (Ferris and Munson, "Interior-point methods for
-massive support vector machines", SIAM J. Optim. 2002). Predictor and corrector after Mehrotra: Nocedal and Wright,
-*Numerical Optimization*, 2nd edition, algorithm 16.4.
+Pairwise steps (`smo`) crawl where the kernel is badly conditioned: a linear kernel of raw columns
+with values in the hundreds can need tens of millions of them. Newton steps do not feel the
+conditioning, some thirty are enough, and the matrix of each is as small as the number of columns
+(Ferris and Munson, "Interior-point methods for massive support vector machines", SIAM J. Optim.
+2002). Predictor and corrector after Mehrotra: Nocedal and Wright, *Numerical Optimization*, 2nd
+edition, algorithm 16.4.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
 
     Args:
         columns: the features ``(n, d)``; ``K = columns @ columns.T``.
-        target, positive: ``(n,)`` targets, and whether ``0 <= b <= cost`` (else ``-cost <= b <= 0``).
+        target, positive: ``(n,)`` targets, and whether ``0 <= b <= cost`` (else ``-cost <= b <=
+            0``).
         cost: C.
 
     Returns:
-        ``b`` of shape ``(n,)``, inside the boxes and as good as at a bound where it belongs there, and the offset
-        ``rho`` of ``f(x) = sum b k(x) - rho``.
+        ``b`` of shape ``(n,)``, inside the boxes and as good as at a bound where it belongs there,
+        and the offset ``rho`` of ``f(x) = sum b k(x) - rho``.
 
     >>> b, rho = solve(np.array([[1.], [-1.]]), np.array([1., -1.]), np.array([True, False]), 10.0)
     >>> b.round(6).tolist(), abs(round(rho, 6))
@@ -36,7 +38,8 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
     n, d = columns.shape
     b = np.where(positive, 0.5, -0.5) * cost
     below, above = np.where(positive, b, cost + b), np.where(positive, cost - b, -b)
-    # Duals start at the size of the gradient, so that neither side of the first steps dwarfs the other.
+    # Duals start at the size of the gradient, so that neither side of the first steps dwarfs the
+    # other.
     size = max(1.0, np.abs(columns @ (b @ columns) - target).max())
     low, high, rho = np.full(n, size), np.full(n, size), 0.0
     jitter = 1e-12 * max(1.0, (columns**2).sum(1).max())
@@ -64,7 +67,8 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
 
 
 def _direction(total, below, above, low, high, residual, columns, loose, factor, left, right):
-    # One Newton step for b, rho and both duals, towards complementarity products changed by `left` and `right`.
+    # One Newton step for b, rho and both duals, towards complementarity products changed by `left`
+    # and `right`.
     def solved(g):
         return (g - columns @ linalg.cho_solve(factor, (g * loose) @ columns, check_finite=False)) * loose
 

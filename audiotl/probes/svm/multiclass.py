@@ -14,8 +14,10 @@ _SMALLEST = 1.2e-38
 def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limits):
     """Votes of all pairs of classes, ``(n_costs, n_test, n_classes)``, and the problems that were left unsolved.
 
-    A problem that met its limit casts no vote, and neither do those of the same pair with a larger C, which are
-    harder: they are marked in the second result, ``(n_costs, n_classes, n_classes)`` bool, first class first.
+    A problem that met its limit casts no vote, and neither do those of the same pair with a larger
+    C, which are
+    harder: they are marked in the second result, ``(n_costs, n_classes, n_classes)`` bool, first
+    class first.
 
     Args:
         kernel, diagonal: as `solve` takes them.

@@ -1,14 +1,15 @@
 """The SMO solver behind the SVM probe, compiled: it walks the same path as libsvm, with the kernel given.
 
-Sequential minimal optimisation of ``min 1/2 b'Kb - t'b`` over signed multipliers ``b`` (label times alpha)
-with ``sum b = 0``, between 0 and C or between -C and 0. Classification has targets +1 and -1; epsilon
-regression has every clip twice, with targets ``y - tube`` and ``y + tube``.
+Sequential minimal optimisation of ``min 1/2 b'Kb - t'b`` over signed multipliers ``b`` (label times
+alpha) with ``sum b = 0``, between 0 and C or between -C and 0. Classification has targets +1 and
+-1; epsilon regression has every clip twice, with targets ``y - tube`` and ``y + tube``.
 
-A prediction that hangs on the last digits of a solution is the same only if the path to the solution is the
-same. So the choices of libsvm are kept: pairs by second-order information (Fan, Chen and Lin, JMLR 2005),
-ties to the later clip, kernel rows in single precision, shrinking and its order (Chang and Lin, ACM TIST 2011),
-the order of every sum. What differs is how the work is done: loops that vectorise, the reciprocal curvature
-of a row kept beside the row, and kernels that arrive ready-made.
+A prediction that hangs on the last digits of a solution is the same only if the path to the
+solution is the same. So the choices of libsvm are kept: pairs by second-order information (Fan,
+Chen and Lin, JMLR 2005), ties to the later clip, kernel rows in single precision, shrinking and its
+order (Chang and Lin, ACM TIST 2011), the order of every sum. What differs is how the work is done:
+loops that vectorise, the reciprocal curvature of a row kept beside the row, and kernels that arrive
+ready-made.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ def _settle(kernel, at, home, order, whole, rows, fetched, settled, who, amount,
 def _restore(kernel, at, order, target, settled, up, down, beta, violation, start):
     """Work out the violations that were not kept while their clips were shrunk away, summed as libsvm does.
 
-    The rounding matters: the two clips of a step leave it with equal violations, so the last bit of a sum
-    decides which of them comes first later.
+    The rounding matters: the two clips of a step leave it with equal violations, so the last bit of
+    a sum decides which of them comes first later.
     """
     n = len(target)
     for k in range(start, n):
@@ -217,17 +218,19 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
         kernel: ``(m, m)`` float32, of any clips.
         diagonal: ``(m,)`` float64, the kernel of each clip with itself, unrounded.
         members: ``(n,)`` rows of `kernel` that take part.
-        target, positive: ``(n,)`` targets, and whether ``0 <= beta <= cost`` (else ``-cost <= beta <= 0``).
+        target, positive: ``(n,)`` targets, and whether ``0 <= beta <= cost`` (else ``-cost <= beta
+            <= 0``).
         cost, tolerance: C, and the largest violation left.
         limit: pair steps after which to give up, wherever the solution is.
-        home, whole: room for ``(n, padded(n))`` float32, and ``(n,)`` zeros: kernel rows, which stay for the
-            next call with the same members.
+        home, whole: room for ``(n, padded(n))`` float32, and ``(n,)`` zeros: kernel rows, which
+            stay for the next call with the same members.
         rows, curvature: room for ``(n, padded(n))`` float32 and float64, free again afterwards.
         beta: ``(n,)`` float64, written.
 
     Returns:
-        ``(rho, bounded, steps)``: the offset of ``f(x) = sum beta k(x) - rho``; whether any multiplier ever
-        met C (if none did, every larger C has the same path); the number of pair steps.
+        ``(rho, bounded, steps)``: the offset of ``f(x) = sum beta k(x) - rho``; whether any
+        multiplier ever met C (if none did, every larger C has the same path); the number of pair
+        steps.
     """
     n, width = len(members), padded(len(members))
     at, order = np.full(width, members[0]), np.zeros(width, dtype=np.int64)

@@ -1,0 +1,30 @@
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from audiotl import shapley
+from audiotl.probes.coalitions import guesses, log_likelihoods
+
+
+def test_no_block_guesses_the_most_frequent_class_of_the_other_folds():
+    y = np.array([0, 0, 1, 1, 1, 0])
+    splits = [(np.arange(3, 6), np.arange(3)), (np.arange(3), np.arange(3, 6))]
+    assert guesses(y, splits).tolist() == [0, 0, 1, 0, 0, 1]
+
+
+def test_likelihoods_are_scikit_learns_and_a_copy_repeats_while_noise_does_nothing(fresh_cache):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 150)
+    fold = np.arange(150) % 5
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
+    layer = np.eye(3)[y] + rng.standard_normal((150, 3))
+    games = {name: log_likelihoods({"layer": layer, "rival": rival}, y, splits)
+             for name, rival in (("copy", layer), ("noise", rng.standard_normal((150, 3))))}
+    train, test = splits[0]
+    scaler = StandardScaler().fit(layer[train])
+    model = LogisticRegression(C=0.01, max_iter=200).fit(scaler.transform(layer[train]), y[train])
+    expected = model.predict_log_proba(scaler.transform(layer[test]))[np.arange(len(test)), y[test]]
+    assert np.allclose(games["copy"][1, test], expected)
+    assert np.allclose(games["copy"][0, test], np.log(np.bincount(y[train])[y[test]] / len(train)))
+    index = {name: shapley.interactions(game).mean() for name, game in games.items()}
+    assert index["copy"] < -0.02 < index["noise"] < 0.02
