@@ -1,4 +1,4 @@
-"""`make lab`: JupyterLab starts on chapter 00, gives it over its REST API and runs it in a kernel."""
+"""`make lab`: JupyterLab starts on chapter 00, gives it over its REST API, runs it in a kernel."""
 
 import contextlib
 import json
@@ -119,8 +119,8 @@ def run(channel, code: str, where: str) -> list[dict]:
               "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
                "user_expressions": {}, "stop_on_error": True}
-    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content,
-                             "channel": "shell", "buffers": []}))
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+    channel.send(json.dumps(message | {"channel": "shell", "buffers": []}))
     while True:
         message = json.loads(text_of(channel.recv()))
         if message["parent_header"].get("msg_id") != mine:
