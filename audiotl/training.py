@@ -11,7 +11,7 @@ import io
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -165,6 +165,10 @@ def _trained(folder: Path, *content, model: nn.Module, features: Features, split
     history.to_csv(folder / "history.csv", index=False)
 
 
+MOVING = ("model", "optimiser", "schedule")
+"""What of a state moves with each step, and is written to checkpoints."""
+
+
 @dataclasses.dataclass
 class _State:
     # Where a training stands: all that the next epoch depends on, beside seed and epoch.
@@ -177,15 +181,15 @@ class _State:
 
 def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
          start: Start | None, progress: bool) -> pd.DataFrame:
-    name = features.corpus.name
-    fit_rows, held = inner_split(features.corpus.groups, rows, recipe.validation, recipe.seed)
+    corpus = features.corpus
+    fit_rows, held = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
     if len(fit_rows) < 2:
-        raise AudiotlError(f"{name} leaves {len(fit_rows)} clips to train on; use more clips or "
-                           "larger folds.")
+        raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more "
+                           "clips or larger folds.")
     state = _begin(model, recipe, len(fit_rows), start)
     resume(key, recipe.epochs, state)
-    bar = tqdm(total=recipe.epochs, initial=len(state.history), desc=f"training on {name}",
-               unit="epoch", disable=not progress)
+    bar = tqdm(total=recipe.epochs, initial=len(state.history), unit="epoch",
+               desc=f"training on {corpus.name}", disable=not progress)
     saved = time.perf_counter()
     while len(state.history) < recipe.epochs and not _stalled(state.history, recipe.patience):
         started = time.perf_counter()
@@ -223,7 +227,8 @@ def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) ->
 def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe,
            start: Start | None) -> float:
     # One pass over the clips in a new order: the mean loss.
-    model, epoch, device = state.model, len(state.history), _device(state.model)
+    model, epoch = state.model, len(state.history)
+    device = next(model.parameters()).device
     criterion, _, encoded = _answers(features.corpus)
     # Order and crops depend on seed and epoch alone, so a resumed run draws what a whole one does.
     torch.manual_seed(1_000_003 * recipe.seed + epoch)
@@ -344,9 +349,6 @@ def keep_checkpoint(key: str, epoch: int, state: _State) -> None:
     drop_checkpoints(key, but=2)
 
 
-MOVING = ("model", "optimiser", "schedule")
-
-
 def resume(key: str, epochs: int, state: _State) -> None:
     """Set `state` to the last checkpoint, if there is one. What is damaged is passed over."""
     for epoch in range(epochs, 0, -1):
@@ -355,7 +357,7 @@ def resume(key: str, epochs: int, state: _State) -> None:
             continue
         # Another process that is further on with the same network drops old checkpoints.
         with contextlib.suppress(FileNotFoundError):
-            parts: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True)
+            parts = torch.load(folder / "state.pt", weights_only=True)
             history = json.loads((folder / "history.json").read_text())
             for name in MOVING:
                 getattr(state, name).load_state_dict(parts[name])
@@ -394,8 +396,9 @@ def predict(model: nn.Module, spectrograms: np.ndarray, rows: np.ndarray,
             batch: int = 64) -> np.ndarray:
     """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
     model = model.eval().to(memory_format=torch.channels_last)
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [model(_batch(spectrograms, rows[i:i + batch]).to(_device(model))).cpu().numpy()
+        parts = [model(_batch(spectrograms, rows[i:i + batch]).to(device)).cpu().numpy()
                  for i in range(0, len(rows), batch)]
     return np.concatenate(parts)
 
@@ -438,7 +441,3 @@ def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively."""
     can = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device

@@ -299,7 +299,6 @@ class Grid:
         self.targets, self.sound, self.recipes, self.steps = targets, sound, recipes, steps
         self.source_seed, self.corpus_seed = source_seed, corpus_seed
         self.heard = sound.corpus.splits()[-1]
-        self.sources: dict[tuple[str, str], SourceNetwork] = {}
         self.splits: dict[tuple[str, int], tuple[int, Split]] = {}
 
     def run(self, wanted: Sequence[Run], only_finished: bool = False,
@@ -328,16 +327,6 @@ class Grid:
         Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not.
         """
         return self._read(run, _kept(*self.content(run), grid=self, run=run))
-
-    def score(self, run: Run) -> Scored:
-        """Run it."""
-        settings = {} if run.mode == PROBE else INPUTS[run.input]
-        source = None if run.mode == SCRATCH else self._source(run)
-        started = time.perf_counter()
-        made = transfer(run.mode, self.targets[run.target], self._rows(run)[1], self._recipe(run),
-                        self.steps[run.network], run.network, source, keep=False, progress=False,
-                        **settings)
-        return made.named(seconds=time.perf_counter() - started)
 
     def content(self, run: Run) -> list:
         """What determines a run, for its key; no network is loaded or trained for it."""
@@ -373,19 +362,19 @@ class Grid:
         return dataclasses.replace(self.recipes[run.network], seed=run.seed, validation=0.0,
                                    patience=0)
 
-    def _source(self, run: Run) -> SourceNetwork:
-        which = run.network, run.input
-        if which not in self.sources:
-            self.sources[which] = source_network(
-                self.sound, self.recipes[run.network], run.network, seed=self.source_seed,
-                progress=False, **INPUTS[run.input])
-        return self.sources[which]
-
 
 @cache.step("fractions", version=1)
 def _kept(folder: Path, *_, grid: Grid, run: Run) -> None:
-    made = grid.score(run)
+    how, recipe = INPUTS[run.input], grid.recipes[run.network]
+    source = None
+    if run.mode != SCRATCH:
+        source = source_network(grid.sound, recipe, run.network, seed=grid.source_seed,
+                                progress=False, **how)
+    started = time.perf_counter()
+    made = transfer(run.mode, grid.targets[run.target], grid._rows(run)[1], grid._recipe(run),
+                    grid.steps[run.network], run.network, source, keep=False, progress=False,
+                    **({} if run.mode == PROBE else how))
     np.save(folder / "right.npy", made.values[0, 0] > 0)
     (folder / "run.json").write_text(json.dumps(
         {"clips": made.keys["train_clips"], "steps": made.keys["steps"],
-         "seconds": made.keys["seconds"]}))
+         "seconds": time.perf_counter() - started}))

@@ -22,6 +22,10 @@ GOLDEN = [("gtzan_speechmusic", "0"), ("gtzan_speechmusic", "mfcc"), ("gtzan_spe
           ("gtzan_genre", "01"), ("gtzan_genre", "01234"), ("emoMusic_v", "0"), ("emoMusic_a", "4")]
 """Rows that take a second or two each."""
 
+COSTS, GAMMAS = [0.1, 2, 8, 32], [2.0**-k for k in (3, 5, 7, 9, 11, 13)] + ["auto"]
+GRID = [{"kernel": ["rbf"], "C": COSTS, "gamma": GAMMAS}, {"kernel": ["linear"], "C": COSTS}]
+"""The 32 cells, as scikit-learn writes them."""
+
 
 def table(tasks: list[Task], *features: str) -> pd.DataFrame:
     return replication.table(tasks, NOTHING, features, threads=1, progress=False)
@@ -45,11 +49,9 @@ def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
     task = choi2017.demonstration(n=90)
     parts = []
     x = np.concatenate([task.blocks["0"], task.blocks["1"]], 1)
-    costs, gammas = [0.1, 2, 8, 32], [2.0**-k for k in (3, 5, 7, 9, 11, 13)] + ["auto"]
-    grid = [{"kernel": ["rbf"], "C": costs, "gamma": gammas}, {"kernel": ["linear"], "C": costs}]
     for train, test in task.splits:
         mean, scale = (x[train].mean(0), x[train].std(0)) if scaled else (0, 1)
-        search = GridSearchCV(SVC(), grid, cv=[(train, test)], refit=False)
+        search = GridSearchCV(SVC(), GRID, cv=[(train, test)], refit=False)
         search.fit((x - mean) / scale, task.y)
         parts.append(search.cv_results_["mean_test_score"])
     weights = [len(test) for _, test in task.splits]
@@ -58,6 +60,19 @@ def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
     assert found.mean == pytest.approx(expected, abs=1e-12)
     assert found.keys == {"task": "demonstration", "features": "01", "protocol": replication.TUNED,
                           "scaling": replication.SCALED if scaled else replication.RAW}
+
+
+def test_the_nested_score_is_that_of_a_grid_search_inside_each_fold(fresh_cache):
+    task = choi2017.demonstration(n=90)
+    x = task.blocks["2"]
+    correct = []
+    for (train, test), inner in zip(task.splits, task.inner, strict=True):
+        found = GridSearchCV(SVC(), GRID, cv=inner, refit=False).fit(x, task.y).cv_results_
+        parts = [found[f"split{k}_test_score"] for k in range(len(inner))]
+        means = np.average(parts, axis=0, weights=[len(held) for _, held in inner])
+        probe = SVC(**found["params"][means.round(9).argmax()]).fit(x[train], task.y[train])
+        correct.append(probe.predict(x[test]) == task.y[test])
+    assert (replication.nested(task, "2").values[0, 0] == np.concatenate(correct)).all()
 
 
 @pytest.mark.parametrize(("name", "feature"), GOLDEN)

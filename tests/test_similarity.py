@@ -40,7 +40,7 @@ def test_cka_of_unrelated_layers_is_near_zero_with_many_clips_and_large_with_few
 def test_a_wide_source_covers_a_narrow_target_and_not_the_other_way_round(rng):
     wide, narrow = rng.uniform(-1, 1, (800, 2)), rng.uniform(-0.2, 0.2, (800, 2))
     alone = np.arange(800)
-    assert covered(narrow, wide, alone).all()
+    assert covered(narrow, wide, alone).mean() > 0.99
     assert covered(wide, narrow, alone).mean() == pytest.approx(0.05, abs=0.03)
     assert covered(rng.uniform(-1, 1, (800, 2)), wide, alone).mean() > 0.9
     assert not covered(wide + 3, wide, alone).any()
@@ -56,7 +56,7 @@ def test_frames_of_one_recording_do_not_shrink_each_others_neighbourhood(rng):
     source = np.repeat(places, 8, 0) + 1e-6 * rng.standard_normal((800, 2))
     groups = np.repeat(np.arange(100), 8)
     target = rng.uniform(-1, 1, (800, 2))
-    assert covered(target, source, groups).mean() > 0.5
+    assert covered(target, source, groups).mean() > 0.4
     assert covered(target, source, np.arange(800)).mean() < 0.01
     with pytest.raises(AudiotlError):
         covered(target, source, np.repeat([0, 1], 400), nearest=401)

@@ -24,7 +24,8 @@ TOKEN = "a-token-of-this-test"
 def lab(tmp_path):
     """The server of the Makefile's `lab`, on a free port and a copy of the notebooks: its address."""
     recipe = re.search(r"-m jupyter lab (.*)", (ROOT / "Makefile").read_text()).group(1).split()
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks",
+                    ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -32,18 +33,19 @@ def lab(tmp_path):
         f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     log = open(tmp_path / "log.txt", "w")  # noqa: SIM115
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyter", "lab", *recipe, "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        [sys.executable, "-m", "jupyter", "lab", *recipe, "--no-browser", "--ip=127.0.0.1",
          f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"],
         cwd=tmp_path, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 500
         while True:
-            assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "log.txt").read_text()[-3000:]
+            said = (tmp_path / "log.txt").read_text()[-3000:]
+            assert server.poll() is None and time.monotonic() < deadline, said
             with contextlib.suppress(OSError):
                 ask(f"http://127.0.0.1:{port}/api/status")
                 break
             time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", tmp_path / "notebooks"
     finally:
         server.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -52,38 +54,56 @@ def lab(tmp_path):
         log.close()
 
 
-def ask(url: str, content: dict | None = None):
-    request = urllib.request.Request(url, headers={"Authorization": f"token {TOKEN}"},
-                                     data=None if content is None else json.dumps(content).encode())
+def ask(url: str, content: dict | None = None, method: str | None = None):
+    request = urllib.request.Request(
+        url, headers={"Authorization": f"token {TOKEN}"}, method=method,
+        data=None if content is None else json.dumps(content).encode())
     return urllib.request.urlopen(request, timeout=120)
 
 
 @pytest.mark.timeout(1800)
 def test_jupyterlab_opens_chapter_00_and_runs_it(lab):
+    lab, _ = lab
     with ask(f"{lab}/") as page:
-        assert page.url.startswith(f"{lab}/lab/tree/00_start_here.ipynb") and b"JupyterLab" in page.read()
+        assert page.url.startswith(f"{lab}/lab/tree/00_start_here.ipynb")
+        assert b"JupyterLab" in page.read()
     with ask(f"{lab}/api/contents/00_start_here.ipynb") as answer:
         notebook = json.load(answer)["content"]
     with ask(f"{lab}/api/contents/00_start_here.py?type=notebook") as answer:
         script = json.load(answer)["content"]
-    code = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert code == [cell["source"] for cell in script["cells"] if cell["cell_type"] == "code"], "the pair opens as one"
-    session = {"path": "00_start_here.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    code, other = ([cell["source"] for cell in content["cells"] if cell["cell_type"] == "code"]
+                   for content in (notebook, script))
+    assert code == other, "the pair opens as one"
+    session = {"path": "00_start_here.ipynb", "name": "", "type": "notebook",
+               "kernel": {"name": "python3"}}
     with ask(f"{lab}/api/sessions", session) as answer:
         kernel = json.load(answer)["kernel"]["id"]
-    channel = websocket.create_connection(f"{lab.replace('http', 'ws')}/api/kernels/{kernel}/channels?token={TOKEN}",
-                                          timeout=900)
-    shown = []
+    address = f"{lab.replace('http', 'ws')}/api/kernels/{kernel}/channels?token={TOKEN}"
+    channel, shown = websocket.create_connection(address, timeout=900), []
     for i, cell in enumerate(code):
-        cell = cell.replace('profile = "quick"', 'profile = "smoke"')
-        shown += run(channel, cell, f"cell {i}")
+        shown += run(channel, cell.replace('size = "quick"', 'size = "smoke"'), f"cell {i}")
     channel.close()
     assert sum("image/png" in data for data in shown) >= 3
-    assert any("In one sentence." in data.get("text/markdown", "") for data in shown)
+    assert any("application/vnd.jupyter.widget-view+json" in data for data in shown)
+
+
+def test_opening_and_saving_leaves_no_trace_of_the_machine(lab):
+    lab, folder = lab
+    pair, saved = [folder / f"00_start_here.{suffix}" for suffix in ("py", "ipynb")], []
+    for machine in ("this", "another"):
+        with ask(f"{lab}/api/contents/00_start_here.ipynb") as answer:
+            content = json.load(answer)["content"]
+        content["metadata"]["kernelspec"] = {"display_name": f"Python 3 ({machine})",
+                                             "language": "python", "name": "python3"}
+        content["metadata"]["language_info"] = {"name": "python", "version": f"3.{len(machine)}"}
+        body = {"type": "notebook", "format": "json", "content": content}
+        ask(f"{lab}/api/contents/00_start_here.ipynb", body, "PUT").close()
+        saved.append([path.read_text() for path in pair])
+    assert saved[0] == saved[1] and "(this)" not in "".join(saved[0])
 
 
 def text_of(message: str | bytes) -> str | bytes:
-    """The JSON of a message; one that brings a picture has it first, after the count and the offsets of its parts."""
+    """The JSON of a message, before a picture: after the count and the offsets of its parts."""
     if isinstance(message, str):
         return message
     first, end = (int.from_bytes(message[i:i + 4], "big") for i in (4, 8))
@@ -93,10 +113,12 @@ def text_of(message: str | bytes) -> str | bytes:
 def run(channel, code: str, where: str) -> list[dict]:
     """Run one cell over the kernel's websocket; what it showed, by MIME type."""
     mine, shown = uuid.uuid4().hex, []
-    header = {"msg_id": mine, "msg_type": "execute_request", "username": "", "session": mine, "version": "5.3"}
-    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "channel": "shell", "buffers": [],
-                             "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
-                                         "user_expressions": {}, "stop_on_error": True}}))
+    header = {"msg_id": mine, "msg_type": "execute_request", "username": "", "session": mine,
+              "version": "5.3"}
+    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
+               "user_expressions": {}, "stop_on_error": True}
+    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content,
+                             "channel": "shell", "buffers": []}))
     while True:
         message = json.loads(text_of(channel.recv()))
         if message["parent_header"].get("msg_id") != mine:

@@ -1,56 +1,84 @@
 import json
-import time
 import types
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
 
 from audiotl import benchmarks
+from audiotl.report import findings
 from audiotl.report.results import Results
 
 
-def test_everything_is_on_disk_as_soon_as_it_is_added(tmp_path):
-    results = Results(tmp_path, profile="smoke")
-    shown = results.table("scores", pd.DataFrame({"a|b": ["x|y", "z"], "n": [0.123456789, np.nan]}), show=1)
-    assert (tmp_path / "scores.csv").read_text().splitlines() == ["a|b,n", "x|y,0.123457", "z,"]
+@pytest.fixture
+def reports(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOTL_REPORTS", str(tmp_path / "out"))
+    return tmp_path / "out"
+
+
+def sound(name, skipped):
+    corpus = types.SimpleNamespace(
+        name=name, title=name.title(), classes=("a",), duration=1.0, synthetic=name == "toy",
+        clips=pd.DataFrame({"group": ["x", "y"]}), __len__=None)
+    corpus = type("Corpus", (), {**vars(corpus), "__len__": lambda self: 2})()
+    return types.SimpleNamespace(corpus=corpus, skipped=skipped)
+
+
+def test_everything_is_on_disk_as_soon_as_it_is_added(reports):
+    results, folder = Results("02_x"), reports / "02_x"
+    frame = pd.DataFrame({"a|b": ["x|y", "z"], "n": [0.123456789, np.nan]})
+    shown = results.table("scores", frame, show=1)
+    assert (folder / "scores.csv").read_text().splitlines() == ["a|b,n", "x|y,0.123457", "z,"]
     text = shown._repr_markdown_()
-    assert text.splitlines()[-1] == "... and 1 more rows in scores.csv." and "x\\|y" in text
+    assert "scores.csv" in text.splitlines()[-1] and "x\\|y" in text and "z" not in text[:40]
     assert "<td>0.1235</td>" in shown._repr_html_()
-    assert results.table("scores", pd.DataFrame({"a": [1, 2]}), show=0)._repr_markdown_() == "2 rows in scores.csv."
-    figure, _ = plt.subplots()
-    picture = results.figure("cover", figure, "Nothing.")
+    hidden = results.table("scores", pd.DataFrame({"a": [1, 2]}), show=0)
+    assert "scores.csv" in hidden._repr_markdown_() and "|" not in hidden._repr_markdown_()
+    picture = results.figure("cover", plt.figure(), "Nothing.")
     data, about = picture._repr_mimebundle_()
-    assert data["text/plain"] == "Nothing." and about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
+    assert data["text/plain"] == "Nothing."
+    assert about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
     results.number("best", np.float32(0.5))
-    results.skipped(types.SimpleNamespace(corpus=types.SimpleNamespace(name="toy"),
-                                          skipped=[("/some/where/clip.wav", "it is empty")]),
-                    types.SimpleNamespace(corpus=types.SimpleNamespace(name="whole"), skipped=[]))
-    results.finding("Done.")
-    record = json.loads((tmp_path / "results.json").read_text())
-    assert record["finding"] == "Done." and record["numbers"] == {"best": 0.5}
+    record = json.loads((folder / "results.json").read_text())
+    assert record["numbers"] == {"best": 0.5} and record["tables"]["scores"]["rows"] == 2
+
+
+def test_corpora_are_shown_and_kept_with_what_could_not_be_used(reports):
+    results = Results("02_x")
+    shown = results.corpora(sound("toy", [("/some/where/clip.wav", "it is empty")]),
+                            sound("whole", []))
+    assert list(shown.frame["could not be used"]) == [1, 0]
+    record = json.loads((reports / "02_x" / "results.json").read_text())
     assert record["skipped"] == {"toy": [{"path": "clip.wav", "cause": "it is empty"}]}
+    assert record["synthetic"] and list(record["corpora"]) == ["toy", "whole"]
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    results = Results("")
-    results.table("scores", pd.DataFrame({"a": [1]}))
-    results.figure("cover", plt.figure(), "Nothing.")
-    assert not list(tmp_path.iterdir())
+def test_findings_of_recordings_are_marked_on_other_data(reports, tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert not Results("02_x").findings()._repr_mimebundle_()[0]["text/markdown"]
+    committed = tmp_path / "reports" / "real" / "02_x"
+    committed.mkdir(parents=True)
+    (committed / findings.FILE).write_text("It is so.\n\nMore.")
+    data, about = Results("02_x").findings()._repr_mimebundle_()
+    assert data["text/markdown"].startswith("> ") and "It is so." in data["text/markdown"]
+    assert "More" not in data["text/markdown"] and not about["findings"]
+    monkeypatch.delenv("AUDIOTL_REPORTS")
+    assert Results("02_x").folder.resolve() == (tmp_path / "reports" / "lab" / "02_x").resolve()
 
 
 def test_bench_rows_become_a_table():
-    row = {"name": "work", "ours_s": 0.5, "peer": "the loop", "peer_s": 5.0, "ratio": 10.0, "threads": 1,
-           "check": "equal"}
+    row = {"name": "work", "ours_s": 0.5, "peer": "the loop", "peer_s": 5.0, "ratio": 10.0,
+           "threads": 1, "check": "equal"}
     assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal |" in benchmarks.markdown([row])
-    nothing, some = benchmarks.median_seconds(lambda: None, lambda: time.sleep(0.02))
-    assert 0 <= nothing < some < 1
 
 
 def test_a_part_of_the_benchmarks_leaves_the_other_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmarks.pkgutil, "iter_modules", lambda path: [types.SimpleNamespace(name="toy")])
-    row, times = {"peer": "the loop", "peer_s": 6.0, "threads": 1, "check": "equal"}, iter((1.0, 2.0, 3.0))
+    toys = [types.SimpleNamespace(name="toy")]
+    monkeypatch.setattr(benchmarks.pkgutil, "iter_modules", lambda path: toys)
+    row = {"peer": "the loop", "peer_s": 6.0, "threads": 1, "check": "equal"}
+    times = iter((1.0, 2.0, 3.0))
 
     def bench(name):
         return lambda: [row | {"name": name, "ours_s": (ours := next(times)), "ratio": 6.0 / ours}]

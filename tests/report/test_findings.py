@@ -1,0 +1,57 @@
+import re
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from audiotl import AudiotlError
+from audiotl.report import findings
+
+COMMITTED = sorted((ROOT / "reports" / "real").glob(f"*/{findings.FILE}"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
+def test_every_committed_finding_holds(path):
+    assert findings.render(path.parent)
+    assert len(findings.answer(path.parent).split()) <= 40
+    assert findings.CONDITION.search(path.read_text()), "no sentence has a condition"
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    frame = pd.DataFrame({"subset": ["0", "01"], "score": [0.25, 0.5]})
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    frame.to_csv(tmp_path / "all.csv.gz", index=False)
+
+    def write(text):
+        (tmp_path / findings.FILE).write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_values_and_conditions_come_from_the_tables(chapter):
+    folder = chapter("""{{ pct(scores.score.max()) }} of {{ len(all) }}.
+
+Two layers gain {{ points(scores.score[1] - scores.score[0]) }} over {{ scores.subset[0] }},
+<!-- if: (scores.set_index("subset").score["01"]
+          > 0.3) --> {{ all.score.mean() }}.
+""")
+    text = findings.render(folder)
+    assert findings.answer(folder) == text.splitlines()[0] == "50.0 % of 2."
+    assert "+25.0 points over 0," in text and "0.375" in text and not re.search("if:|{{", text)
+
+
+@pytest.mark.parametrize("text", [
+    "Fine.<!-- if: len(scores) == 2 --> The culprit.<!-- if: scores.score.max() > 0.9 -->",
+    "Fine. The culprit {{ scores.nothing }}.", "The culprit.<!-- if: nowhere.empty -->"])
+def test_a_sentence_that_no_longer_holds_is_named_with_its_file(chapter, text):
+    folder = chapter(text)
+    with pytest.raises(AudiotlError, match="culprit|scores.nothing") as caught:
+        findings.render(folder)
+    assert f"{folder.name}/{findings.FILE}" in str(caught.value)
+    assert "Fine." not in str(caught.value)
+
+
+def test_a_chapter_without_findings_says_nothing(tmp_path):
+    assert findings.render(tmp_path) == findings.answer(tmp_path) == ""
