@@ -43,16 +43,13 @@ training_room.CHECKPOINT_SECONDS = 0.0
 NOTEBOOK = '''# %% [markdown]
 # # Chapter {number}
 
-# %% tags=["parameters"]
-out = ""
-
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from audiotl.report.results import Results
 
-results = Results(out)
+results = Results("{number:02d}_chapter")
 for i in range(20):
     results.table(f"table{{i}}", pd.DataFrame({{"row": range(500)}}))
 
@@ -60,7 +57,6 @@ for i in range(20):
 figure, axis = plt.subplots()
 axis.plot([1, {number}])
 results.figure("cover", figure, "A line.")
-results.finding("Chapter {number} is done.")
 '''
 
 
