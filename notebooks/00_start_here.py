@@ -23,7 +23,7 @@ clip_seed = 0                  # of the clips that are shown; try another
 sources = ["environment", "speech", "music"]   # corpora, one a domain; features take a minute
 tagger = "musicnn-mtt"         # a published network that names clips, where its weights are
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import librosa
 import matplotlib.pyplot as plt
 import numpy as np

@@ -23,7 +23,7 @@ network_seed = 0                  # of the source networks
 sources = ["environment", "speech", "music"]   # corpora that the networks learn from; a minute each
 recipe = {"epochs": 10, "crop": 64}            # how a source is trained: training.Recipe
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch

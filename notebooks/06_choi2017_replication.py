@@ -33,7 +33,7 @@ hear = False                   # run the published network on UrbanSound8K as we
 margin = 0.02                  # a difference within it is none: 2 points of accuracy or R²
 threads = 2                    # folds and kernels solved at a time
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
 from pathlib import Path
 

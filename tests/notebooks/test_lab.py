@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import uuid
 
+import jupytext
 import pytest
 import websocket
 from conftest import ROOT
@@ -102,6 +103,13 @@ def test_opening_and_saving_leaves_no_trace_of_the_machine(lab):
         ask(f"{lab}/api/contents/00_start_here.ipynb", body, "PUT").close()
         saved.append([path.read_text() for path in pair])
     assert saved[0] == saved[1] and "(this)" not in "".join(saved[0])
+
+
+def test_set_up_cells_are_folded():
+    for path in (ROOT / "notebooks").glob("[0-9]*.py"):
+        for cell in jupytext.read(path).cells:
+            if "hide-input" in cell.metadata.get("tags", []):
+                assert cell.metadata.get("jupyter") == {"source_hidden": True}, path.name
 
 
 def text_of(message: str | bytes) -> str | bytes:
