@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from sklearn.linear_model import Ridge as SkRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
@@ -13,6 +14,7 @@ from sklearn.svm import SVC
 from audiotl import replication
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
+from audiotl.probes import Sklearn
 
 NOTHING = pd.DataFrame({"task": [], "features": [], "published": []})
 COMMITTED = ROOT / "reports" / "real" / "06_choi2017_replication"
@@ -143,3 +145,17 @@ def test_what_is_kept_costs_nothing(fresh_cache):
     assert not replication.is_kept(task, "0")
     replication.nested(task, "0")
     assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)
+
+
+def test_a_nested_probe_never_looks_at_the_scored_clips():
+    task = choi2017.demonstration(n=90)
+    probe = Sklearn("wild", SkRidge(), [{"alpha": 1.0}, {"alpha": 1e6}])
+    values, layers = task.y.astype(float), {name: task.blocks[name] for name in choi2017.LAYERS}
+    task = dataclasses.replace(task, regression=True, y=values)
+    scores = replication.nested_probe(task, layers, probe).values[0, 0]
+    # Wrecked answers of a fold change its scores, but neither its choice nor other folds' fits.
+    moved = values.copy()
+    moved[task.splits[0][1]] += 5
+    first = dataclasses.replace(task, y=moved, splits=task.splits[:1], inner=task.inner[:1])
+    other = replication.nested_probe(first, layers, probe).values[0, 0]
+    assert len(scores) == 90 and (other < scores[:len(other)]).all()
