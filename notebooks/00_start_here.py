@@ -268,10 +268,10 @@ probe = probes.named("ridge")
 
 clips, five = corpus.corpus, network.tap_names
 found = search(layers, clips.targets(), clips.splits(), clips.groups, probe)
-results.table("one_cell", stats.score_table([
-    found.scored(five[-1:], layers="the last"),
-    found.scored(five, layers="all five"),
-    found.scored([*five, "mfcc"], layers="all five and MFCC")]))
+scores = stats.score_table([found.scored(five[-1:], layers="the last"),
+                            found.scored(five, layers="all five"),
+                            found.scored([*five, "mfcc"], layers="all five and MFCC")])
+results.table("one_cell", scores[["layers", "score", "ci_low", "ci_high", "clips", "groups"]])
 
 # %% [markdown]
 # Chapters 01 to 07 follow this path: train the source networks (01), every combination of layers
@@ -294,4 +294,4 @@ results.table("one_cell", stats.score_table([
 # 3. Halve the frame in the spectrogram by hand (512 samples, step 128). What becomes sharper, what
 #    blurs?
 # 4. In "the whole study", give `features` another axis: `Settings(axis="log", low=60.0)`. Does the
-#    best subset change?
+#    order of the three rows change?

@@ -336,7 +336,9 @@ results.figure("optimism", compare.forest(luck, "title", panel="what",
 
 # %%
 task = example
-rbf_cells = [cell for cell in SVM().cells if cell["kernel"] == "rbf"]
+rbf_cells = pd.DataFrame(SVM().cells).query("kernel == 'rbf'")
+powers = [g if g == "1/d" else f"$2^{{{np.log2(g):.0f}}}$" for g in rbf_cells["gamma"]]
+rbf_cells = rbf_cells.assign(gamma=powers)
 
 def with_scale(scale):
     blocks = task.blocks | {"mfcc": scale * task.blocks["mfcc"]}
@@ -344,8 +346,11 @@ def with_scale(scale):
     names = choi2017.names_of("mfcc+01234")
     predicted = replication.predict(changed, names, task.splits, scaled=False, threads=threads)
     accuracy = replication.clip_scores(task, predicted).mean(1)[:len(rbf_cells)]
-    table = pd.DataFrame(rbf_cells).assign(accuracy=accuracy, clear=accuracy == accuracy.max())
-    return compare.heat_map(table, "C", "gamma", "accuracy", label="accuracy (%)")
+    table = rbf_cells.assign(accuracy=accuracy, clear=accuracy == accuracy.max())
+    figure = compare.heat_map(table, "C", "gamma", "accuracy", label="accuracy (%)")
+    figure.supxlabel("gamma", fontsize=10)
+    figure.supylabel("C", fontsize=10)
+    return figure
 
 
 widgets.live(with_scale, scale=[1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])

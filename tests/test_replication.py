@@ -46,7 +46,7 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
-    task = choi2017.demonstration(n=90)
+    task = choi2017.demonstration(n=60)
     parts = []
     x = np.concatenate([task.blocks["0"], task.blocks["1"]], 1)
     for train, test in task.splits:
@@ -63,7 +63,7 @@ def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
 
 
 def test_the_nested_score_is_that_of_a_grid_search_inside_each_fold(fresh_cache):
-    task = choi2017.demonstration(n=90)
+    task = choi2017.demonstration(n=60)
     x = task.blocks["2"]
     correct = []
     for (train, test), inner in zip(task.splits, task.inner, strict=True):
