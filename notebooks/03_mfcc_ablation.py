@@ -165,7 +165,7 @@ def draw(sound, coefficients):
     back = rebuilt(level, coefficients).clip(level.min(), level.max())
     pictures = {"power": power, "mel bands": bank.T @ power, "logarithm": level,
                 "cosines 1 to 39": (cosines @ level)[1:40], f"back from {coefficients}": back}
-    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3))
+    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3), layout="constrained")
     for axis, (name, picture) in zip(axes, pictures.items(), strict=True):
         axis.imshow(picture, origin="lower", aspect="auto", cmap="magma")
         axis.set_title(name, fontsize=10)
