@@ -21,7 +21,7 @@ from tqdm import tqdm
 from audiotl import cache
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Split, Task
-from audiotl.probes import Blocks, Probe, standardise
+from audiotl.probes import Blocks, Probe, Ridge, Sklearn, standardise
 from audiotl.probes.svm import SVM, gram
 from audiotl.stats import Scored
 
@@ -97,6 +97,15 @@ def nested_probe(task: Task, blocks: Blocks, probe: Probe, scaled: bool = True) 
         values.append(scores(split)[inside.argmax()])
     folds = np.repeat(np.arange(len(values)), [len(part) for part in values])
     return Scored.of(np.concatenate(values), folds, task.groups[task.tested])
+
+
+def ridge(task: Task) -> Probe:
+    """Ridge regression on classes or, for a regression, on values, with the same penalties."""
+    if not task.regression:
+        return Ridge()
+    from sklearn.linear_model import Ridge as OnValues
+
+    return Sklearn("ridge", OnValues(), [{"alpha": cell["lambda"]} for cell in Ridge().cells])
 
 
 def clip_scores(task: Task, predicted: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:

@@ -9,11 +9,10 @@
 # were never scaled. One reader (Rao) guessed that MFCCs help by interaction with the layers;
 # another (Wescott) that a logarithmic axis and a learnt convolution could replace mel and cosine.
 #
-# **What we do.** Make an MFCC by hand and go back from it to sound. Score MFCC, network and both,
-# on the published features and on sounds. Give MFCC a Shapley value among the layers. Take it
-# apart, axis by transform. Degrade the sound. Settings are chosen on inner folds, comparisons are
-# paired on the same clips, intervals come from a bootstrap over groups (recordings, speakers,
-# notes).
+# **What we do.** Make an MFCC by hand, and go back from it to sound. Score MFCC, network and both.
+# Give MFCC a Shapley value among the layers. Take it apart, axis by transform. Degrade the sound.
+# Settings are chosen on inner folds, comparisons are paired on the same clips, and intervals come
+# from a bootstrap over groups (recordings, speakers, notes).
 
 # %% tags=["parameters"]
 data = "built-in"               # built-in, or the folder that holds the corpora
@@ -48,7 +47,6 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import fft, signal
-from sklearn.linear_model import Ridge
 
 from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
                      shapley, shift, stats, widgets)
@@ -70,9 +68,7 @@ results = Results("03_mfcc_ablation")
 results.findings()
 
 # %% [markdown]
-# ## Sources and targets
-#
-# Recordings that a target shares with a source are left out of the target.
+# ## Sources and targets, without the recordings that they share
 
 # %%
 source_sounds = [features(datasets.load(name, data, size, corpus_seed)) for name in sources]
@@ -91,8 +87,7 @@ results.corpora(*source_sounds, *sounds.values())
 # %% [markdown]
 # ## An MFCC by hand
 #
-# The **power spectrogram**: windows of 2,048 samples, one every 512, a Hann window on each, the
-# Fourier transform, and the square of its size.
+# **Power spectrogram**: a Hann window of 2,048 samples every 512, its Fourier transform, squared.
 
 # %%
 example = {}
@@ -104,7 +99,6 @@ n_fft, hop, n_bands = 2048, 512, 128
 window = signal.get_window("hann", n_fft)
 
 def power_of(wave):
-    """Power spectrogram, ``(1025, frames)``."""
     padded = np.pad(wave, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
     return np.abs(np.fft.rfft(frames * window)).T ** 2
@@ -133,7 +127,6 @@ assert np.allclose(bank, frontend.filterbank(frontend.LIBROSA), atol=1e-6)
 
 # %%
 def level_of(wave):
-    """Decibels of the mel bands, ``(128, frames)``."""
     level = 10 * np.log10(np.maximum(bank.T @ power_of(wave), 1e-10))
     return np.maximum(level, level.max() - 80)
 
@@ -155,7 +148,6 @@ assert np.allclose(columns, frontend.MFCCStatistics()(torch.from_numpy(wave)[Non
 
 # %%
 def rebuilt(level, n):
-    """The log-mel picture that the first `n` coefficients still hold."""
     return cosines[:n].T @ (cosines[:n] @ level)
 
 def hear(sound, coefficients):
@@ -173,7 +165,7 @@ def draw(sound, coefficients):
     back = rebuilt(level, coefficients).clip(level.min(), level.max())
     pictures = {"power": power, "mel bands": bank.T @ power, "logarithm": level,
                 "cosines 1 to 39": (cosines @ level)[1:40], f"back from {coefficients}": back}
-    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3))
+    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3), layout="constrained")
     for axis, (name, picture) in zip(axes, pictures.items(), strict=True):
         axis.imshow(picture, origin="lower", aspect="auto", cmap="magma")
         axis.set_title(name, fontsize=10)
@@ -188,8 +180,8 @@ widgets.live(draw, hear, sound=list(example), coefficients=[2, 5, 13, 20, 40, 80
 # The authors' own features: five layers (160 columns) and MFCC statistics (120). *Raw* is how they
 # were put side by side. *Standardised* gives every column unit variance. *Weighted* multiplies the
 # standardised MFCC block by a number chosen on inner folds. The probe is ridge regression; chapter
-# 06 asks the same of the SVM of 2017, which sees distances.
-# Here and below there are three scores, and their differences on the same clips.
+# 06 asks the same of the SVM of 2017, which sees distances. Here and below there are three scores,
+# and their differences on the same clips. Filled marks are clear (`stats.clear`).
 
 # %%
 SCALINGS, scores, differences = ["raw", "standardised", "weighted"], [], []
@@ -198,18 +190,18 @@ def three(score, networks, mfcc, scalings, **keys):
     """MFCC alone, the network (one a seed), and both."""
     for scaling in scalings:
         plain = "raw" if scaling == "raw" else "standardised"  # a block alone has no weight
-        found = {"both": [score(blocks | mfcc, scaling) for blocks in networks],
-                 "network": [score(blocks, plain) for blocks in networks],
-                 "mfcc": [score(mfcc, plain)]}
-        other = {"both": {"scaling": scaling}, "network": {"statistics": "none"},
-                 "mfcc": {"source": "none", "pooling": "none"}}
-        found = {name: stats.over_seeds(parts).named(
-            **{**keys, "blocks": name, "scaling": plain, **other[name]})
-            for name, parts in found.items()}
-        scores.extend(found.values())
-        for one, two in (("both", "network"), ("both", "mfcc"), ("network", "mfcc")):
-            row = keys | {"scaling": scaling, "comparison": f"{one} - {two}"}
-            differences.append(stats.compare(found[one], found[two], **row))
+        both = stats.over_seeds([score(blocks | mfcc, scaling) for blocks in networks])
+        network = stats.over_seeds([score(blocks, plain) for blocks in networks])
+        alone = score(mfcc, plain)
+        scores.append(both.named(**keys, blocks="both", scaling=scaling))
+        own = keys | {"scaling": plain, "statistics": "none"}
+        scores.append(network.named(**own, blocks="network"))
+        own = keys | {"scaling": plain, "source": "none", "pooling": "none"}
+        scores.append(alone.named(**own, blocks="mfcc"))
+        for name, one, other in (("both - network", both, network), ("both - mfcc", both, alone),
+                                 ("network - mfcc", network, alone)):
+            row = keys | {"scaling": scaling, "comparison": name, "probe": "ridge"}
+            differences.append(stats.compare(one, other, **row))
 
 def joining(margin, query):
     """What MFCC adds to the network: a family of differences with its verdicts."""
@@ -218,29 +210,26 @@ def joining(margin, query):
 
 # %%
 def published_score(task, blocks, scaling):
-    probe = probes.named("ridge")
-    if task.regression:
-        probe = probes.Sklearn("ridge", Ridge(), [{"alpha": c["lambda"]} for c in probe.cells])
+    probe = replication.ridge(task)
     probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
     return replication.nested_probe(task, blocks, probe, scaling != "raw")
 
+made_up = choi2017.demonstration(corpus_seed, 60)
 for name in tasks:
-    made_up = name == "demonstration"
-    task = choi2017.demonstration(corpus_seed, 60) if made_up else choi2017.load(data, name)
+    task = made_up if name == made_up.name else choi2017.load(data, name)
     layers = {layer: task.blocks[layer] for layer in choi2017.LAYERS}
     three(partial(published_score, task), [layers], {"mfcc": task.blocks["mfcc"]}, SCALINGS,
-          features_from="published", source="music tags", target=name, probe="ridge",
-          pooling="mean", statistics="mfcc")
+          features_from="published", source="music tags", target=name, pooling="mean",
+          statistics="mfcc")
 
 added = joining(0.02, "features_from == 'published'")
-added["row"] = [f"{choi2017.TASKS.get(r.target, r.target)}, {r.scaling}" for r in added.itertuples()]
+titles = added["target"].map(lambda name: choi2017.TASKS.get(name, name))
+added["row"] = titles + ", " + added["scaling"]
 figure = compare.forest(added, "row", "scaling", margin=0.02,
                         xlabel="MFCC beside all layers, minus all layers, in points")
 results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
 
 # %% [markdown]
-# Filled marks are clear (`stats.clear`); the band is two points either way.
-#
 # ## On sounds
 #
 # The same with features computed here: layers of networks trained on one kind of sound each, of
@@ -263,13 +252,10 @@ for name, which in published.items():
 
 # %%
 def live_score(target, blocks, scaling):
-    """All of these blocks side by side, nested, a ridge probe."""
     probe, (y, folds, groups) = probes.named("ridge"), problem(target)
     probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
-    splits = [folds]
-    if repeats > 1:
-        splits = controls.repeated_splits(y, groups, 5, repeats, corpus_seed)
-    return controls.score(blocks, y, splits, groups, probe, scale=scaling != "raw")
+    folds = [folds] if repeats == 1 else controls.repeated_splits(y, groups, repeats=repeats)
+    return controls.score(blocks, y, folds, groups, probe, scale=scaling != "raw")
 
 beside = {target: sound.baselines() for target, sound in sounds.items()}
 for source, target in cases:
@@ -278,12 +264,12 @@ for source, target in cases:
         for name in statistics:
             three(partial(live_score, target), taps, {name: beside[target][name]},
                   SCALINGS if name == "mfcc" else ["standardised"], features_from="live",
-                  source=source, target=target, probe="ridge", pooling=pooling, statistics=name)
+                  source=source, target=target, pooling=pooling, statistics=name)
 
 # %%
 order = ["features_from", "source", "target", "blocks", "scaling", "probe", "score", "ci_low",
          "ci_high", "pooling", "statistics", "clips", "groups", "seeds"]
-ablation = stats.score_table(scores)[order].drop_duplicates(ignore_index=True)
+ablation = stats.score_table(scores).assign(probe="ridge")[order].drop_duplicates(ignore_index=True)
 results.table("ablation", ablation, show=0)
 results.table("differences", pd.DataFrame(differences), show=0)
 live = ablation.query("features_from == 'live' and scaling == 'standardised'")
@@ -296,7 +282,8 @@ results.table("live_scores", wide.round(3).reset_index())
 def cases_of(rows):
     return [f"{title_of(r.source)} → {sounds[r.target].corpus.title}" for r in rows.itertuples()]
 
-added = joining(0.01, "features_from == 'live' and statistics == 'mfcc' and scaling == @SCALINGS[1]")
+plain = "standardised"
+added = joining(0.01, "features_from == 'live' and statistics == 'mfcc' and scaling == @plain")
 figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
                         "MFCC beside the network, minus the network, in points", margin=0.01)
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
@@ -321,14 +308,15 @@ for source, target in cases:
     pair = pair[pair["second"] == "mfcc"].rename(columns={"first": "player", "index": "value"})
     parts.append(pd.concat([value, pair.assign(kind="interaction")]).assign(
         source=source, target=target, groups=len(set(groups)), kind_of_task=sound.corpus.domain))
-table = pd.concat(parts, ignore_index=True)[["source", "target", "kind_of_task", "kind", "player",
-                                             "value", "ci_low", "ci_high", "groups"]]
+order = ["source", "target", "kind_of_task", "kind", "player", "value", "ci_low", "ci_high",
+         "groups"]
+table = pd.concat(parts, ignore_index=True)[order]
 results.table("mfcc_interactions", table, show=0)
 shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
 meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
-figure = compare.heat_map(shown.assign(case=cases_of(shown), meets=meets, clear=clear), "case",
-                          "meets", "value")
+shown = shown.assign(case=cases_of(shown), meets=meets, clear=clear)
+figure = compare.heat_map(shown, "case", "meets", "value")
 results.figure("interactions", figure, "MFCC's Shapley value and its interaction with each layer.")
 
 # %% [markdown]
@@ -448,8 +436,8 @@ results.table("noise_causes", pd.concat(parts, ignore_index=True))
 #
 # - An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure
 #   across bands, where harmonics and pitch live.
-# - "Does it help?" has no answer without the scale of its columns and the pooling beside it: give
-#   the network the same statistics over time before you credit the cosine.
+# - "Does it help?" has no answer without scale and pooling: give the network the same statistics
+#   over time before you credit the cosine.
 # - An interaction below zero says little by itself; compare it with that of a copy and of noise.
 # - **What these numbers cannot tell.** MFCC here are statistics over a clip; a model that follows
 #   them in time may use them better. Differences over fewer than ten groups are not counted.
