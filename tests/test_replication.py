@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, splits_of
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
@@ -29,7 +29,7 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
     rng = np.random.default_rng(0)
     y = rng.normal(size=23)
     fold = choi2017.contiguous(np.zeros(23), 4)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    splits = splits_of(fold)
     task = Task("values", True, {}, y, splits, [], np.arange(23).astype(str))
     predicted = y + 0.3 * rng.normal(size=23)
     by_fold = [r2_score(y[test], predicted[test]) for _, test in splits]
@@ -58,25 +58,28 @@ def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
                           "scaling": replication.SCALED if scaled else replication.RAW}
 
 
-@pytest.mark.parametrize(("name", "feature"), GOLDEN)
-def test_committed_rows_come_out_again(recordings, fresh_cache, name, feature):
+@pytest.fixture
+def published(recordings, fresh_cache):
     if not (recordings / "choi2017").is_dir():
         pytest.skip("no choi2017 folder")
+    return recordings
+
+
+@pytest.mark.parametrize(("name", "feature"), GOLDEN)
+def test_committed_rows_come_out_again(published, name, feature):
     rows = pd.read_csv(COMMITTED / "replication.csv", dtype={"features": str})
     golden = rows.set_index(["task", "features"]).loc[(name, feature)]
-    found = table([choi2017.load(recordings, name)], feature).iloc[0]
+    found = table([choi2017.load(published, name)], feature).iloc[0]
     assert found["reproduced"] == pytest.approx(golden["reproduced"], abs=1e-9)
     assert found["best_params"] == golden["best_params"] and found["inputs"] == golden["inputs"]
     if name.startswith("gtzan") and found["inputs"] == "same":
         assert found["reproduced"] == pytest.approx(golden["published"], abs=1e-12)
 
 
-def test_committed_nested_scores_come_out_again(recordings, fresh_cache):
-    if not (recordings / "choi2017").is_dir():
-        pytest.skip("no choi2017 folder")
+def test_committed_nested_scores_come_out_again(published):
     rows = pd.read_csv(COMMITTED / "audit.csv", dtype={"features": str})
     golden = rows.set_index(["task", "features", "scaling", "protocol"])["score"]
-    task = choi2017.load(recordings, "gtzan_speechmusic")
+    task = choi2017.load(published, "gtzan_speechmusic")
     for feature in ("01234", "mfcc+01234"):
         for scaled in (False, True):
             for protocol in (replication.tuned, replication.nested):
@@ -95,10 +98,12 @@ def test_one_other_label_moves_the_score(fresh_cache):
 
 
 def test_a_table_goes_on_where_it_stopped(fresh_cache, monkeypatch):
-    tasks = [choi2017.demonstration()]
-    first = table(tasks, "0", "01")
+    task = choi2017.demonstration()
+    assert not replication.is_kept(task, "0")
+    first = table([task], "0", "01")
+    assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)
     monkeypatch.setattr(replication, "predict", None)  # whatever is asked for again fails
-    pd.testing.assert_frame_equal(first, table(tasks, "0", "01"))
+    pd.testing.assert_frame_equal(first, table([task], "0", "01"))
 
 
 def test_missing_inputs_leave_a_row_empty(fresh_cache):
@@ -113,18 +118,10 @@ def test_nested_selection_never_sees_its_test_clips(fresh_cache):
     task = choi2017.demonstration()
     y = np.random.default_rng(5).permutation(task.y)
     fold = choi2017.contiguous(y, 10)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
     inner = [choi2017.inner_splits(fold, k) for k in range(10)]
-    task = dataclasses.replace(task, y=y, splits=splits, inner=inner)
+    task = dataclasses.replace(task, y=y, splits=splits_of(fold), inner=inner)
     chosen = replication.nested(task, choi2017.LAYERS)
     chance = np.bincount(y).max() / len(y)
     assert chosen.values.shape == (1, 1, 150) and chosen.keys["features"] == "best of 5"
     assert replication.tuned(task, choi2017.LAYERS).mean > chosen.mean
     assert chosen.mean < chance + 0.1
-
-
-def test_what_is_kept_costs_nothing(fresh_cache):
-    task = choi2017.demonstration(n=60)
-    assert not replication.is_kept(task, "0")
-    replication.nested(task, "0")
-    assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)

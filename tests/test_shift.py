@@ -51,15 +51,15 @@ def test_clean_scores_are_those_of_the_nested_search(corpus, fresh_cache):
 def test_blocks_that_do_not_match_are_refused(corpus, fresh_cache):
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     with pytest.raises(AudiotlError, match="noise 0 dB"):
-        under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
-                     corpus, corpus.splits(), Ridge())
+        short = {name: block[:-1] for name, block in clean.items()}
+        under(clean, {"noise 0 dB": short}, corpus, corpus.splits(), Ridge())
 
 
 def test_batch_norm_is_measured_on_the_given_sound_alone(class_folders, fresh_cache):
     sound = features(datasets.load("folder", class_folders), progress=False)
     model = models.build("convnet5", 3).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    other = adapted(model, sound)
+    after = adapted(model, sound).state_dict()
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
-    moved = {name for name, value in other.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved and all("running" in name or "batches" in name for name in moved)

@@ -57,16 +57,18 @@ def test_principal_components_see_the_training_clips_alone(fresh_cache):
     check_a_wild_test_clip_moves_no_other(probes.Ridge(), width=3)
 
 
-def test_a_scaler_fitted_on_all_clips_would_be_caught(fresh_cache, monkeypatch):
+@pytest.mark.parametrize("step", ["standardise", "reduce"])
+def test_a_step_fitted_on_all_clips_would_be_caught(fresh_cache, monkeypatch, step):
     """The leak planted in the search itself: the check above must see it."""
-    def leaky(train, test):
-        both = {name: np.concatenate([train[name], test[name]]) for name in train}
-        return tuple({name: (part[name] - both[name].mean(0)) / both[name].std(0) for name in part}
-                     for part in (train, test))
+    whole = getattr(probes, step)
 
-    monkeypatch.setattr("audiotl.probes.subset_search.standardise", leaky)
+    def leaky(train, test, *width):
+        both = {name: np.concatenate([train[name], test[name]]) for name in train}
+        return tuple(whole(both, part, *width)[1] for part in (train, test))
+
+    monkeypatch.setattr(f"audiotl.probes.subset_search.{step}", leaky)
     with pytest.raises(AssertionError):
-        check_a_wild_test_clip_moves_no_other(probes.Ridge())
+        check_a_wild_test_clip_moves_no_other(probes.Ridge(), width=3)
 
 
 def test_a_group_on_both_sides_is_refused(tmp_path):
