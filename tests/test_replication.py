@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT, splits_of
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from audiotl import replication
@@ -40,18 +42,16 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
-    task = choi2017.demonstration(n=90)
-    parts = []
+    task, parts = choi2017.demonstration(n=90), []
     x = np.concatenate([task.blocks["0"], task.blocks["1"]], 1)
     costs, gammas = [0.1, 2, 8, 32], [2.0**-k for k in (3, 5, 7, 9, 11, 13)] + ["auto"]
     grid = [{"kernel": ["rbf"], "C": costs, "gamma": gammas}, {"kernel": ["linear"], "C": costs}]
-    for train, test in task.splits:
-        mean, scale = (x[train].mean(0), x[train].std(0)) if scaled else (0, 1)
-        search = GridSearchCV(SVC(), grid, cv=[(train, test)], refit=False)
-        search.fit((x - mean) / scale, task.y)
+    model = make_pipeline(StandardScaler(with_mean=scaled, with_std=scaled), SVC())
+    grid = [{f"svc__{name}": values for name, values in part.items()} for part in grid]
+    for split in task.splits:
+        search = GridSearchCV(model, grid, cv=[split], refit=False).fit(x, task.y)
         parts.append(search.cv_results_["mean_test_score"])
-    weights = [len(test) for _, test in task.splits]
-    expected = np.average(parts, axis=0, weights=weights).max()
+    expected = np.average(parts, axis=0, weights=[len(test) for _, test in task.splits]).max()
     found = replication.tuned(task, "01", scaled)
     assert found.mean == pytest.approx(expected, abs=1e-12)
     assert found.keys == {"task": "demonstration", "features": "01", "protocol": replication.TUNED,

@@ -1,4 +1,4 @@
-"""`make lab`: JupyterLab starts on chapter 00, gives the notebook over its REST API and runs it in a kernel."""
+"""`make lab`: JupyterLab starts on chapter 00, gives it over its REST API and runs its cells."""
 
 import contextlib
 import json
@@ -20,17 +20,19 @@ from conftest import ROOT
 TOKEN = "a-token-of-this-test"
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """The server of the Makefile's `lab`, on a free port and a copy of the notebooks: its address."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The Makefile's `lab` on a free port and a copy of the notebooks: address and folder."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     recipe = re.search(r"-m jupyter lab (.*)", (ROOT / "Makefile").read_text()).group(1).split()
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks",
                     ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")} | {
-        f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    environment = os.environ | {name: str(tmp_path / name) for name in own}
+    environment["PYTHONPATH"] = str(ROOT)
     log = open(tmp_path / "log.txt", "w")  # noqa: SIM115
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", *recipe, "--no-browser", "--ip=127.0.0.1",
@@ -117,8 +119,8 @@ def run(channel, code: str, where: str) -> list[dict]:
               "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
                "user_expressions": {}, "stop_on_error": True}
-    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content,
-                             "channel": "shell", "buffers": []}))
+    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {},
+                             "content": content, "channel": "shell", "buffers": []}))
     while True:
         message = json.loads(text_of(channel.recv()))
         if message["parent_header"].get("msg_id") != mine:

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from audiotl import AudiotlError, probes, shapley
+from audiotl import AudiotlError, probes
 from audiotl.datasets import LeakError
 from audiotl.probes import subset_search
 from audiotl.probes.subset_search import all_subsets, label, search
@@ -89,7 +89,13 @@ def test_nested_choices_use_the_other_folds_only(problem):
                     inner += (probe.fold(left, y[fit], tested, [subset])[0] == y[held]).sum(1)
             assert np.allclose(found.inner[k, s], inner / len(train))
             assert (right[s, test] == found.unpack(found.bits[s, inner.argmax()])[test]).all()
+    assert np.allclose(found.scores(), right.mean(1))
+    assert np.allclose(found.scores("paper"), found.unpack(found.bits).mean(2).max(1))
     best, picks = found.nested_best()
+    for k, pick in enumerate(picks):
+        s, c = np.unravel_index(found.inner[k].argmax(), found.inner[k].shape)
+        assert pick == found.subsets[s]
+        assert (best == found.unpack(found.bits[s, c]))[fold == k].all()
     assert len(picks) == 5 and all("layer2" in pick for pick in picks)
     assert found.paper().mean(1).max() >= best.mean()
 
@@ -151,20 +157,6 @@ def test_the_part_of_a_search_that_is_asked_for_equals_the_whole(problem):
             part.position(missing)
 
 
-def test_packed_results_say_the_same_as_unpacked_ones(problem):
-    found = score(problem, probes.Ridge((0.01, 1.0, 100.0)))
-    assert found.bits.shape == (7, 3, 19)
-    assert np.allclose(found.scores("paper"), found.unpack(found.bits).mean(2).max(1))
-    assert np.allclose(found.scores(), found.nested().mean(1))
-    best, picks = found.nested_best([0, 2])
-    for k, pick in enumerate(picks):
-        table = found.inner[k][[0, 2]]
-        s, c = np.unravel_index(table.argmax(), table.shape)
-        assert pick == found.subsets[[0, 2][s]]
-        right = found.unpack(found.bits[[0, 2][s], c])
-        assert (best[found.fold == k] == right[found.fold == k]).all()
-
-
 def test_too_many_blocks_are_refused(problem, monkeypatch):
     blocks, *rest = problem
     thirteen = ({f"tap{i}": blocks["layer1"][:, :1] for i in range(13)}, *rest)
@@ -174,14 +166,3 @@ def test_too_many_blocks_are_refused(problem, monkeypatch):
     monkeypatch.setattr(subset_search, "MOST_BYTES", 10_000)
     with pytest.raises(AudiotlError, match="13 blocks"):
         score(thirteen, probes.Ridge(), nested=False)
-
-
-def test_a_sample_stands_in_where_the_whole_is_too_much(problem):
-    blocks, y, *rest = problem
-    names = [f"tap{i}" for i in range(24)]
-    many = {name: blocks[f"layer{1 + i % 3}"][:, :2] + i for i, name in enumerate(names)}
-    subsets = shapley.sample(names, 4)
-    found = score((many, y, *rest), probes.Ridge((1.0,)), subsets=subsets)
-    worth = dict(zip(found.subsets, found.scores(), strict=True)) | {(): 0.3}
-    values = shapley.sampled(worth.__getitem__, names, 4)
-    assert values["value"].sum() == pytest.approx(worth[tuple(names)] - 0.3, abs=1e-9)
