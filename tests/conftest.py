@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, small clips on disk, the recordings where they are present."""
+"""What the tests share: a cache of their own, small clips on disk, the recordings if present."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -31,7 +32,7 @@ def fresh_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def cut_off(monkeypatch):
-    """``with cut_off(n):`` writes a checkpoint an epoch, and interrupts training once the n-th is written."""
+    """``with cut_off(n):`` writes a checkpoint an epoch, and interrupts training after the n-th."""
     from audiotl import training
 
     @contextlib.contextmanager
@@ -52,33 +53,50 @@ def cut_off(monkeypatch):
     return cutting
 
 
-def write_clip(path: Path, seconds: float = 0.5, hertz: float = 440.0, rate: int = 16_000, seed: int = 0) -> Path:
+def write_clip(path: Path, seconds: float = 0.5, hertz: float = 440.0, seed: int = 0) -> Path:
     """A noisy tone on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    t = np.arange(round(seconds * rate)) / rate
+    t = np.arange(round(seconds * 16_000)) / 16_000
     noise = np.random.default_rng(seed).standard_normal(len(t))
-    soundfile.write(path, (0.4 * np.sin(2 * np.pi * hertz * t) + 0.02 * noise).astype(np.float32), rate)
+    samples = 0.4 * np.sin(2 * np.pi * hertz * t) + 0.02 * noise
+    soundfile.write(path, samples.astype(np.float32), 16_000)
     return path
+
+
+def tones(folder: Path, n: int):
+    """A corpus of `n` tones of half a second in three classes, each clip its own group."""
+    from audiotl.datasets.corpus import Corpus
+
+    paths = [str(write_clip(folder / f"{i:02d}.wav", 0.5, 200 + 40 * i, i)) for i in range(n)]
+    clips = pd.DataFrame({"path": paths, "label": [f"class {i % 3}" for i in range(n)],
+                          "fold": -1, "group": list(map(str, range(n)))})
+    return Corpus("tiny", clips, ("class 0", "class 1", "class 2"), 0.5)
+
+
+def splits_of(fold: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of each fold."""
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(max(fold) + 1)]
 
 
 @pytest.fixture
 def class_folders(tmp_path) -> Path:
-    """Three class folders of twelve clips, told apart by pitch, with one unreadable file among them."""
+    """Three classes of twelve clips, told apart by pitch, with one unreadable file among them."""
     home = tmp_path / "sounds"
     for c, name in enumerate(("low", "middle", "high")):
         for i in range(12):
-            write_clip(home / name / f"{name}{i}.wav", 0.6, 150 * 4**c * (1 + 0.02 * i), seed=100 * c + i)
+            hertz = 150 * 4**c * (1 + 0.02 * i)
+            write_clip(home / name / f"{name}{i}.wav", 0.6, hertz, 100 * c + i)
     (home / "low" / "broken.wav").write_bytes(b"this is no sound")
     return home
 
 
 def small_wav2vec2():
-    """torchaudio's wav2vec 2.0 in small, random weights: three convolutions and three layers of width 24."""
+    """torchaudio's wav2vec 2.0 with random weights, three convolutions and layers of width 24."""
     import torch
 
     from audiotl.frontend import torchaudio
 
     torch.manual_seed(0)
     return torchaudio.models.wav2vec2_model(
-        "group_norm", [(16, 10, 5), (16, 8, 4), (16, 4, 4)], False, 24, 0.1, 8, 2, 3, 4, 0.1, 48, 0.1, 0.1,
-        False, 0.1, None).eval()
+        "group_norm", [(16, 10, 5), (16, 8, 4), (16, 4, 4)], False, 24, 0.1, 8, 2, 3, 4, 0.1, 48,
+        0.1, 0.1, False, 0.1, None).eval()

@@ -1,4 +1,4 @@
-"""The project's own promises: equal pins, paired notebooks, rooms that import only from their left."""
+"""The project's own promises: pins, paired notebooks, size, floors of rooms, findings in step."""
 
 import ast
 import doctest
@@ -13,8 +13,11 @@ import yaml
 from conftest import ROOT
 
 import audiotl
+from audiotl.report import findings
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+REPORTS = ROOT / "reports" / "real"
+each_notebook = pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
     {"frontend", "datasets", "models"},
@@ -22,32 +25,56 @@ FLOORS = [
     {"training", "embedding", "transfer", "sources", "replication", "shift"},
     {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
+MOST_ROOMS = 26
+PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 10_900, 4_500, 560
+FITTED = ("01", "02", "04", "05", "06")
+"""Chapters that fit something by hand before the package does."""
+
+
+def lines(path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def test_the_conda_environment_has_the_same_pins():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
-    assert [pin for pin in conda if pin != "-e ."] == project["dependencies"] + project["optional-dependencies"]["dask"]
+    pins = project["dependencies"] + project["optional-dependencies"]["dask"]
+    assert [pin for pin in conda if pin != "-e ."] == pins
 
 
-@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("folder", "most"), [("audiotl", PACKAGE_LINES), ("tests", TEST_LINES)])
+def test_the_code_stays_small(folder, most):
+    assert 0 < sum(map(lines, (ROOT / folder).rglob("*.py"))) <= most
+
+
+@each_notebook
 def test_a_notebook_and_its_pair_are_in_step_and_hold_no_output(source):
     pair = source.with_suffix(".ipynb")
     assert pair.is_file(), f"{pair.name} is missing; run `make pairs`"
-    text, paired = jupytext.read(source), jupytext.read(pair)
-    assert [(c.cell_type, c.source) for c in text.cells] == [(c.cell_type, c.source) for c in paired.cells], \
-        "out of step; run `make pairs`"
-    assert not any(cell.get("outputs") for cell in paired.cells)
+    text, paired = ([(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
+                    for path in (source, pair))
+    assert text == paired, "out of step; run `make pairs`"
+    assert not any(cell.get("outputs") for cell in jupytext.read(pair).cells)
 
 
-@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+@each_notebook
 def test_a_notebook_is_a_story_and_owns_no_library_code(source):
     cells = jupytext.read(source).cells
-    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1 and cells[0].source.startswith("# ")
+    assert cells[0].source.startswith("# ") and lines(source) <= NOTEBOOK_LINES
     assert any(cell.source.startswith("## What we learnt") for cell in cells)
     assert any("## Exercises" in cell.source for cell in cells)
-    assert len(source.read_text().splitlines()) <= 400
+
+
+@each_notebook
+def test_a_notebook_shows_by_hand_what_the_package_does_and_asks_nothing_of_its_runner(source):
+    cells = [cell for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    [values] = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert not re.search(r"\bprofile\b|^out\s*=", values, re.M)
+    code = "\n".join(cell.source for cell in cells)
+    assert not re.search(r"\benviron\b|\bgetenv\b|headless|if out\b", code)
+    chapter = source.stem[:2]
+    assert chapter == "00" or any(re.search(r"^assert ", cell.source, re.M) for cell in cells)
+    assert chapter not in FITTED or re.search(r"\.fit\(|\.backward\(|\boptim", code)
 
 
 def rooms_imported(path):
@@ -65,17 +92,20 @@ def rooms_imported(path):
                 yield parts[1] if len(parts) > 1 and parts[1] in rooms else "__init__"
 
 
-def test_no_room_imports_from_a_floor_above():
-    floors = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+def test_rooms_are_few_and_none_imports_from_a_floor_above():
+    floors, rooms = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}, set()
     for path in sorted((ROOT / "audiotl").rglob("*.py")):
         room = path.relative_to(ROOT / "audiotl").parts[0].removesuffix(".py")
+        rooms.add(room)
         assert room in floors, f"{room} stands on no floor; give it one"
         for other in rooms_imported(path):
             assert floors[other] <= floors[room], f"{path.name} imports {other}, which is above it"
+    assert len(rooms) <= MOST_ROOMS
 
 
-@pytest.mark.parametrize("name", [m.name for m in pkgutil.walk_packages(audiotl.__path__, "audiotl.")
-                                  if not m.name.endswith("__main__")])
+@pytest.mark.parametrize("name", [
+    module.name for module in pkgutil.walk_packages(audiotl.__path__, "audiotl.")
+    if not module.name.endswith("__main__")])
 def test_the_examples_in_docstrings_run(name):
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
@@ -88,3 +118,13 @@ def test_the_readme_shows_the_two_commands_and_names_every_notebook():
         assert source.stem in readme
     for path in re.findall(r"\((reports/real/[^)]+)\)", readme):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("path", sorted(REPORTS.glob(f"*/{findings.FILE}")),
+                         ids=lambda path: path.parent.name)
+def test_findings_hold_and_the_readme_gives_their_answer(path):
+    answer = findings.answer(path.parent)
+    assert 0 < len(answer.split()) <= 40
+    table = (ROOT / "README.md").read_text()
+    [row] = [line for line in table.splitlines() if line.startswith(f"| `{path.parent.name}`")]
+    assert answer in row

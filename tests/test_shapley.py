@@ -7,50 +7,34 @@ import pytest
 from audiotl import AudiotlError, shapley
 
 
-def by_orders(scores, n):
-    """The definition: what each player adds, averaged over all orders."""
-    out = np.zeros(n)
-    for order in itertools.permutations(range(n)):
+def gains(scores, orders):
+    """What each player adds, a row an order."""
+    rows = np.zeros((len(orders), len(orders[0])))
+    for row, order in zip(rows, orders, strict=True):
         mask = 0
         for player in order:
-            out[player] += scores[mask | 1 << player] - scores[mask]
-            mask |= 1 << player
-    return out / math.factorial(n)
+            row[player] = scores[mask | 1 << int(player)] - scores[mask]
+            mask |= 1 << int(player)
+    return rows
 
 
-def test_values_follow_their_definition_and_sum_to_the_whole():
+def test_values_follow_their_definition():
     scores = np.random.default_rng(0).normal(size=64)
-    found = shapley.values(scores)
-    assert np.allclose(found, by_orders(scores, 6), atol=1e-12)
-    assert abs(found.sum() - (scores[-1] - scores[0])) < 1e-9
+    by_orders = gains(scores, list(itertools.permutations(range(6)))).mean(0)
+    assert np.allclose(shapley.values(scores), by_orders, atol=1e-12)
 
 
 def test_interactions_follow_their_definition():
     n, scores = 5, np.random.default_rng(1).normal(size=32)
-    found = dict(zip(itertools.combinations(range(n), 2), shapley.interactions(scores), strict=True))
-    for i, j in found:
+    pairs = list(itertools.combinations(range(n), 2))
+    for (i, j), found in zip(pairs, shapley.interactions(scores), strict=True):
         others, expected = [k for k in range(n) if k not in (i, j)], 0.0
         for size in range(n - 1):
             for team in itertools.combinations(others, size):
                 t, a, b = sum(1 << k for k in team), 1 << i, 1 << j
                 gain = scores[t | a | b] - scores[t | a] - scores[t | b] + scores[t]
-                expected += gain * math.factorial(size) * math.factorial(n - size - 2) / math.factorial(n - 1)
-        assert found[i, j] == pytest.approx(expected, abs=1e-12)
-
-
-def test_games_whose_values_are_known():
-    every = np.arange(2**6)
-    member = (every >> np.arange(6)[:, None]) & 1
-    worth = np.array([1.0, -2, 3, 0, 5, 0.5])
-    assert np.allclose(shapley.values(worth @ member), worth)  # additive
-    assert np.allclose(shapley.interactions(worth @ member), 0)
-    unanimity = member[[0, 2, 3]].all(0).astype(float)
-    assert np.allclose(shapley.values(unanimity), [1 / 3, 0, 1 / 3, 1 / 3, 0, 0])
-    pairs = dict(zip(itertools.combinations(range(6), 2), shapley.interactions(unanimity), strict=True))
-    assert pairs[0, 2] == pytest.approx(0.5) and pairs[0, 1] == pytest.approx(0)
-    left, right = 1, 2  # gloves: one left, two right, a pair is worth 1
-    glove = np.minimum((np.arange(8) & left > 0), ((np.arange(8) & (right | 4)) > 0)).astype(float)
-    assert np.allclose(shapley.values(glove), [2 / 3, 1 / 6, 1 / 6])
+                expected += gain / (n - 1) / math.comb(n - 2, size)
+        assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_clip_by_clip_equals_the_game_of_mean_scores():
@@ -58,17 +42,18 @@ def test_clip_by_clip_equals_the_game_of_mean_scores():
     n, clips = 5, 203
     right = rng.random((2**n, clips)) < np.linspace(0.1, 0.9, 2**n)[:, None]
     shuffled = rng.permutation(np.arange(1, 2**n))
-    each, pairs = shapley.attribute(np.packbits(right[shuffled], axis=1), shuffled, right[0].astype(int),
-                                    np.arange(clips) // 3, list("abcde"), 200)
+    bits, groups = np.packbits(right[shuffled], axis=1), np.arange(clips) // 3
+    none = right[0].astype(int)
+    each, pairs = shapley.attribute(bits, shuffled, none, groups, list("abcde"), 200)
     scores = right.mean(1)
     assert np.allclose(each["value"], shapley.values(scores), atol=1e-12)
     assert np.allclose(pairs["index"], shapley.interactions(scores), atol=1e-12)
     assert abs(each["value"].sum() - (scores[-1] - scores[0])) < 1e-9
     assert (each["ci_low"] < each["value"]).all() and (each["value"] < each["ci_high"]).all()
     assert pairs.loc[0, ["first", "second"]].tolist() == ["a", "b"] and len(pairs) == 10
-    with pytest.raises(AudiotlError, match="all 31 subsets, and 30 are there"):
-        shapley.attribute(np.packbits(right[1:-1], axis=1), np.arange(1, 31), right[0], np.arange(clips), list("abcde"))
-    with pytest.raises(AudiotlError, match="no power of two"):
+    with pytest.raises(AudiotlError, match="31 subsets"):
+        shapley.attribute(bits[1:], shuffled[1:], none, groups, list("abcde"))
+    with pytest.raises(AudiotlError):
         shapley.values(scores[1:])
 
 
@@ -76,7 +61,8 @@ def test_a_player_that_does_nothing_gets_an_interval_at_zero():
     rng = np.random.default_rng(3)
     helps = rng.random(400) < 0.7
     right = np.array([np.zeros(400), helps, np.zeros(400), helps], bool)
-    each, _ = shapley.attribute(np.packbits(right[1:], axis=1), np.arange(1, 4), right[0], np.arange(400), ["a", "b"])
+    bits = np.packbits(right[1:], axis=1)
+    each, _ = shapley.attribute(bits, np.arange(1, 4), right[0], np.arange(400), ["a", "b"])
     a, b = each.to_dict("records")
     assert a["value"] == pytest.approx(helps.mean())
     assert 0.6 < a["ci_low"] < a["value"] < a["ci_high"] < 0.8
@@ -86,7 +72,8 @@ def test_a_player_that_does_nothing_gets_an_interval_at_zero():
 def test_the_sampled_values_cover_the_exact_ones():
     n = 10
     names = [f"tap{i}" for i in range(n)]
-    scores = 1 - np.exp(-((np.arange(2**n) >> np.arange(n)[:, None] & 1) * np.linspace(0.05, 0.6, n)[:, None]).sum(0))
+    members = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    scores = 1 - np.exp(-members @ np.linspace(0.05, 0.6, n))
     exact, asked, covered = shapley.values(scores), set(), 0
 
     def score(subset):
@@ -100,17 +87,8 @@ def test_the_sampled_values_cover_the_exact_ones():
         assert found["value"].sum() == pytest.approx(scores[-1] - scores[0], abs=1e-9)
         assert asked - {()} == set(shapley.sample(names, 40, seed))
     assert 0.9 <= covered / (20 * n) < 1.0
-    one_way = np.array(list(_gains(scores, shapley.orders(n, 400)[::2])))
-    both = np.array(list(_gains(scores, shapley.orders(n, 200)))).reshape(200, 2, n).mean(1)
-    assert both.var(0).mean() / 200 < one_way.var(0).mean() / 400  # the reverse orders earn their keep
-    with pytest.raises(AudiotlError, match="two pairs"):
+    one_way = gains(scores, shapley.orders(n, 400)[::2])
+    both = gains(scores, shapley.orders(n, 200)).reshape(200, 2, n).mean(1)
+    assert both.var(0).mean() / 200 < one_way.var(0).mean() / 400  # reverse orders earn their keep
+    with pytest.raises(AudiotlError, match="pairs"):
         shapley.sampled(score, names, pairs=1)
-
-
-def _gains(scores, orders):
-    for order in orders.tolist():
-        row, mask = np.empty(len(order)), 0
-        for player in order:
-            row[player] = scores[mask | 1 << player] - scores[mask]
-            mask |= 1 << player
-        yield row

@@ -26,15 +26,9 @@ def test_cka_does_not_see_rotation_scale_or_shift_and_does_see_other_linear_maps
     assert linear_cka(x @ turn, y) == pytest.approx(linear_cka(x, y))
     assert linear_cka(x, y) == pytest.approx(linear_cka(y, x))
     assert linear_cka(x, x / np.arange(1, 7)) < 0.9
-
-
-def test_cka_of_unrelated_layers_is_near_zero_with_many_clips_and_large_with_few(rng):
-    x, y = rng.standard_normal((5000, 8)), rng.standard_normal((5000, 8))
-    assert linear_cka(x, y) < 0.01 and linear_cka(x[:8], y[:8]) > 0.5
-    with pytest.raises(AudiotlError):
-        linear_cka(x, y[1:])
-    with pytest.raises(AudiotlError):
-        linear_cka(x, np.ones((5000, 2)))
+    for other in (y[1:], np.ones((60, 2))):
+        with pytest.raises(AudiotlError):
+            linear_cka(x, other)
 
 
 def test_a_wide_source_covers_a_narrow_target_and_not_the_other_way_round(rng):
@@ -44,11 +38,8 @@ def test_a_wide_source_covers_a_narrow_target_and_not_the_other_way_round(rng):
     assert covered(wide, narrow, alone).mean() == pytest.approx(0.05, abs=0.03)
     assert covered(rng.uniform(-1, 1, (800, 2)), wide, alone).mean() > 0.9
     assert not covered(wide + 3, wide, alone).any()
-
-
-def test_an_outlier_in_the_source_does_not_span_everything(rng):
-    source = np.vstack([rng.uniform(-0.2, 0.2, (800, 2)), [[5.0, 5.0]]])
-    assert covered(rng.uniform(-1, 1, (800, 2)), source, np.arange(801)).mean() < 0.1
+    outlier = np.vstack([narrow, [[5.0, 5.0]]])
+    assert covered(wide, outlier, np.arange(801)).mean() < 0.1
 
 
 def test_frames_of_one_recording_do_not_shrink_each_others_neighbourhood(rng):

@@ -1,4 +1,5 @@
 import numpy as np
+from conftest import splits_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -14,9 +15,7 @@ def test_no_block_guesses_the_most_frequent_class_of_the_other_folds():
 
 def test_likelihoods_are_scikit_learns_and_a_copy_repeats_while_noise_does_nothing(fresh_cache):
     rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 150)
-    fold = np.arange(150) % 5
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
+    y, splits = rng.integers(0, 3, 150), splits_of(np.arange(150) % 5)
     layer = np.eye(3)[y] + rng.standard_normal((150, 3))
     games = {name: log_likelihoods({"layer": layer, "rival": rival}, y, splits)
              for name, rival in (("copy", layer), ("noise", rng.standard_normal((150, 3))))}

@@ -10,15 +10,13 @@ import threading
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, write_clip
+from conftest import ROOT, tones
 from slow_probe import SlowRidge
 
 from audiotl import AudiotlError, features, models, parallel
 from audiotl.__main__ import main
-from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.probes.subset_search import search
 
@@ -29,6 +27,10 @@ needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None,
 def slow_first(i, exponent):
     time.sleep(0.05 if i == 0 else 0)
     return i**exponent
+
+
+def one_thread(_):
+    return torch.get_num_threads()
 
 
 def taken_as_needed(power, **how):
@@ -49,13 +51,10 @@ def taken_as_needed(power, **how):
 def test_local_jobs_come_back_in_order_and_are_taken_as_needed(threads):
     before = torch.get_num_threads()
     taken_as_needed(slow_first, threads=threads)
+    assert set(parallel.run(one_thread, range(9), threads=threads)) == {1}
     with pytest.raises(ZeroDivisionError):
         list(parallel.run(divmod, [1, 2, 3], (0,), threads=threads))
     assert torch.get_num_threads() == before
-
-
-def test_a_job_has_one_thread_for_its_linear_algebra():
-    assert set(parallel.run(lambda _: torch.get_num_threads(), range(9), threads=2)) == {1}
 
 
 def test_an_engine_that_is_not_there_is_named(monkeypatch, capsys):
@@ -87,22 +86,23 @@ def cluster(tmp_path_factory):
             return subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{name}", *where,
                                      *words], env=environment, cwd=home, stdout=log, stderr=log)
 
+    def wait_for(ready):
+        deadline = time.monotonic() + 600
+        while not ready():
+            assert time.monotonic() < deadline, (home / "log.txt").read_text()[-3000:]
+            time.sleep(0.2)
+
     processes = [start("scheduler", "--port", "0")]
     try:
         words = ["--nthreads", "1", "--no-nanny", "--death-timeout", "60"]
         workers = [start("worker", *words) for _ in range(2)]
         processes += workers
         address = home / "scheduler.json"
-        deadline = time.monotonic() + 600
-        while not (address.exists() and address.read_text()):
-            assert time.monotonic() < deadline, (home / "log.txt").read_text()[-3000:]
-            time.sleep(0.2)
+        wait_for(lambda: address.exists() and address.read_text())
         engine = json.loads(address.read_text())["address"].replace("tcp://", "dask://")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AUDIOTL_ENGINE", engine)
-            while not parallel.describe().startswith("2 "):
-                assert time.monotonic() < deadline, (home / "log.txt").read_text()[-3000:]
-                time.sleep(0.2)
+            wait_for(lambda: parallel.describe().startswith("2 "))
         yield engine, workers
     finally:
         for process in processes:
@@ -119,9 +119,8 @@ def test_a_cluster_takes_jobs_as_needed_too(cluster, monkeypatch):
         list(parallel.run(divmod, [1, 2, 3], (0,)))
 
 
-def everything(clips: pd.DataFrame, probe) -> list[np.ndarray]:
+def everything(corpus, probe) -> list[np.ndarray]:
     """Features, embedding and search of a small corpus."""
-    corpus = Corpus("tiny", clips, ("class 0", "class 1", "class 2"), 0.5)
     sound = features.features(corpus, batch=8, progress=False)
     torch.manual_seed(0)
     blocks = embed(models.build("convnet5", 3), sound, batch=8, progress=False)
@@ -135,16 +134,12 @@ def everything(clips: pd.DataFrame, probe) -> list[np.ndarray]:
 
 @needs_dask
 @pytest.mark.timeout(900)
-def test_a_cluster_that_loses_a_worker_midway_gives_the_local_results(cluster, tmp_path,
-                                                                      monkeypatch):
+def test_a_cluster_that_loses_a_worker_gives_the_local_results(cluster, tmp_path, monkeypatch):
     engine, workers = cluster
-    paths = [str(write_clip(tmp_path / f"{i:02d}.wav", 0.5, 200 + 40 * i, seed=i))
-             for i in range(40)]
+    corpus = tones(tmp_path, 40)
     (tmp_path / "05.wav").write_bytes(b"no sound")
-    clips = pd.DataFrame({"path": paths, "label": [f"class {i % 3}" for i in range(40)],
-                          "fold": -1, "group": [str(i) for i in range(40)]})
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "local"))
-    local = everything(clips, SlowRidge())
+    local = everything(corpus, SlowRidge())
     monkeypatch.setenv("AUDIOTL_ENGINE", engine)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "remote"))
     fits = tmp_path / "remote" / "fits"
@@ -156,7 +151,7 @@ def test_a_cluster_that_loses_a_worker_midway_gives_the_local_results(cluster, t
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
-    for one, two in zip(local, everything(clips, SlowRidge()), strict=True):
+    for one, two in zip(local, everything(corpus, SlowRidge()), strict=True):
         assert one.shape == two.shape and one.dtype == two.dtype
         if one.dtype.kind == "f":
             assert np.allclose(one.astype(float), two.astype(float), rtol=1e-3, atol=1e-3)
