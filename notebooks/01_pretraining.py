@@ -62,7 +62,7 @@ results.corpora(*sounds.values())
 # on 64 clips. The learning rate follows one cycle, up and down again.
 
 # %%
-domain, sound = next((item for item in sounds.items() if not item[1].corpus.multilabel))
+domain, sound = next(item for item in sounds.items() if not item[1].corpus.multilabel)
 rows, test_rows = sound.corpus.splits()[-1]
 rows = np.random.default_rng(0).permutation(rows)[:64]
 clips = torch.from_numpy(np.stack([sound.spectrograms[row] for row in rows]).astype(np.float32))

@@ -56,7 +56,7 @@ def test_batch_norm_is_measured_on_the_given_sound_alone(class_folders, fresh_ca
     sound = features(datasets.load("folder", class_folders), progress=False)
     model = models.build("convnet5", 3).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    after = adapted(model, sound).state_dict()
+    other = adapted(model, sound)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
     moved = {name for name, value in other.state_dict().items()
              if not torch.equal(value, before[name])}
