@@ -267,7 +267,7 @@ results.table("optimism", pd.DataFrame(optimism), show=12)
 
 # %%
 widgets.LayerTicker({f"{domain} → {title_of(target)}, {name}": found
-                     for (domain, target, name), found in searches.items() if domain != "mfcc"})
+                     for (domain, target, name), found in searches.items()})
 
 # %% [markdown]
 # ## What we learnt
