@@ -97,7 +97,7 @@ results.corpora(*source_sounds.values(), *target_sounds.values())
 # frequency and time: five blocks of 32 values a clip.
 
 # %%
-cases = [(domain, target) for domain in networks for target, sound in target_sounds.items()
+cases = [(domain, target) for target, sound in target_sounds.items() for domain in networks
          if domain == "random" or not datasets.related(source_sounds[domain].corpus, sound.corpus)]
 domain, target = cases[0]
 sound = target_sounds[target]
@@ -259,7 +259,7 @@ results.table("paired", paired, show=20)
 
 # %%
 first_probe = paired[paired["probe"] == lead]
-rows = [f"{row.source} → {title_of(row.target)}" for row in first_probe.itertuples()]
+rows = [f"{title_of(row.source)} → {title_of(row.target)}" for row in first_probe.itertuples()]
 figure = compare.forest(first_probe.assign(row=rows), "row", "source", "comparison", margin=0.01)
 results.figure("paired", figure, "Paired differences between all five layers and the last, the "
                "nested best, random weights and MFCC, with intervals.")
