@@ -36,7 +36,7 @@ frontend_epochs = 10
 degraded = [["environment", "speech"]]      # source and target
 degradations = [["noise", 20], ["noise", 0], ["gain", -12], ["telephone", 0], ["speed", 1.25]]
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import itertools
 from functools import partial
 import matplotlib.pyplot as plt
