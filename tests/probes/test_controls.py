@@ -7,6 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import AudiotlError, probes
@@ -62,12 +63,10 @@ def test_a_score_at_one_width_equals_scikit_learn_in_every_repeat(problem):
     found = score(blocks, y, repeats, groups, probes.Ridge((1.0,)), narrow, target="toy")
     assert found.values.shape == (1, 3, 120) and found.keys["target"] == "toy"
     x = np.hstack(list(blocks.values()))
+    model = make_pipeline(StandardScaler(), PCA(3), Ridge(alpha=1.0))
     for r, splits in enumerate(repeats):
         for k, (train, test) in enumerate(splits):
-            scaler = StandardScaler().fit(x[train])
-            pca = PCA(3).fit(scaler.transform(x[train]))
-            parts = [pca.transform(scaler.transform(x[rows])) for rows in (train, test)]
-            guess = Ridge(alpha=1.0).fit(parts[0], np.eye(3)[y[train]]).predict(parts[1]).argmax(1)
+            guess = model.fit(x[train], np.eye(3)[y[train]]).predict(x[test]).argmax(1)
             assert (found.values[0, r, test] == (guess == y[test])).all()
             assert (found.folds[r, test] == k).all()
     wide = score(blocks, y, repeats, groups, probes.Ridge((1.0,)))
