@@ -99,8 +99,9 @@ def test_one_other_label_moves_the_score(fresh_cache):
 
 def test_a_table_goes_on_where_it_stopped(fresh_cache, monkeypatch):
     task = choi2017.demonstration()
-    assert not replication.is_kept(task, "0")
     first = table([task], "0", "01")
+    assert not replication.is_kept(task, "0")
+    replication.nested(task, "0")
     assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)
     blocks = {name: block for name, block in task.blocks.items() if name != "mfcc"}
     row = table([dataclasses.replace(task, blocks=blocks)], "mfcc").iloc[0]
