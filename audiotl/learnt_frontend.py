@@ -1,4 +1,4 @@
-"""What may follow a log spectrogram, all else equal: DCT, principal components, a learnt map, nothing.
+"""What may follow a log spectrogram, all else equal: DCT, PCA, a learnt map, nothing.
 
 Behind each stand the same statistics over time and the same small network: one hidden layer,
 trained with a learnt map or behind a fixed one, on the training clips of each fold alone. A map
@@ -77,7 +77,7 @@ def mapped(weight: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
 
 
 def principal(means: Tensor, covariances: Tensor, outputs: int) -> Tensor:
-    """The first principal components of the bands over all frames of some clips: ``(outputs, bands)``."""
+    """First principal components of the bands over all frames of clips, ``(outputs, bands)``."""
     centred = means[:, 0] - means[:, 0].mean(0)
     total = covariances[:, 0].mean(0) + centred.T @ centred / len(centred)
     return torch.linalg.eigh(total)[1].flip(1)[:, :outputs].T
@@ -113,8 +113,8 @@ class Networks(nn.Module):
         *front, w1, b1, w2, b2 = self.weights
         if self.learnt:
             # Columns come as (statistic, seed, coefficient); each seed's go to its own network.
-            columns = self.norm(mapped(front[0].flatten(0, 1), *x)).unflatten(1, (6, self.seeds, -1))
-            columns = columns.permute(2, 0, 1, 3).flatten(2)
+            columns = self.norm(mapped(front[0].flatten(0, 1), *x))
+            columns = columns.unflatten(1, (6, self.seeds, -1)).permute(2, 0, 1, 3).flatten(2)
         else:
             columns = self.norm(x[0]).expand(self.seeds, *x[0].shape)
         hidden = torch.relu(columns @ w1 + b1)
@@ -184,8 +184,8 @@ def _score(folder: Path, key: str, transform: str, y: np.ndarray, seeds: list[in
     x = [torch.cat(same) for same in zip(*x, strict=True)]
     width = bands if transform == "learnt" else 6 * front.outputs
     # The networks are drawn here, one after the other: threads share torch's chance.
-    jobs = [(Networks(transform == "learnt", width, len(sound.corpus.classes), budget, seeds), split)
-            for split in splits]
+    how = transform == "learnt", width, len(sound.corpus.classes), budget, seeds
+    jobs = [(Networks(*how), split) for split in splits]
     shared = (x, torch.from_numpy(y), budget, int(seeds[0]))
     correct = np.zeros((len(seeds), len(y)), bool)
     found = parallel.in_threads(_fold, jobs, shared, os.cpu_count() or 1)

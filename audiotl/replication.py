@@ -21,7 +21,7 @@ from tqdm import tqdm
 from audiotl import cache
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Split, Task
-from audiotl.probes import standardise
+from audiotl.probes import Blocks, Probe, Ridge, Sklearn, standardise
 from audiotl.probes.svm import SVM, gram
 from audiotl.stats import Scored
 
@@ -74,6 +74,38 @@ def nested(task: Task, features: str | Sequence[str], scaled: bool = False, *,
         scores.append(outside[chosen][means[chosen].argmax(), start:end])
         start, start_inner = end, end_inner
     return _scored(task, np.concatenate(scores), features, scaled, NESTED)
+
+
+def nested_probe(task: Task, blocks: Blocks, probe: Probe, scaled: bool = True) -> Scored:
+    """All of these blocks side by side with any probe, on the task's own folds and inner splits.
+
+    Each fold scores every cell on inner splits of its training clips, and the best one once.
+
+    Args:
+        blocks: each ``(n, d)``, rows as in the task.
+        scaled: standardise every column on each split's training clips.
+    """
+    def scores(split: Split) -> np.ndarray:
+        sides = [{name: block[rows] for name, block in blocks.items()} for rows in split]
+        sides = standardise(*sides) if scaled else sides
+        predicted = probe.fold(sides[0], task.y[split[0]], sides[1], [tuple(blocks)])[0]
+        return clip_scores(task, predicted, [split])
+
+    values = []
+    for split, inner in zip(task.splits, task.inner, strict=True):
+        inside = np.concatenate([scores(within) for within in inner], axis=1).mean(1)
+        values.append(scores(split)[inside.argmax()])
+    folds = np.repeat(np.arange(len(values)), [len(part) for part in values])
+    return Scored.of(np.concatenate(values), folds, task.groups[task.tested])
+
+
+def ridge(task: Task) -> Probe:
+    """Ridge regression on classes or, for a regression, on values, with the same penalties."""
+    if not task.regression:
+        return Ridge()
+    from sklearn.linear_model import Ridge as OnValues
+
+    return Sklearn("ridge", OnValues(), [{"alpha": cell["lambda"]} for cell in Ridge().cells])
 
 
 def clip_scores(task: Task, predicted: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:

@@ -11,14 +11,13 @@ import torch
 from torch import nn
 
 from audiotl import AudiotlError, stats
-from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
 from audiotl.probes import Blocks, Probe, standardise
 from audiotl.probes.subset_search import Splits, search
 
 
-def under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, splits: Splits,
-                 probe: Probe, **keys) -> dict[str, stats.Scored]:
+def under(clean: Blocks, conditions: Mapping[str, Blocks], y: np.ndarray, splits: Splits,
+          groups: np.ndarray, probe: Probe, **keys) -> dict[str, stats.Scored]:
     """Scores of the held-out clips in each condition, and ``"clean"``, all blocks side by side.
 
     The cell is chosen on inner folds of clean clips, and columns are scaled by the clean training
@@ -33,20 +32,21 @@ def under(clean: Blocks, conditions: Mapping[str, Blocks], corpus: Corpus, split
     shapes = {name: block.shape for name, block in clean.items()}
     for condition, blocks in conditions.items():
         if {name: block.shape for name, block in blocks.items()} != shapes:
-            raise AudiotlError(f"The blocks of {corpus.name} under {condition} differ in shape from "
-                               "the clean ones; look for clips that were skipped.")
-    y, everything, conditions = corpus.targets(), tuple(clean), {"clean": clean, **conditions}
-    found = search(clean, y, splits, corpus.groups, probe, subsets=[everything], progress=False)
+            raise AudiotlError(f"The blocks under {condition} differ in shape from the clean ones; "
+                               "look for clips that were skipped.")
+    everything, conditions = tuple(clean), {"clean": clean, **conditions}
+    found = search(clean, y, splits, groups, probe, subsets=[everything], progress=False)
     correct = {condition: np.zeros(len(y)) for condition in conditions}
     for k, (train, held) in enumerate(splits):
         tests = {name: np.concatenate([blocks[name][held] for blocks in conditions.values()])
                  for name in everything}
         sides = standardise({name: block[train] for name, block in clean.items()}, tests)
-        predicted = probe.fold(sides[0], y[train], sides[1], [everything])[0, found.inner[k].argmax()]
+        predicted = probe.fold(sides[0], y[train], sides[1], [everything])[0]
+        predicted = predicted[found.inner[k].argmax()]
         for condition, part in zip(conditions, np.split(predicted, len(conditions)), strict=True):
             correct[condition][held] = part == y[held]
-    return {condition: stats.Scored.of(values, found.fold, corpus.groups, condition=condition, **keys)
-            for condition, values in correct.items()}
+    return {name: stats.Scored.of(values, found.fold, groups, condition=name, **keys)
+            for name, values in correct.items()}
 
 
 def table(found: Mapping[str, stats.Scored], chance: float) -> pd.DataFrame:

@@ -189,7 +189,8 @@ def _by_size(scores: np.ndarray, sizes: np.ndarray, marks: Mapping[str, float], 
     for size in np.unique(sizes):
         here = scores[sizes == size]
         shown = np.quantile(here, np.linspace(0, 1, most)) if len(here) > most else here
-        parts += [_text(x(size) - 4, 272, str(size)), *(_dot(x(size), y(s), 3, GREY) for s in shown)]
+        parts.append(_text(x(size) - 4, 272, str(size)))
+        parts += [_dot(x(size), y(score), 3, GREY) for score in shown]
     place = 0.0
     for name, score in sorted(marks.items(), key=lambda mark: -mark[1]):
         place = max(place + 13, y(score))  # words that would lie on each other are moved apart

@@ -23,7 +23,7 @@ network_seed = 0                  # of the source networks
 sources = ["environment", "speech", "music"]   # corpora that the networks learn from; a minute each
 recipe = {"epochs": 10, "crop": 64}            # how a source is trained: training.Recipe
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -62,7 +62,7 @@ results.corpora(*sounds.values())
 # on 64 clips. The learning rate follows one cycle, up and down again.
 
 # %%
-domain, sound = next((item for item in sounds.items() if not item[1].corpus.multilabel))
+domain, sound = next(item for item in sounds.items() if not item[1].corpus.multilabel)
 rows, test_rows = sound.corpus.splits()[-1]
 rows = np.random.default_rng(0).permutation(rows)[:64]
 clips = torch.from_numpy(np.stack([sound.spectrograms[row] for row in rows]).astype(np.float32))

@@ -25,7 +25,7 @@ targets = ["environment", "speech", "music_family"]   # corpora on which the lay
 probes = ["ridge", "svm"]         # also logistic, knn; the last one is shown in the figures
 recipe = {"epochs": 10, "crop": 64}                   # how a source is trained: training.Recipe
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import numpy as np
 import pandas as pd
 

@@ -6,15 +6,13 @@
 #
 # **What is known.** Choi et al. (2017) put MFCC statistics beside their network's features and saw
 # scores fall on every music task and rise on UrbanSound8K; chapter 06 shows that their features
-# were never scaled. A reader (Rao) guessed that MFCCs help by interaction with the layers; another
-# (Wescott) that an MFCC is only a log-scaled spectral shape, so that a logarithmic axis and a
-# learnt convolution could stand in for mel and cosine.
+# were never scaled. One reader (Rao) guessed that MFCCs help by interaction with the layers;
+# another (Wescott) that a logarithmic axis and a learnt convolution could replace mel and cosine.
 #
-# **What we do.** Make an MFCC by hand and go back from it to sound. Score MFCC, network and both,
-# on the published features and on sounds, under three scalings and two poolings. Give MFCC a
-# Shapley value among the layers. Take it apart, axis by transform. Degrade the sound, and find out
-# what noise does to a network. Settings are chosen on inner folds, comparisons are paired on the
-# same clips, intervals come from a bootstrap over groups (recordings, speakers, notes).
+# **What we do.** Make an MFCC by hand, and go back from it to sound. Score MFCC, network and both.
+# Give MFCC a Shapley value among the layers. Take it apart, axis by transform. Degrade the sound.
+# Settings are chosen on inner folds, comparisons are paired on the same clips, and intervals come
+# from a bootstrap over groups (recordings, speakers, notes).
 
 # %% tags=["parameters"]
 data = "built-in"               # built-in, or the folder that holds the corpora
@@ -28,7 +26,7 @@ published_targets = []          # the targets on which those are scored
 targets = ["environment", "speech", "music_family"]   # seconds each
 tasks = ["demonstration"]       # of the 2017 study (choi2017.TASKS), or made-up features
 poolings = ["mean", "mean+std"]      # of a layer's maps over time
-statistics = ["mfcc", "mfcc40", "logmel"]   # what stands beside the network
+statistics = ["mfcc", "mfcc40"]  # beside the network; also logmel: mean and deviation of bands
 weights = [0.1, 0.3, 1.0, 3.0, 10.0]        # of the MFCC block, chosen on inner folds
 repeats = 1                     # 1: the corpus's own folds; more: five folds dealt so often
 null_cases = [["environment", "speech"]]    # source and target; minutes each with five layers
@@ -39,7 +37,7 @@ frontend_epochs = 15
 degraded = [["environment", "speech"]]      # source and target
 degradations = [["noise", 20], ["noise", 0], ["gain", -12], ["telephone", 0], ["speed", 1.25]]
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
 import itertools
 from functools import partial
@@ -48,6 +46,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from scipy import fft, signal
 
 from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
                      shapley, shift, stats, widgets)
@@ -57,7 +56,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
-from audiotl.plots.style import bare, styled, title_of
+from audiotl.plots.style import title_of
 from audiotl.probes import controls
 from audiotl.probes.coalitions import guesses, log_likelihoods
 from audiotl.probes.subset_search import search
@@ -66,30 +65,29 @@ from audiotl.sources import source_network
 from audiotl.training import Recipe
 
 results = Results("03_mfcc_ablation")
-
-# %%
 results.findings()
 
 # %% [markdown]
-# ## Sources and targets
-#
-# Recordings that a target shares with a source are left out of the target.
+# ## Sources and targets, without the recordings that they share
 
 # %%
 source_sounds = [features(datasets.load(name, data, size, corpus_seed)) for name in sources]
-origin = {sound.corpus.domain: sound for sound in source_sounds}
 sounds = {}
 for name in targets:
     corpus = datasets.load(name, data, size, corpus_seed)
     kept, _ = datasets.without_shared(corpus, [sound.corpus for sound in source_sounds])
     sounds[name] = features(kept)
+
+def problem(target):
+    corpus = sounds[target].corpus
+    return corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups
+
 results.corpora(*source_sounds, *sounds.values())
 
 # %% [markdown]
 # ## An MFCC by hand
 #
-# The **power spectrogram**: windows of 2,048 samples, one every 512, a Hann window on each, the
-# Fourier transform, and the square of its size.
+# **Power spectrogram**: a Hann window of 2,048 samples every 512, its Fourier transform, squared.
 
 # %%
 example = {}
@@ -97,14 +95,10 @@ for sound in [*source_sounds, *sounds.values()]:
     path = sound.corpus.clips["path"].sample(1, random_state=corpus_seed).item()
     example[sound.corpus.domain] = audio.load(path, 16_000, min(2.0, sound.corpus.duration))
 
-# %%
-from scipy import fft, signal
-
 n_fft, hop, n_bands = 2048, 512, 128
 window = signal.get_window("hann", n_fft)
 
 def power_of(wave):
-    """Power spectrogram, ``(1025, frames)``."""
     padded = np.pad(wave, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
     return np.abs(np.fft.rfft(frames * window)).T ** 2
@@ -128,19 +122,17 @@ assert np.allclose(bank, frontend.filterbank(frontend.LIBROSA), atol=1e-6)
 # %% [markdown]
 # **Logarithm**, no more than 80 dB below the loudest point; then a **cosine transform** (DCT)
 # along the bands: coefficient 1 is the tilt of a column, 2 its curvature, and so on to fine
-# ripples. MFCC are the first 20, and a probe gets their mean and standard deviation over time,
-# with those of their first two differences.
+# ripples. MFCC are the first 20; a probe gets their mean and standard deviation over time, with
+# those of their first two differences.
 
 # %%
 def level_of(wave):
-    """Decibels of the mel bands, ``(128, frames)``."""
     level = 10 * np.log10(np.maximum(bank.T @ power_of(wave), 1e-10))
     return np.maximum(level, level.max() - 80)
 
-cosines = np.cos(np.pi * np.outer(np.arange(n_bands), np.arange(n_bands) + 0.5) / n_bands)
-cosines *= np.sqrt(np.where(np.arange(n_bands) == 0, 1, 2) / n_bands)[:, None]
-
-# %%
+k = np.arange(n_bands)
+cosines = np.cos(np.pi * np.outer(k, k + 0.5) / n_bands)
+cosines *= np.sqrt(np.minimum(k + 1, 2) / n_bands)[:, None]
 wave = next(iter(example.values()))
 cepstra = cosines @ level_of(wave)
 series = cepstra[:20], np.diff(cepstra[:20]), np.diff(cepstra[:20], n=2)
@@ -151,41 +143,33 @@ assert np.allclose(columns, frontend.MFCCStatistics()(torch.from_numpy(wave)[Non
 
 # %% [markdown]
 # And **back**: the transposed cosines turn the first coefficients into a picture again. Phases went
-# with the first step, so sound needs new ones: start anywhere, and let resynthesis and analysis
-# agree step by step (Griffin and Lim 1984). Slide and listen: broad shapes stay (formants, the
-# colour of a noise); harmonics and the pitch that they carry go first.
+# with the first step; Griffin and Lim (1984) find new ones. Slide and listen: broad shapes stay
+# (formants, the colour of a noise); harmonics and the pitch that they carry go first.
 
 # %%
 def rebuilt(level, n):
-    """The log-mel picture that the first `n` coefficients still hold."""
     return cosines[:n].T @ (cosines[:n] @ level)
 
-def hear(sound, coefficients, steps=32):
+def hear(sound, coefficients):
     level = level_of(example[sound])
     kept = 10 ** (np.minimum(rebuilt(level, coefficients), level.max()) / 10)
-    size = torch.from_numpy(np.maximum(np.linalg.pinv(bank.T) @ kept, 0)).sqrt().float()
-    how = {"n_fft": n_fft, "hop_length": hop, "window": torch.from_numpy(window).float()}
-    phase = 2 * np.pi * torch.rand(size.shape, generator=torch.manual_seed(0))
-    for _ in range(steps):
-        wave = torch.istft(torch.polar(size, phase), **how)
-        phase = torch.stft(wave, return_complex=True, pad_mode="constant", **how).angle()
-    return wave.numpy()
+    power = torch.from_numpy(np.maximum(np.linalg.pinv(bank.T) @ kept, 0)).float()
+    back = frontend.torchaudio.transforms.GriffinLim(n_fft, hop_length=hop, rand_init=False)
+    return back(power).numpy()
 
 assert np.allclose(rebuilt(level_of(wave), n_bands), level_of(wave))
 
 # %%
-@styled
 def draw(sound, coefficients):
     power, level = power_of(example[sound]), level_of(example[sound])
+    back = rebuilt(level, coefficients).clip(level.min(), level.max())
     pictures = {"power": power, "mel bands": bank.T @ power, "logarithm": level,
-                "cosines, 1 to 39": (cosines @ level)[1:40],
-                f"back from {coefficients}": rebuilt(level, coefficients)}
-    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3))
+                "cosines 1 to 39": (cosines @ level)[1:40], f"back from {coefficients}": back}
+    figure, axes = plt.subplots(1, len(pictures), figsize=(11, 2.3), layout="constrained")
     for axis, (name, picture) in zip(axes, pictures.items(), strict=True):
-        low = level.max() - 80 if name[0] in "lb" else None
-        axis.imshow(picture, origin="lower", aspect="auto", vmin=low, vmax=low and level.max())
-        axis.set(xticks=[], yticks=[], title=name)
-        bare(axis)
+        axis.imshow(picture, origin="lower", aspect="auto", cmap="magma")
+        axis.set_title(name, fontsize=10)
+        axis.axis("off")
     return figure
 
 widgets.live(draw, hear, sound=list(example), coefficients=[2, 5, 13, 20, 40, 80, 128])
@@ -196,74 +180,52 @@ widgets.live(draw, hear, sound=list(example), coefficients=[2, 5, 13, 20, 40, 80
 # The authors' own features: five layers (160 columns) and MFCC statistics (120). *Raw* is how they
 # were put side by side. *Standardised* gives every column unit variance. *Weighted* multiplies the
 # standardised MFCC block by a number chosen on inner folds. The probe is ridge regression; chapter
-# 06 asks the same of the SVM of 2017, which sees distances. **Nested** by hand: score every setting
-# on inner splits of the training clips, take the best, score it once on the held-out fold.
+# 06 asks the same of the SVM of 2017, which sees distances. Here and below there are three scores,
+# and their differences on the same clips. Filled marks are clear (`stats.clear`).
+
+# %%
+SCALINGS, scores, differences = ["raw", "standardised", "weighted"], [], []
+
+def three(score, networks, mfcc, scalings, **keys):
+    """MFCC alone, the network (one a seed), and both."""
+    for scaling in scalings:
+        plain = "raw" if scaling == "raw" else "standardised"  # a block alone has no weight
+        both = stats.over_seeds([score(blocks | mfcc, scaling) for blocks in networks])
+        network = stats.over_seeds([score(blocks, plain) for blocks in networks])
+        alone = score(mfcc, plain)
+        scores.append(both.named(**keys, blocks="both", scaling=scaling))
+        own = keys | {"scaling": plain, "statistics": "none"}
+        scores.append(network.named(**own, blocks="network"))
+        own = keys | {"scaling": plain, "source": "none", "pooling": "none"}
+        scores.append(alone.named(**own, blocks="mfcc"))
+        for name, one, other in (("both - network", both, network), ("both - mfcc", both, alone),
+                                 ("network - mfcc", network, alone)):
+            row = keys | {"scaling": scaling, "comparison": name, "probe": "ridge"}
+            differences.append(stats.compare(one, other, **row))
+
+def joining(margin, query):
+    """What MFCC adds to the network: a family of differences with its verdicts."""
+    rows = pd.DataFrame(differences).query(f"comparison == 'both - network' and {query}")
+    return rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, margin))
 
 # %%
 def published_score(task, blocks, scaling):
-    probe = probes.named("ridge")
-    if task.regression:
-        from sklearn.linear_model import Ridge
-        probe = probes.Sklearn("ridge", Ridge(), [{"alpha": c["lambda"]} for c in probe.cells])
+    probe = replication.ridge(task)
     probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
+    return replication.nested_probe(task, blocks, probe, scaling != "raw")
 
-    def scored(train, test):
-        left, right = ({name: block[rows] for name, block in blocks.items()} for rows in (train, test))
-        left, right = (left, right) if scaling == "raw" else probes.standardise(left, right)
-        predicted = probe.fold(left, task.y[train], right, [tuple(blocks)])[0]
-        return replication.clip_scores(task, predicted, [(train, test)])
-
-    values = []
-    for (train, test), inner in zip(task.splits, task.inner, strict=True):
-        inside = np.concatenate([scored(*split) for split in inner], axis=1).mean(1)
-        values.append(scored(train, test)[inside.argmax()])
-    folds = np.repeat(np.arange(len(values)), [len(part) for part in values])
-    return stats.Scored.of(np.concatenate(values), folds, task.groups[task.tested])
-
-# %% [markdown]
-# Every question of this chapter is the same three scores and their differences on the same clips.
-
-# %%
-SCALINGS = ["raw", "standardised", "weighted"]
-scores, differences = [], []
-
-def three(score, networks, mfcc, scalings, **keys):
-    """MFCC alone, the network (one a seed) and both: keep scores and differences."""
-    for scaling in scalings:
-        found = {}
-        for name in ("both", "network", "mfcc"):
-            fit = scaling if name == "both" or scaling == "raw" else "standardised"
-            own = keys | {"blocks": name, "scaling": fit}
-            own |= {"network": {"statistics": "none"}, "mfcc": {"source": "none", "pooling": "none"}
-                    }.get(name, {})
-            sides = [mfcc] if name == "mfcc" else [
-                blocks | (mfcc if name == "both" else {}) for blocks in networks]
-            found[name] = stats.over_seeds([score(side, fit).named(**own) for side in sides])
-        scores.extend(found.values())
-        for one, other in (("both", "network"), ("both", "mfcc"), ("network", "mfcc")):
-            row = keys | {"scaling": scaling, "comparison": f"{one} - {other}"}
-            differences.append(stats.compare(found[one], found[other], **row))
-
-# %%
 made_up = choi2017.demonstration(corpus_seed, 60)
-known = [made_up if name == "demonstration" else choi2017.load(data, name) for name in tasks]
-for task in known:
-    layers = {name: task.blocks[name] for name in choi2017.LAYERS}
-    keys = {"features_from": "published", "source": "music tags", "target": task.name,
-            "pooling": "mean", "statistics": "mfcc"}
+for name in tasks:
+    task = made_up if name == made_up.name else choi2017.load(data, name)
+    layers = {layer: task.blocks[layer] for layer in choi2017.LAYERS}
     three(partial(published_score, task), [layers], {"mfcc": task.blocks["mfcc"]}, SCALINGS,
-          probe="ridge", **keys)
+          features_from="published", source="music tags", target=name, pooling="mean",
+          statistics="mfcc")
 
-# %%
-def joining(features_from, margin):
-    """What MFCC adds to the network, with its verdicts."""
-    rows = pd.DataFrame(differences).query("comparison == 'both - network'")
-    rows = rows[(rows["features_from"] == features_from) & (rows["statistics"] == "mfcc")]
-    return rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, margin))
-
-added = joining("published", 0.02)
-names = [f"{choi2017.TASKS.get(r.target, r.target)}, {r.scaling}" for r in added.itertuples()]
-figure = compare.forest(added.assign(row=names), "row", "scaling", "probe", margin=0.02,
+added = joining(0.02, "features_from == 'published'")
+titles = added["target"].map(lambda name: choi2017.TASKS.get(name, name))
+added["row"] = titles + ", " + added["scaling"]
+figure = compare.forest(added, "row", "scaling", margin=0.02,
                         xlabel="MFCC beside all layers, minus all layers, in points")
 results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
 
@@ -276,7 +238,7 @@ results.figure("published", figure, "What MFCC adds to the published layers, tas
 # both, so only the second is a fair race. A network is not scored on its own corpus.
 
 # %%
-how = Recipe(**recipe)
+how, origin = Recipe(**recipe), {sound.corpus.domain: sound for sound in source_sounds}
 networks = {domain: [source_network(sound, how, seed=seed).model for seed in network_seeds]
             for domain, sound in origin.items()}
 networks["random"] = [source_network(source_sounds[0], how, labels="none", seed=seed).model
@@ -289,43 +251,41 @@ for name, which in published.items():
         cases += [(name, target) for target in published_targets]
 
 # %%
-def live_score(corpus, blocks, scaling):
-    """All of these blocks side by side, nested, a ridge probe."""
-    probe, y, folds = probes.named("ridge"), corpus.targets(), [corpus.splits(seed=corpus_seed)]
-    if scaling == "weighted":
-        probe = probes.Weighted(probe, "mfcc", weights)
-    if repeats > 1:
-        folds = controls.repeated_splits(y, corpus.groups, 5, repeats, corpus_seed)
-    return controls.score(blocks, y, folds, corpus.groups, probe, scale=scaling != "raw")
+def live_score(target, blocks, scaling):
+    probe, (y, folds, groups) = probes.named("ridge"), problem(target)
+    probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
+    folds = [folds] if repeats == 1 else controls.repeated_splits(y, groups, repeats=repeats)
+    return controls.score(blocks, y, folds, groups, probe, scale=scaling != "raw")
 
+beside = {target: sound.baselines() for target, sound in sounds.items()}
 for source, target in cases:
-    sound = sounds[target]
     for pooling in poolings if source not in published else ["mean"]:
-        taps = [embed(model, sound, pooling=pooling) for model in networks[source]]
-        for name, block in sound.baselines().items():
-            three(partial(live_score, sound.corpus), taps, {name: block},
-                  SCALINGS if name == "mfcc" else ["standardised"], probe="ridge", source=source,
-                  target=target, features_from="live", pooling=pooling, statistics=name)
+        taps = [embed(model, sounds[target], pooling=pooling) for model in networks[source]]
+        for name in statistics:
+            three(partial(live_score, target), taps, {name: beside[target][name]},
+                  SCALINGS if name == "mfcc" else ["standardised"], features_from="live",
+                  source=source, target=target, pooling=pooling, statistics=name)
 
 # %%
 order = ["features_from", "source", "target", "blocks", "scaling", "probe", "score", "ci_low",
          "ci_high", "pooling", "statistics", "clips", "groups", "seeds"]
-ablation = stats.score_table(scores)[order].drop_duplicates(ignore_index=True)
-added = joining("live", 0.01).query("scaling == 'standardised'")
-added = added.assign(clear=stats.clear(added))
+ablation = stats.score_table(scores).assign(probe="ridge")[order].drop_duplicates(ignore_index=True)
 results.table("ablation", ablation, show=0)
 results.table("differences", pd.DataFrame(differences), show=0)
-wide = ablation.query("features_from == 'live' and scaling == 'standardised'").pivot_table(
-    "score", ["target", "source", "pooling"], ["blocks", "statistics"], sort=False).round(3)
+live = ablation.query("features_from == 'live' and scaling == 'standardised'")
+wide = live.pivot_table("score", ["target", "source", "pooling"], ["blocks", "statistics"],
+                        sort=False)
 wide.columns = [", ".join(part for part in name if part != "none") for name in wide.columns]
-results.table("live_scores", wide.reset_index())
+results.table("live_scores", wide.round(3).reset_index())
 
 # %%
-def named(rows):
+def cases_of(rows):
     return [f"{title_of(r.source)} → {sounds[r.target].corpus.title}" for r in rows.itertuples()]
 
-figure = compare.forest(added.assign(case=named(added)), "case", "source", "pooling", margin=0.01,
-                        xlabel="MFCC beside the network, minus the network, in points")
+plain = "standardised"
+added = joining(0.01, "features_from == 'live' and statistics == 'mfcc' and scaling == @plain")
+figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
+                        "MFCC beside the network, minus the network, in points", margin=0.01)
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
 
 # %% [markdown]
@@ -339,29 +299,24 @@ results.figure("cover", figure, "What MFCC adds to each network on each target, 
 # %%
 parts = []
 for source, target in cases:
-    sound, corpus = sounds[target], sounds[target].corpus
-    y, folds = corpus.targets(), corpus.splits(seed=corpus_seed)
-    found = search(embed(networks[source][0], sound) | {"mfcc": sound.mfcc}, y, folds, corpus.groups,
+    sound, (y, folds, groups) = sounds[target], problem(target)
+    found = search(embed(networks[source][0], sound) | {"mfcc": sound.mfcc}, y, folds, groups,
                    probes.named("ridge"), title=f"{source} and MFCC -> {target}")
     value, pair = shapley.attribute(found.nested_bits, shapley.masks(found.subsets, found.names),
-                                    guesses(y, folds), corpus.groups, found.names)
-    both = pair["second"] == "mfcc"
-    pair = pair.rename(columns={"index": "value"}).assign(
-        player=pair["first"].where(both, pair["first"] + " " + pair["second"]),
-        kind=np.where(both, "interaction", "layers"))
+                                    guesses(y, folds), groups, found.names)
     value = value.rename(columns={"layer": "player"}).assign(kind="value")
-    parts.append(pd.concat([value, pair]).assign(source=source, target=target, groups=len(set(
-        corpus.groups)), kind_of_task=corpus.domain))
-order = ["source", "target", "kind_of_task", "kind", "player", "value", "ci_low", "ci_high", "groups"]
-interactions = pd.concat(parts, ignore_index=True)[order]
-results.table("mfcc_interactions", interactions, show=0)
-
-# %%
-shown = interactions.query("kind == 'interaction' or player == 'mfcc'")
+    pair = pair[pair["second"] == "mfcc"].rename(columns={"first": "player", "index": "value"})
+    parts.append(pd.concat([value, pair.assign(kind="interaction")]).assign(
+        source=source, target=target, groups=len(set(groups)), kind_of_task=sound.corpus.domain))
+order = ["source", "target", "kind_of_task", "kind", "player", "value", "ci_low", "ci_high",
+         "groups"]
+table = pd.concat(parts, ignore_index=True)[order]
+results.table("mfcc_interactions", table, show=0)
+shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
 meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
-figure = compare.heat_map(shown.assign(case=named(shown), meets=meets, clear=clear), "case", "meets",
-                          "value")
+shown = shown.assign(case=cases_of(shown), meets=meets, clear=clear)
+figure = compare.heat_map(shown, "case", "meets", "value")
 results.figure("interactions", figure, "MFCC's Shapley value and its interaction with each layer.")
 
 # %% [markdown]
@@ -373,16 +328,16 @@ results.figure("interactions", figure, "MFCC's Shapley value and its interaction
 # %%
 rivals = []
 for source, target in null_cases:
-    sound, corpus = sounds[target], sounds[target].corpus
-    y, folds = corpus.targets(), corpus.splits(seed=corpus_seed)
-    layers = {name: embed(networks[source][0], sound, pooling=poolings[-1])[name] for name in null_layers}
+    sound, (y, folds, groups) = sounds[target], problem(target)
+    taps = embed(networks[source][0], sound, pooling=poolings[-1])
+    layers = {name: taps[name] for name in null_layers}
     noise = np.random.default_rng(0).standard_normal(sound.mfcc.shape)
-    for name, block in {"mfcc": sound.mfcc, "copy": layers[null_layers[1]], "noise": noise}.items():
-        game = log_likelihoods(layers | {"rival": block}, y, folds)
-        with_rival = [b == len(layers) for _, b in itertools.combinations(range(len(layers) + 1), 2)]
+    last = [b == len(layers) for _, b in itertools.combinations(range(len(layers) + 1), 2)]
+    for name, rival in {"mfcc": sound.mfcc, "copy": layers[null_layers[1]], "noise": noise}.items():
+        game = log_likelihoods(layers | {"rival": rival}, y, folds)
         for what, values in {"value": shapley.values(game)[-1],
-                             "interaction": shapley.interactions(game)[with_rival].mean(0)}.items():
-            rivals.append(stats.Scored.of(values, np.zeros(len(y)), corpus.groups, source=source,
+                             "interaction": shapley.interactions(game)[last].mean(0)}.items():
+            rivals.append(stats.Scored.of(values, np.zeros(len(y)), groups, source=source,
                                           target=target, block=name, what=what))
 results.table("interaction_null", stats.score_table(rivals).rename(columns={"score": "nats"}))
 
@@ -393,37 +348,28 @@ results.table("interaction_null", stats.score_table(rivals).rename(columns={"sco
 # training frames, a learnt map, or nothing. **All else is equal**: 64 bands from 60 Hz, decibels,
 # statistics over time, one hidden layer, epochs, folds and seeds. All but "none" give 20 numbers a
 # frame. A map along the bands is linear, so its statistics follow from the bands' moments, and it
-# can be learnt without a frame in memory.
-
-# %%
-level = torch.from_numpy(sounds[frontend_targets[0]].spectrograms[:4].astype(np.float32))
-front = frontend.Transform("dct")
-by_moments = learnt_frontend.mapped(front.weight, *learnt_frontend.moments(level))
-assert torch.allclose(by_moments, frontend.statistics(front(level)), rtol=1e-3, atol=1e-2)
+# can be learnt without a frame in memory (`learnt_frontend`).
 
 # %%
 budget, cells = learnt_frontend.Budget(epochs=frontend_epochs), {}
-for target in frontend_targets:
-    for axis in frontend.AXES:
-        sound = features(sounds[target].corpus, frontend.Settings(hop=512, low=60.0, axis=axis))
-        for transform in learnt_frontend.TRANSFORMS:
-            cells[target, axis, transform] = learnt_frontend.score(
-                sound, transform, sound.corpus.splits(seed=corpus_seed), frontend_seeds, budget)
+for target, axis in itertools.product(frontend_targets, frontend.AXES):
+    sound = features(sounds[target].corpus, frontend.Settings(hop=512, low=60.0, axis=axis))
+    for transform in learnt_frontend.TRANSFORMS:
+        cells[target, axis, transform] = learnt_frontend.score(
+            sound, transform, problem(target)[1], frontend_seeds, budget)
 rows = [{"axis": axis, "transform": transform, "target": target, "seed": seed, "score": row.mean()}
         for (target, axis, transform), found in cells.items()
         for seed, row in zip(frontend_seeds, found.values, strict=True)]
 results.table("frontends", pd.DataFrame(rows), show=0)
 
 # %%
-contrasts = pd.DataFrame([
-    stats.compare(found, cells[target, "mel", "dct"], target=sounds[target].corpus.title,
-                  front_end=f"{axis} axis, {transform}")
-    for (target, axis, transform), found in cells.items() if (axis, transform) != ("mel", "dct")])
-contrasts["clear"] = stats.clear(contrasts)
-contrasts["equivalent"] = stats.equivalent(contrasts, 0.01)
-results.table("frontend_contrasts", contrasts, show=0)
-figure = compare.forest(contrasts, "front_end", None, "target", margin=0.01,
-                        xlabel="front end minus mel axis with DCT, in points")
+rows = pd.DataFrame([stats.compare(found, cells[key[0], "mel", "dct"], front_end=", ".join(key[1:]),
+                                   target=sounds[key[0]].corpus.title)
+                     for key, found in cells.items() if key[1:] != ("mel", "dct")])
+rows = rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, 0.01))
+results.table("frontend_contrasts", rows, show=0)
+figure = compare.forest(rows, "front_end", None, "target", margin=0.01,
+                        xlabel="axis and transform, minus mel with DCT, in points")
 results.figure("frontends", figure, "Eleven front ends against mel and DCT, by target.")
 
 # %% [markdown]
@@ -436,10 +382,9 @@ results.figure("frontends", figure, "Eleven front ends against mel and DCT, by t
 
 # %%
 def under(target, clean, conditions, **keys):
-    corpus = sounds[target].corpus
-    found = shift.under(clean, conditions, corpus, corpus.splits(seed=corpus_seed),
-                        probes.named("ridge"), target=target, **keys)
-    return shift.table(found, np.bincount(corpus.targets()).max() / len(corpus))
+    found = shift.under(clean, conditions, *problem(target), probes.named("ridge"), target=target,
+                        **keys)
+    return shift.table(found, guesses(*problem(target)[:2]).mean())
 
 parts, kinds = [], [Degradation(*one) for one in degradations]
 for source, target in degraded:
@@ -451,57 +396,49 @@ for source, target in degraded:
     both = {name: taps[name] | mfcc[name] for name in heard}
     for which, blocks in {"mfcc": mfcc, "network": taps, "both": both}.items():
         parts.append(under(target, blocks.pop("clean"), blocks, source=source, blocks=which))
-robustness = pd.concat(parts, ignore_index=True).rename(columns={"condition": "degradation"})
-results.table("robustness", robustness, show=0)
-
-# %%
-shown = robustness.query("degradation != 'clean'")
-figure = compare.heat_map(shown.assign(case=named(shown)), "degradation", "blocks", "kept",
+table = pd.concat(parts, ignore_index=True).rename(columns={"condition": "degradation"})
+results.table("robustness", table, show=0)
+shown = table.query("degradation != 'clean'")
+figure = compare.heat_map(shown.assign(case=cases_of(shown)), "degradation", "blocks", "kept",
                           "% of the margin over chance that is kept", "case")
-results.figure("robustness", figure, "What MFCC, network and both keep of their margin over chance.")
+results.figure("robustness", figure, "What MFCC, network and both keep of their margin.")
 
 # %% [markdown]
-# **Why does a little noise hurt a network so much?** Three suspects, one at a time. *Level*: give
-# each band back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms off
-# higher than 80 dB below the loudest point, where the noise lies; the network stays, the probe is
-# fitted anew. *Batch norm*: measure its statistics on the noisy clips, without labels.
+# **Why does a little noise hurt a network?** Three suspects, one at a time. *Level*: give each band
+# back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms off higher than
+# 80 dB below the loudest point, where the noise lies; the network stays, the probe is fitted anew.
+# *Batch norm*: measure its statistics on the noisy clips, without labels.
 
 # %%
 def changed(sound, name, level):
     level = np.clip(level, -80, 0).astype(np.float16)
     return dataclasses.replace(sound, spectrograms=level, key=cache.key_of(sound.key, name))
 
-parts = []
+parts, pool = [], partial(embed, pooling=poolings[-1])
 for source, target in degraded:
     sound, model = sounds[target], networks[source][0]
     noisy = features(sound.corpus, degradation=kinds[0])
     quiet, loud = (one.spectrograms.astype(np.float32) for one in (sound, noisy))
     print(f"{target}: {np.mean(loud - quiet > 10):.0%} of all points rise by more than 10 dB")
     level = loud + (quiet.mean((0, 2)) - loud.mean((0, 2)))[:, None]
-    pairs = {"as it is": (sound, noisy), "level": (sound, changed(noisy, "level", level))}
-    for floor in (60, 40, 20):
-        name = f"floor {-floor} dB"
-        pairs[name] = (changed(sound, name, np.maximum(quiet, -floor)),
-                       changed(noisy, name, np.maximum(loud, -floor)))
-    for name, (clean, shifted) in pairs.items():
-        conditions = {name: embed(model, shifted, pooling=poolings[-1])}
-        if clean is sound:
-            conditions[f"{name}, batch norm"] = embed(shift.adapted(model, shifted), shifted,
-                                                      pooling=poolings[-1])
-        parts.append(under(target, embed(model, clean, pooling=poolings[-1]), conditions,
-                           source=source))
-causes = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
-results.table("noise_causes", causes)
+    parts.append(under(target, pool(model, sound), {
+        "as it is": pool(model, noisy), "level": pool(model, changed(noisy, "level", level)),
+        "batch norm": pool(shift.adapted(model, noisy), noisy)}, source=source))
+    for floor in (-60, -40, -20):
+        one, two = (changed(heard, f"floor {floor}", np.maximum(level, floor))
+                    for heard, level in ((sound, quiet), (noisy, loud)))
+        parts.append(under(target, pool(model, one), {f"floor {floor} dB": pool(model, two)},
+                           source=source).replace({"clean": f"clean, floor {floor} dB"}))
+results.table("noise_causes", pd.concat(parts, ignore_index=True))
 
 # %% [markdown]
 # ## What we learnt
 #
 # - An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure
 #   across bands, where harmonics and pitch live.
-# - "Does it help?" has no answer without the scale of its columns and the pooling beside it: give
-#   the network the same statistics over time before you credit the cosine.
-# - Two good blocks repeat each other. An interaction below zero says little; compare it with that
-#   of a copy and of noise.
+# - "Does it help?" has no answer without scale and pooling: give the network the same statistics
+#   over time before you credit the cosine.
+# - An interaction below zero says little by itself; compare it with that of a copy and of noise.
 # - **What these numbers cannot tell.** MFCC here are statistics over a clip; a model that follows
 #   them in time may use them better. Differences over fewer than ten groups are not counted.
 #

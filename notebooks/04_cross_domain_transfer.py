@@ -37,7 +37,7 @@ recipe = {"epochs": 10, "crop": 64}   # how ConvNet5 is trained on the source (t
 deep_recipe = {"epochs": 6, "crop": 64, "learning_rate": 1e-3, "weight_decay": 1e-2}
 only_finished = False             # start no run; report those that are kept
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
 
 import numpy as np

@@ -30,7 +30,7 @@ recipe = {"epochs": 10, "crop": 64}    # how ConvNet5 is trained (training.Recip
 deep_recipe = {"epochs": 6, "crop": 64, "learning_rate": 1e-3, "weight_decay": 1e-2}
 width = 32                     # principal components that a block keeps at most
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import itertools
 
 import numpy as np

@@ -31,7 +31,7 @@ recipe = {"crop": 63, "validation": 0.0}              # see training.Recipe; 63 
 pooling = "mean+std"                # mean or mean+std over time
 matched = True                      # also train on equally many clips of each source
 
-# %% tags=["hide-input"]
+# %% jupyter={"source_hidden": true} tags=["hide-input"]
 import numpy as np
 import pandas as pd
 

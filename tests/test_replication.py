@@ -6,21 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, splits_of
+from sklearn.linear_model import Ridge as SkRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from audiotl import replication
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
+from audiotl.probes import Sklearn
 
 NOTHING = pd.DataFrame({"task": [], "features": [], "published": []})
 COMMITTED = ROOT / "reports" / "real" / "06_choi2017_replication"
 GOLDEN = [("gtzan_speechmusic", "0"), ("gtzan_speechmusic", "mfcc"), ("gtzan_speechmusic", "0124"),
           ("gtzan_genre", "01"), ("gtzan_genre", "01234"), ("emoMusic_v", "0"), ("emoMusic_a", "4")]
 """Rows that take a second or two each."""
+
+COSTS, GAMMAS = [0.1, 2, 8, 32], [2.0**-k for k in (3, 5, 7, 9, 11, 13)] + ["auto"]
+GRID = [{"kernel": ["rbf"], "C": COSTS, "gamma": GAMMAS}, {"kernel": ["linear"], "C": COSTS}]
+"""The 32 cells, as scikit-learn writes them."""
 
 
 def table(tasks: list[Task], *features: str) -> pd.DataFrame:
@@ -42,20 +46,30 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
-    task, parts = choi2017.demonstration(n=90), []
+    task, parts = choi2017.demonstration(n=60), []
     x = np.concatenate([task.blocks["0"], task.blocks["1"]], 1)
-    costs, gammas = [0.1, 2, 8, 32], [2.0**-k for k in (3, 5, 7, 9, 11, 13)] + ["auto"]
-    grid = [{"kernel": ["rbf"], "C": costs, "gamma": gammas}, {"kernel": ["linear"], "C": costs}]
-    model = make_pipeline(StandardScaler(with_mean=scaled, with_std=scaled), SVC())
-    grid = [{f"svc__{name}": values for name, values in part.items()} for part in grid]
-    for split in task.splits:
-        search = GridSearchCV(model, grid, cv=[split], refit=False).fit(x, task.y)
+    for train, test in task.splits:
+        mean, scale = (x[train].mean(0), x[train].std(0)) if scaled else (0, 1)
+        search = GridSearchCV(SVC(), GRID, cv=[(train, test)], refit=False)
+        search.fit((x - mean) / scale, task.y)
         parts.append(search.cv_results_["mean_test_score"])
     expected = np.average(parts, axis=0, weights=[len(test) for _, test in task.splits]).max()
     found = replication.tuned(task, "01", scaled)
     assert found.mean == pytest.approx(expected, abs=1e-12)
     assert found.keys == {"task": "demonstration", "features": "01", "protocol": replication.TUNED,
                           "scaling": replication.SCALED if scaled else replication.RAW}
+
+
+def test_the_nested_score_is_that_of_a_grid_search_inside_each_fold(fresh_cache):
+    task, correct = choi2017.demonstration(n=60), []
+    x = task.blocks["2"]
+    for (train, test), inner in zip(task.splits, task.inner, strict=True):
+        found = GridSearchCV(SVC(), GRID, cv=inner, refit=False).fit(x, task.y).cv_results_
+        parts = [found[f"split{k}_test_score"] for k in range(len(inner))]
+        means = np.average(parts, axis=0, weights=[len(held) for _, held in inner])
+        probe = SVC(**found["params"][means.round(9).argmax()]).fit(x[train], task.y[train])
+        correct.append(probe.predict(x[test]) == task.y[test])
+    assert (replication.nested(task, "2").values[0, 0] == np.concatenate(correct)).all()
 
 
 @pytest.fixture
@@ -122,3 +136,17 @@ def test_nested_selection_never_sees_its_test_clips(fresh_cache):
     assert chosen.values.shape == (1, 1, 150) and chosen.keys["features"] == "best of 5"
     assert replication.tuned(task, choi2017.LAYERS).mean > chosen.mean
     assert chosen.mean < chance + 0.1
+
+
+def test_a_nested_probe_never_looks_at_the_scored_clips():
+    task = choi2017.demonstration(n=90)
+    probe = Sklearn("wild", SkRidge(), [{"alpha": 1.0}, {"alpha": 1e6}])
+    values, layers = task.y.astype(float), {name: task.blocks[name] for name in choi2017.LAYERS}
+    task = dataclasses.replace(task, regression=True, y=values)
+    scores = replication.nested_probe(task, layers, probe).values[0, 0]
+    # Wrecked answers of a fold change its scores, but neither its choice nor other folds' fits.
+    moved = values.copy()
+    moved[task.splits[0][1]] += 5
+    first = dataclasses.replace(task, y=moved, splits=task.splits[:1], inner=task.inner[:1])
+    other = replication.nested_probe(first, layers, probe).values[0, 0]
+    assert len(scores) == 90 and (other < scores[:len(other)]).all()

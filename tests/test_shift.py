@@ -26,7 +26,8 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus):
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     bad = {"mfcc": blocks_of(corpus, (0, 5), 1)["mfcc"]}
     alone = {"mfcc": clean["mfcc"]}
-    found = under(alone, {"same": alone, "bad": bad}, corpus, corpus.splits(), Ridge())
+    found = under(alone, {"same": alone, "bad": bad}, corpus.targets(), corpus.splits(),
+                  corpus.groups, Ridge())
     assert list(found) == ["clean", "same", "bad"] and found["bad"].keys == {"condition": "bad"}
     assert (found["same"].values == found["clean"].values).all()
     assert found["clean"].mean > 0.95 and found["bad"].mean < 0.7
@@ -39,23 +40,24 @@ def test_a_block_that_breaks_loses_and_one_that_stays_does_not(corpus):
 
 def test_clean_scores_are_those_of_the_nested_search(corpus):
     clean = blocks_of(corpus, (1.0, 0.7), 3)
-    found = under(clean, {}, corpus, corpus.splits(), Ridge())["clean"]
-    expected = search(clean, corpus.targets(), corpus.splits(), corpus.groups, Ridge())
+    problem = corpus.targets(), corpus.splits(), corpus.groups, Ridge()
+    found, expected = under(clean, {}, *problem)["clean"], search(clean, *problem)
     assert (found.values == expected.scored(("layer1", "mfcc")).values).all()
 
 
 def test_blocks_that_do_not_match_are_refused(corpus):
     clean = blocks_of(corpus, (0.1, 0.1), 0)
     with pytest.raises(AudiotlError, match="noise 0 dB"):
-        short = {name: block[:-1] for name, block in clean.items()}
-        under(clean, {"noise 0 dB": short}, corpus, corpus.splits(), Ridge())
+        under(clean, {"noise 0 dB": {name: block[:-1] for name, block in clean.items()}},
+              corpus.targets(), corpus.splits(), corpus.groups, Ridge())
 
 
 def test_batch_norm_is_measured_on_the_given_sound_alone(class_folders, fresh_cache):
     sound = features(datasets.load("folder", class_folders), progress=False)
     model = models.build("convnet5", 3).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    after = adapted(model, sound).state_dict()
+    other = adapted(model, sound)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
-    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    moved = {name for name, value in other.state_dict().items()
+             if not torch.equal(value, before[name])}
     assert moved and all("running" in name or "batches" in name for name in moved)

@@ -1,1 +1,1 @@
-"""Every figure of the study: one function each, data frames in, a matplotlib ``Figure`` out, nothing computed."""
+"""Figures: what several notebooks share, in one quiet style; scores come as fractions."""

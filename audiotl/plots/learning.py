@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from audiotl.plots.style import FAINT, INK, SOURCES, bare, styled
+from audiotl.plots.style import FAINT, bare, colour_of, styled
 
 
 @styled
@@ -18,12 +18,14 @@ def curves(histories: dict[str, pd.DataFrame], measures: dict[str, str]) -> plt.
         histories: per source the table of `training.Trained.history`.
         measures: per source the name of its score (accuracy or mean AUC).
     """
-    figure, axes = plt.subplots(2, len(histories), figsize=(3 * len(histories), 4.2), sharex="col", squeeze=False)
+    figure, axes = plt.subplots(2, len(histories), figsize=(3 * len(histories), 4.2),
+                                sharex="col", squeeze=False)
     for column, (source, history) in zip(axes.T, histories.items(), strict=True):
-        colour = SOURCES[source]
+        colour = colour_of(source)
         column[0].plot(history["epoch"], history["train_loss"], color=colour, label="training")
         if "validation_loss" in history:
-            column[0].plot(history["epoch"], history["validation_loss"], color=colour, ls=":", label="inner validation")
+            column[0].plot(history["epoch"], history["validation_loss"], color=colour, ls=":",
+                           label="inner validation")
             column[1].plot(history["epoch"], history["validation_score"], color=colour, ls=":")
         column[0].set_title(source)
         column[0].set_ylim(bottom=0)
@@ -44,14 +46,15 @@ def until(source: str, history: pd.DataFrame, epoch: int, measure: str) -> plt.F
     """
     figure, axes = plt.subplots(1, 2, figsize=(6.2, 2.7))
     now = history[history["epoch"] <= epoch]
-    lines = [(axes[0], "train_loss", "-", "training"), (axes[0], "validation_loss", ":", "inner validation"),
+    lines = [(axes[0], "train_loss", "-", "training"),
+             (axes[0], "validation_loss", ":", "inner validation"),
              (axes[1], "validation_score", ":", "inner validation")]
     for axis, column, dashes, label in [line for line in lines if line[1] in history]:
         axis.plot(history["epoch"], history[column], color=FAINT, ls=dashes)
-        axis.plot(now["epoch"], now[column], color=SOURCES[source], ls=dashes, label=label)
-        axis.plot(now["epoch"].iloc[-1], now[column].iloc[-1], "o", color=SOURCES[source], ms=5)
-        axis.annotate(f"{now[column].iloc[-1]:.2f}", (now["epoch"].iloc[-1], now[column].iloc[-1]), (5, 5),
-                      textcoords="offset points", fontsize=9)
+        axis.plot(now["epoch"], now[column], color=colour_of(source), ls=dashes, label=label)
+        end = now["epoch"].iloc[-1], now[column].iloc[-1]
+        axis.plot(*end, "o", color=colour_of(source), ms=5)
+        axis.annotate(f"{end[1]:.2f}", end, (5, 5), textcoords="offset points", fontsize=9)
     axes[0].set(title=f"{source}, epoch {epoch}", xlabel="epoch", ylabel="loss")
     axes[0].set_ylim(bottom=0)
     axes[0].legend()
@@ -70,8 +73,9 @@ def confusion(counts: np.ndarray, classes: list[str]) -> plt.Figure:
     size = 2.2 + (0.42 if len(classes) <= 12 else 0.24) * len(classes)
     figure, axis = plt.subplots(figsize=(size + 0.6, size))
     names = [name.replace("_", " ") for name in classes]
-    sns.heatmap(pd.DataFrame(share, names, names), ax=axis, cmap="Greens", vmin=0, vmax=100, cbar=False, square=True,
-                linewidths=0.5, linecolor="white", annot=len(classes) <= 12, fmt=".0f", annot_kws={"size": 8})
+    sns.heatmap(pd.DataFrame(share, names, names), ax=axis, cmap="Greens", vmin=0, vmax=100,
+                cbar=False, square=True, linewidths=0.5, linecolor="white",
+                annot=len(classes) <= 12, fmt=".0f", annot_kws={"size": 8})
     axis.set(xlabel="heard as (% of the row)", ylabel="true class")
     axis.tick_params(length=0)
     axis.set_xticklabels(axis.get_xticklabels(), rotation=45, ha="right")
@@ -85,8 +89,9 @@ def per_tag(table: pd.DataFrame) -> plt.Figure:
     table = table.sort_values("auc")
     figure, axis = plt.subplots(figsize=(6, 0.24 * len(table) + 0.9))
     axis.hlines(table["tag"].str.replace("_", " "), 0.5, table["auc"], color=FAINT)
-    axis.plot(table["auc"], table["tag"].str.replace("_", " "), "o", color=SOURCES["music"], ms=5)
-    axis.set(xlabel="AUC on held-out clips (0.5 is chance)", xlim=(min(0.45, table["auc"].min() - 0.02), 1.0))
+    axis.plot(table["auc"], table["tag"].str.replace("_", " "), "o", color=colour_of("music"), ms=5)
+    axis.set(xlabel="AUC on held-out clips (0.5 is chance)")
+    axis.set_xlim(min(0.45, table["auc"].min() - 0.02), 1.0)
     axis.grid(axis="x")
     axis.grid(False, axis="y")
     return figure
@@ -111,5 +116,5 @@ def filters(kernels: dict[str, np.ndarray], shown: int = 32) -> plt.Figure:
         axis.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
         bare(axis)
         axis.set(xticks=[], yticks=[])
-        axis.set_ylabel(source, color=SOURCES.get(source, INK), fontweight="bold")
+        axis.set_ylabel(source, color=colour_of(source), fontweight="bold")
     return figure

@@ -27,7 +27,7 @@ def spectrogram(axis: plt.Axes, level: np.ndarray, seconds: float,
 def cepstra(axis: plt.Axes, coefficients: np.ndarray, seconds: float) -> None:
     """Draw ``(coefficients, frames)``; the first one, the loudness, is left out."""
     shapes = coefficients[1:]
-    reach = np.abs(shapes).max()
+    reach = np.percentile(np.abs(shapes), 98)
     _picture(axis, shapes, seconds, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
     axis.set_yticks([0, len(shapes) - 1], [2, len(coefficients)])
 

@@ -1,4 +1,4 @@
-"""Scores of coalitions of blocks, clip by clip: what Shapley values and interactions are made of."""
+"""Scores of coalitions of blocks, clip by clip: what Shapley values are made of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiotl.probes.subset_search import Splits
 
 
 def guesses(y: np.ndarray, splits: Splits) -> np.ndarray:
-    """What no block at all gets right, ``(n,)``: each fold guesses its training clips' largest class."""
+    """What no block gets right, ``(n,)``: a fold guesses its training clips' largest class."""
     out = np.zeros(len(y))
     for train, test in splits:
         out[test] = y[test] == np.bincount(y[train]).argmax()

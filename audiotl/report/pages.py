@@ -96,12 +96,11 @@ def _tidy(nb: nbformat.NotebookNode, folder: Path) -> None:
     for cell in nb.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.source = re.sub(r'^data = ".*"$', 'data = "..."', cell.source, flags=re.M)
-        outputs = cell.get("outputs", [])
-        cell.update({"outputs": [one for one in outputs if one.get("name") != "stderr"]}
-                    if outputs else {})
+        if "outputs" in cell:
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if data.pop(WIDGET, None):
+            if WIDGET in output.get("data", {}):
+                del output.data[WIDGET]
                 count += 1
                 _keep(output, folder / f"live_{count}")
 
@@ -162,7 +161,7 @@ def chapters(out: Path) -> list[dict]:
         text = report.read_text(encoding="utf-8") if report.is_file() else ""
         title, question = _opening(text)
         try:
-            answer = findings.answer(path.parent) or results.get("finding", "")
+            answer = findings.answer(path.parent)
         except AudiotlError as error:
             answer, card["error"] = "", card["error"] or str(error)
         figures = results.get("figures", {})

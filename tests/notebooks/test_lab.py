@@ -1,4 +1,4 @@
-"""`make lab`: JupyterLab starts on chapter 00, gives it over its REST API and runs its cells."""
+"""`make lab`: JupyterLab starts on chapter 00, gives it over its REST API, runs it in a kernel."""
 
 import contextlib
 import json
@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import uuid
 
+import jupytext
 import pytest
 import websocket
 from conftest import ROOT
@@ -20,19 +21,19 @@ from conftest import ROOT
 TOKEN = "a-token-of-this-test"
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """The Makefile's `lab` on a free port and a copy of the notebooks: address and folder."""
-    tmp_path = tmp_path_factory.mktemp("lab")
-    recipe = re.search(r"-m jupyter lab (.*)", (ROOT / "Makefile").read_text()).group(1).split()
+@pytest.fixture
+def lab(tmp_path):
+    """The server of the Makefile's `lab`, on a free port, and its copy of the notebooks."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"-m jupyter lab (.*)", makefile).group(1).split()
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks",
                     ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    environment = os.environ | {name: str(tmp_path / name) for name in own}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")}
+    for name in ("CONFIG", "DATA", "RUNTIME"):
+        environment[f"JUPYTER_{name}_DIR"] = str(tmp_path / name)
     log = open(tmp_path / "log.txt", "w")  # noqa: SIM115
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", *recipe, "--no-browser", "--ip=127.0.0.1",
@@ -104,6 +105,13 @@ def test_opening_and_saving_leaves_no_trace_of_the_machine(lab):
     assert saved[0] == saved[1] and "(this)" not in "".join(saved[0])
 
 
+def test_set_up_cells_are_folded():
+    for path in (ROOT / "notebooks").glob("[0-9]*.py"):
+        for cell in jupytext.read(path).cells:
+            if "hide-input" in cell.metadata.get("tags", []):
+                assert cell.metadata.get("jupyter") == {"source_hidden": True}, path.name
+
+
 def text_of(message: str | bytes) -> str | bytes:
     """The JSON of a message, before a picture: after the count and the offsets of its parts."""
     if isinstance(message, str):
@@ -119,8 +127,8 @@ def run(channel, code: str, where: str) -> list[dict]:
               "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
                "user_expressions": {}, "stop_on_error": True}
-    channel.send(json.dumps({"header": header, "parent_header": {}, "metadata": {},
-                             "content": content, "channel": "shell", "buffers": []}))
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+    channel.send(json.dumps(message | {"channel": "shell", "buffers": []}))
     while True:
         message = json.loads(text_of(channel.recv()))
         if message["parent_header"].get("msg_id") != mine:

@@ -44,9 +44,6 @@ training_room.CHECKPOINT_SECONDS = 0.0
 NOTEBOOK = '''# %% [markdown]
 # # Chapter {number}
 
-# %% tags=["parameters"]
-rows = 500
-
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd

@@ -51,7 +51,7 @@ def test_corpora_are_shown_and_kept_with_what_could_not_be_used(reports):
     assert list(shown.frame["could not be used"]) == [1, 0]
     record = json.loads((reports / "02_x" / "results.json").read_text())
     assert record["skipped"] == {"toy": [{"path": "clip.wav", "cause": "it is empty"}]}
-    assert record["synthetic"] and list(record["corpora"]) == ["toy", "whole"]
+    assert record["synthetic"] and list(record["corpora"]) == ["Toy", "Whole"]
 
 
 def test_findings_of_recordings_are_marked_on_other_data(reports, tmp_path, monkeypatch):
