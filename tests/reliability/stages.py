@@ -52,7 +52,7 @@ from audiotl.report.results import Results
 
 results = Results("{number:02d}_chapter")
 for i in range(20):
-    results.table(f"table{{i}}", pd.DataFrame({{"row": range(rows)}}))
+    results.table(f"table{{i}}", pd.DataFrame({{"row": range(500)}}))
 
 # %%
 figure, axis = plt.subplots()
