@@ -51,7 +51,7 @@ def test_clip_by_clip_equals_the_game_of_mean_scores():
     assert abs(each["value"].sum() - (scores[-1] - scores[0])) < 1e-9
     assert (each["ci_low"] < each["value"]).all() and (each["value"] < each["ci_high"]).all()
     assert pairs.loc[0, ["first", "second"]].tolist() == ["a", "b"] and len(pairs) == 10
-    with pytest.raises(AudiotlError, match="31 subsets"):
+    with pytest.raises(AudiotlError, match="31"):
         shapley.attribute(bits[1:], shuffled[1:], none, groups, list("abcde"))
     with pytest.raises(AudiotlError):
         shapley.values(scores[1:])

@@ -65,7 +65,7 @@ def test_a_comparison_is_paired_and_its_p_is_the_corrected_t_over_folds_and_repe
     assert row["p"] == pytest.approx(2 * scipy_stats.t.sf(abs(t), 9))
     assert row["difference"] == pytest.approx(difference.mean())
     assert row["target"] == "toy" and row["question"] == 1 and "subset" not in row
-    with pytest.raises(AudiotlError, match="clips"):
+    with pytest.raises(AudiotlError):
         compare(one, scored(2, 3, 1))
 
 

@@ -80,7 +80,7 @@ def test_repeated_folds_keep_groups_whole_and_differ(problem):
     for splits in repeats:
         assert np.array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(120))
         assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
-    with pytest.raises(AudiotlError, match="ways"):
+    with pytest.raises(AudiotlError):
         repeated_splits(y[:12], groups[:12], n_folds=4, repeats=30)
     with pytest.raises(LeakError):
         score({"a": np.ones((120, 1))}, y, repeats, np.full(120, "one"), probes.Ridge())
