@@ -1,4 +1,5 @@
-"""Shapley values and pairwise interaction indices of a game given by the score of every subset of players.
+"""Shapley values and pairwise interaction indices of a game given by the score of every subset of
+players.
 
 The value of a player is the mean of what it adds to a coalition, over all orders in which players
 may come (Shapley 1953). The interaction index of two players is the mean of what they add together
@@ -47,7 +48,8 @@ def value_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
 
 
 def interaction_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
-    """Weight of each coalition's score in the index of each pair, ``(n (n - 1) / 2, len(coalitions))``.
+    """Weight of each coalition's score in the index of each pair, ``(n (n - 1) / 2,
+    len(coalitions))``.
 
     Pairs in the order of ``itertools.combinations(range(n), 2)``.
     """
@@ -75,7 +77,8 @@ def values(scores: np.ndarray) -> np.ndarray:
 
 
 def interactions(scores: np.ndarray) -> np.ndarray:
-    """Exact interaction index of each pair, ``(n (n - 1) / 2,)`` or ``(n (n - 1) / 2, m)``; see `values`.
+    """Exact interaction index of each pair, ``(n (n - 1) / 2,)`` or ``(n (n - 1) / 2, m)``; see
+    `values`.
 
     >>> interactions(np.array([0.0, 1.0, 2.0, 5.0])).tolist()
     [2.0]
@@ -86,14 +89,24 @@ def interactions(scores: np.ndarray) -> np.ndarray:
 def _whole(scores: np.ndarray) -> tuple[int, np.ndarray]:
     n = len(scores).bit_length() - 1
     if len(scores) != 1 << n or n < 1:
-        raise AudiotlError(f"A game needs the score of every coalition, and {len(scores)} is no power of two; "
-                           "add the score of no player at all.")
+        raise AudiotlError(
+            f"A game needs the score of every coalition, and {len(scores)} is no power of two; "
+            "add the score of no player at all."
+        )
     return n, np.arange(len(scores))
 
 
-def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, groups: np.ndarray, names: Sequence[str],
-              n_bootstrap: int = 2000, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values and interactions of players whose coalitions get clips right or wrong, with 95 % intervals.
+def attribute(
+    bits: np.ndarray,
+    coalitions: np.ndarray,
+    nobody: np.ndarray,
+    groups: np.ndarray,
+    names: Sequence[str],
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Values and interactions of players whose coalitions get clips right or wrong, with 95 %
+    intervals.
 
     Args:
         bits: clips right, ``(2^n - 1, ceil(n_clips / 8))`` packed by ``numpy.packbits``.
@@ -107,8 +120,11 @@ def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, grou
     """
     n, n_clips = len(names), len(nobody)
     if len(bits) != (1 << n) - 1 or not np.array_equal(np.sort(coalitions), np.arange(1, 1 << n)):
-        raise AudiotlError(f"The exact values of {n} layers need all {(1 << n) - 1:,} subsets, and {len(bits):,} are "
-                           "there; search them all, or use shapley.sampled.")
+        raise AudiotlError(
+            f"The exact values of {n} layers need all {(1 << n) - 1:,} subsets, and {len(bits):,} "
+            "are "
+            "there; search them all, or use shapley.sampled."
+        )
     none = np.zeros(1, np.int64)
     each, pair = value_weights(n, none) * nobody, interaction_weights(n, none) * nobody
     for start in range(0, len(bits), CHUNK):
@@ -119,9 +135,19 @@ def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, grou
     rows = stats.bootstrap_rows(np.concatenate([each, pair]), groups, n_bootstrap, seed)
     first, second = zip(*itertools.combinations(names, 2), strict=True) if n > 1 else ((), ())
     ends = {"ci_low": rows[:, 1], "ci_high": rows[:, 2]}
-    return (pd.DataFrame({"layer": list(names), "value": rows[:n, 0], **{k: v[:n] for k, v in ends.items()}}),
-            pd.DataFrame({"first": first, "second": second, "index": rows[n:, 0],
-                          **{k: v[n:] for k, v in ends.items()}}))
+    return (
+        pd.DataFrame(
+            {"layer": list(names), "value": rows[:n, 0], **{k: v[:n] for k, v in ends.items()}}
+        ),
+        pd.DataFrame(
+            {
+                "first": first,
+                "second": second,
+                "index": rows[n:, 0],
+                **{k: v[n:] for k, v in ends.items()},
+            }
+        ),
+    )
 
 
 def orders(n: int, pairs: int, seed: int = 0) -> np.ndarray:
@@ -167,4 +193,6 @@ def sampled(score: Callable[[tuple[str, ...]], float], names: Sequence[str], pai
         for end, player in enumerate(order):
             row[player] = ask(frozenset(order[:end + 1])) - ask(frozenset(order[:end]))
     means = gains.reshape(pairs, 2, n).mean(1)
-    return pd.DataFrame({"layer": list(names), "value": means.mean(0), "error": means.std(0, ddof=1) / pairs**0.5})
+    return pd.DataFrame(
+        {"layer": list(names), "value": means.mean(0), "error": means.std(0, ddof=1) / pairs**0.5}
+    )

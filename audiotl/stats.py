@@ -1,4 +1,5 @@
-"""What each clip scored, and what may be said of it: scores, paired differences, and the one rule for "clear".
+"""What each clip scored, and what may be said of it: scores, paired differences, and the one rule
+for "clear".
 
 `Scored` is what every protocol returns. `score_table` turns it into scores with intervals,
 `compare` into a paired difference, and `clear` decides which differences of a family count.
@@ -20,7 +21,8 @@ LEVEL = 0.05
 """Largest p-value, after Holm, of a clear difference."""
 
 FEWEST_GROUPS = 10
-"""Groups that must have been tested before a difference counts; with fewer it is shown, never counted."""
+"""Groups that must have been tested before a difference counts; with fewer it is shown, never
+counted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Scored:
     @classmethod
     def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> Scored:
         """One seed and one set of folds: `values` and `folds` are ``(n,)``."""
-        return cls(np.asarray(values, float)[None, None], np.asarray(folds)[None], np.asarray(groups), keys)
+        return cls(
+            np.asarray(values, float)[None, None], np.asarray(folds)[None], np.asarray(groups), keys
+        )
 
     @property
     def mean(self) -> float:
@@ -75,7 +79,9 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
         AudiotlError: the clips or the numbers of seeds differ.
     """
     for part in parts[1:]:
-        if not np.array_equal(part.groups, parts[0].groups) or len(part.values) != len(parts[0].values):
+        if not np.array_equal(part.groups, parts[0].groups) or len(part.values) != len(
+            parts[0].values
+        ):
             raise AudiotlError("Repeats must score the same clips with the same number of seeds.")
     return dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts], 1),
                                folds=np.concatenate([part.folds for part in parts], 0))
@@ -142,7 +148,8 @@ def clear(comparisons: pd.DataFrame) -> pd.Series:
 
 
 def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences lie within `margin` of zero with their whole interval, and were tested on enough groups.
+    """Which differences lie within `margin` of zero with their whole interval, and were tested on
+    enough groups.
 
     Stricter than two one-sided tests at 5 % (Schuirmann 1987), which ask it of the 90 % interval.
     """
@@ -151,7 +158,8 @@ def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
 
 
 def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences lie above ``-margin`` with their whole interval, and were tested on enough groups."""
+    """Which differences lie above ``-margin`` with their whole interval, and were tested on enough
+    groups."""
     return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
 
 
@@ -181,8 +189,14 @@ def _estimate(values: np.ndarray, groups: np.ndarray, name: str, n: int = 2000) 
     if seeds > 1:
         weights = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=n).T
     low, high = np.percentile((means * weights).sum(0) / weights.sum(0), [2.5, 97.5])
-    return {name: float(values.mean()), "ci_low": float(low), "ci_high": float(high), "clips": values.shape[2],
-            "groups": len(np.unique(groups)), "seeds": seeds}
+    return {
+        name: float(values.mean()),
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "clips": values.shape[2],
+        "groups": len(np.unique(groups)),
+        "seeds": seeds,
+    }
 
 
 def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, float]:
@@ -196,8 +210,13 @@ def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, floa
     return np.array(means), share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000, seed: int = 0,
-                   level: float = 0.95) -> tuple[float, float, float]:
+def bootstrap_mean(
+    values: np.ndarray,
+    groups: np.ndarray | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
     """Mean of per-clip scores with a percentile interval from a bootstrap over groups.
 
     Args:
@@ -219,8 +238,13 @@ def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int 
     return float(np.mean(values)), float(low), float(high)
 
 
-def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000, seed: int = 0,
-                   level: float = 0.95) -> np.ndarray:
+def bootstrap_rows(
+    values: np.ndarray,
+    groups: np.ndarray | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> np.ndarray:
     """`bootstrap_mean` of many rows over the same draws: ``(rows, n_clips)`` to ``(rows, 3)``."""
     values = np.asarray(values, float)
     means = _group_means(values, groups, n, seed)
@@ -230,34 +254,16 @@ def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int 
 
 def paired_bootstrap(a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
                      seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean difference ``a - b`` on the same clips with its interval: ``(difference, low, high)``."""
+    """Mean difference ``a - b`` on the same clips with its interval: ``(difference, low,
+    high)``."""
     return bootstrap_mean(np.asarray(a, float) - np.asarray(b, float), groups, n, seed, level)
 
 
-def bootstrap_runs(values: Sequence[np.ndarray], groups: Sequence[np.ndarray], n: int = 2000,
-                   seed: int = 0) -> np.ndarray:
-    """Draws of the mean over runs of scores on each run's own test clips: runs are drawn, and in each its groups.
-
-    Args:
-        values: per run ``(rows, n_clips)``; all rows share the draws, so that differences of rows
-            are paired.
-        groups: per run the group of each clip, ``(n_clips,)``.
-
-    Returns:
-        ``(n, rows)``. With a single run, only groups are drawn.
-    """
-    drawn = np.random.default_rng(seed).integers(len(values), size=(n, len(values)))
-    out = np.zeros((n, len(values[0])))
-    for place in range(len(values)):
-        for run, (scores, group) in enumerate(zip(values, groups, strict=True)):
-            # A run that is drawn twice has its groups drawn twice.
-            means = _group_means(np.asarray(scores, float), group, n, seed + 1 + place * len(values) + run)
-            out += np.where(drawn[:, place] == run, means, 0.0).T / len(values)
-    return out
-
-
-def bootstrap_draws(values: np.ndarray, groups: np.ndarray, n: int = 2000, seed: int = 0) -> np.ndarray:
-    """The drawn means behind `bootstrap_mean`, ``(n,)``; give different seeds to clips that are drawn independently."""
+def bootstrap_draws(
+    values: np.ndarray, groups: np.ndarray, n: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """The drawn means behind `bootstrap_mean`, ``(n,)``; give different seeds to clips that are
+    drawn independently."""
     return _group_means(np.asarray(values, float)[None], groups, n, seed)[0]
 
 
@@ -274,7 +280,11 @@ def _group_means(values: np.ndarray, groups: np.ndarray | None, n: int, seed: in
 @functools.lru_cache(maxsize=2)
 def _draws(n_groups: int, n: int, seed: int) -> np.ndarray:
     # Kept, because many scores of one set of clips are asked for one after the other.
-    drawn = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n).astype(float)
+    drawn = (
+        np.random.default_rng(seed)
+        .multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n)
+        .astype(float)
+    )
     drawn.setflags(write=False)
     return drawn
 
@@ -301,6 +311,10 @@ def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float
 
 
 def sign_test(a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided exact sign test on paired scores; ties are left out (McNemar's exact test for 0/1 scores)."""
-    wins, losses = int(np.sum(np.asarray(a) > np.asarray(b))), int(np.sum(np.asarray(a) < np.asarray(b)))
+    """Two-sided exact sign test on paired scores; ties are left out (McNemar's exact test for 0/1
+    scores)."""
+    wins, losses = (
+        int(np.sum(np.asarray(a) > np.asarray(b))),
+        int(np.sum(np.asarray(a) < np.asarray(b))),
+    )
     return 1.0 if wins + losses == 0 else float(stats.binomtest(wins, wins + losses).pvalue)

@@ -1,4 +1,5 @@
-"""The subset-sharing SVM engine against scikit-learn's GridSearchCV, on the same cells and folds, scores compared."""
+"""The subset-sharing SVM engine against scikit-learn's GridSearchCV, on the same cells and folds,
+scores compared."""
 
 from __future__ import annotations
 
@@ -56,9 +57,17 @@ def sklearns(task: Task, feature: str, threads: int) -> np.ndarray:
 
     x = np.concatenate([task.blocks[name] for name in choi2017.names_of(feature)], 1)
     cells = SVM().cells
-    grid = [{"C": [cell["C"]], "kernel": [cell["kernel"]],
-             "gamma": ["auto" if cell.get("gamma", "1/d") == "1/d" else cell["gamma"]]} for cell in cells]
-    search = GridSearchCV(SVR() if task.regression else SVC(), grid, cv=task.splits, refit=False, n_jobs=threads)
+    grid = [
+        {
+            "C": [cell["C"]],
+            "kernel": [cell["kernel"]],
+            "gamma": ["auto" if cell.get("gamma", "1/d") == "1/d" else cell["gamma"]],
+        }
+        for cell in cells
+    ]
+    search = GridSearchCV(
+        SVR() if task.regression else SVC(), grid, cv=task.splits, refit=False, n_jobs=threads
+    )
     found = search.fit(x, task.y).cv_results_
     return np.array([found[f"split{k}_test_score"] for k in range(len(task.splits))])
 

@@ -1,4 +1,4 @@
-"""A training step of DenseNet-121 as this package takes it, against the plain one of the same network."""
+"""A training step of DenseNet-121 as this package takes it, against the plain one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 1e-3
 
 
 def bench_densenet_step(runs: int = 5, epochs: int = 2) -> list[dict]:
-    """Forward, backward and AdamW step on 32 spectrograms of 64 x 128, both ways in turn; median of `runs`.
+    """Forward, backward and AdamW step on 32 spectrograms of 64 x 128, both ways in turn.
 
     The check trains both ways on built-in sounds from the same weights in the same order, and
     compares them clip by clip on sounds that neither has seen.
@@ -31,7 +31,8 @@ def bench_densenet_step(runs: int = 5, epochs: int = 2) -> list[dict]:
     torch.manual_seed(0)
     x, targets = -80 * torch.rand(BATCH, 1, BANDS, FRAMES), torch.randint(0, 10, (BATCH,))
     model = DenseNet121(10)
-    steps = {"ours": stepper(copy.deepcopy(model)), "theirs": textbook_stepper(copy.deepcopy(model))}
+    steps = {"ours": stepper(copy.deepcopy(model)),
+             "theirs": textbook_stepper(copy.deepcopy(model))}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(runs + 1):
         for name, step in steps.items():
@@ -42,9 +43,17 @@ def bench_densenet_step(runs: int = 5, epochs: int = 2) -> list[dict]:
     ours, theirs = float(np.median(times["ours"])), float(np.median(times["theirs"]))
     check = agreement(epochs)
     torch.set_num_threads(before)
-    return [{"name": f"DenseNet-121 training step, batch {BATCH}, {BANDS} x {FRAMES}", "ours_s": ours,
-             "peer": "the plain step (float32, channels first)", "peer_s": theirs, "ratio": theirs / ours,
-             "threads": threads, "check": check}]
+    return [
+        {
+            "name": f"DenseNet-121 training step, batch {BATCH}, {BANDS} x {FRAMES}",
+            "ours_s": ours,
+            "peer": "the plain step (float32, channels first)",
+            "peer_s": theirs,
+            "ratio": theirs / ours,
+            "threads": threads,
+            "check": check,
+        }
+    ]
 
 
 def stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:
@@ -86,18 +95,24 @@ def agreement(epochs: int) -> str:
     for model, make in zip(models, (stepper, textbook_stepper), strict=True):
         losses = _short_run(make(model), sound, fit, epochs)
         first.append(losses[0])
-        right.append(predict(model, sound.spectrograms, held).argmax(1) == sound.corpus.targets()[held])
+        answers = predict(model, sound.spectrograms, held).argmax(1)
+        right.append(answers == sound.corpus.targets()[held])
     difference, low, high = stats.paired_bootstrap(*right, sound.corpus.groups[held])
-    return (f"first loss equal to {abs(first[0] - first[1]):.0e}; after {epochs} epochs accuracy {right[0].mean():.2f} "
-            f"against {right[1].mean():.2f} on {len(held)} clips, difference {difference:+.2f} [{low:+.2f}, "
-            f"{high:+.2f}]")
+    return (
+        f"first loss equal to {abs(first[0] - first[1]):.0e}; after {epochs} epochs accuracy "
+        f"{right[0].mean():.2f} against {right[1].mean():.2f} on {len(held)} clips, difference "
+        f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]"
+    )
 
 
-def _short_run(step: Callable[[Tensor, Tensor], float], sound: Features, rows: np.ndarray, epochs: int) -> list[float]:
+def _short_run(
+    step: Callable[[Tensor, Tensor], float], sound: Features, rows: np.ndarray, epochs: int
+) -> list[float]:
     targets, rng, losses = torch.from_numpy(sound.corpus.targets()), np.random.default_rng(0), []
     for _ in range(epochs):
         for chunk in np.array_split(rng.permutation(rows), -(-len(rows) // BATCH)):
             start = rng.integers(0, sound.spectrograms.shape[2] - FRAMES + 1)
-            x = torch.from_numpy(sound.spectrograms[np.sort(chunk), :, start:start + FRAMES].astype(np.float32))
+            part = sound.spectrograms[np.sort(chunk), :, start:start + FRAMES]
+            x = torch.from_numpy(part.astype(np.float32))
             losses.append(step(x[:, None], targets[np.sort(chunk)]))
     return losses

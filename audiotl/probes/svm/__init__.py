@@ -36,7 +36,8 @@ Split = tuple[np.ndarray, np.ndarray]
 
 def grid(costs: Sequence[float] = COSTS, gammas: Sequence[float | str] = GAMMAS,
          linear: bool = True) -> list[dict]:
-    """Cells of a grid: Gaussian kernels over `costs` and `gammas`, then linear ones over `costs`."""
+    """Cells of a grid: Gaussian kernels over `costs` and `gammas`, then linear ones over
+    `costs`."""
     cells = [{"kernel": "rbf", "C": float(c), "gamma": g} for c in costs for g in gammas]
     return cells + ([{"kernel": "linear", "C": float(c)} for c in costs] if linear else [])
 
@@ -56,8 +57,14 @@ class SVM(Probe):
             the way to it where libsvm stops.
     """
 
-    def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification", tube: float = 0.1,
-                 threads: int = 1, limit: float | Callable[[float], float] = 10_000_000):
+    def __init__(
+        self,
+        cells: Sequence[dict] | None = None,
+        task: str = "classification",
+        tube: float = 0.1,
+        threads: int = 1,
+        limit: float | Callable[[float], float] = 10_000_000,
+    ):
         if task not in ("classification", "regression"):
             raise AudiotlError(f"An SVM's task is 'classification' or 'regression', not {task!r}.")
         self.name = "svm"
@@ -66,20 +73,30 @@ class SVM(Probe):
         self.threads = threads or os.cpu_count() or 1
         self.limit = limit
 
-    def fold(self, train: Blocks, y: np.ndarray, test: Blocks, subsets: Sequence[Subset]) -> np.ndarray:
+    def fold(
+        self, train: Blocks, y: np.ndarray, test: Blocks, subsets: Sequence[Subset]
+    ) -> np.ndarray:
         """Predictions ``(n_subsets, n_cells, n_test)``; see `audiotl.probes.Probe`."""
         n = len(y)
         if self.task == "classification":
             # Class after class: the rows of a pair of classes then lie together in memory.
             order = np.argsort(y, kind="stable")
             y, train = y[order], {name: block[order] for name, block in train.items()}
-        blocks = {name: (train[name].astype(np.float64), np.asarray(test[name], np.float64)) for name in train}
-        shared = {name: _products(*blocks[name]) for name in {n for subset in subsets for n in subset}
-                  } if len(subsets) > 1 else {}
+        blocks = {
+            name: (train[name].astype(np.float64), np.asarray(test[name], np.float64))
+            for name in train
+        }
+        shared = (
+            {name: _products(*blocks[name]) for name in {n for subset in subsets for n in subset}}
+            if len(subsets) > 1
+            else {}
+        )
         split = [(np.arange(n), np.arange(n, n + len(next(iter(test.values())))))]
         out = None
         for s, subset in enumerate(subsets):
-            columns, tested = (np.concatenate([blocks[name][side] for name in subset], 1) for side in (0, 1))
+            columns, tested = (
+                np.concatenate([blocks[name][side] for name in subset], 1) for side in (0, 1)
+            )
             if shared:
                 products = (sum(parts[1:], parts[0].copy())
                             for parts in zip(*(shared[name] for name in subset), strict=True))
@@ -90,9 +107,17 @@ class SVM(Probe):
             out[s] = found
         return out
 
-    def over_splits(self, gram: np.ndarray, left: np.ndarray, right: np.ndarray, columns: np.ndarray, y: np.ndarray,
-                    splits: Sequence[Split]) -> list[np.ndarray]:
-        """Predictions ``(n_cells, n_test)`` of every split, from inner products that all of them share.
+    def over_splits(
+        self,
+        gram: np.ndarray,
+        left: np.ndarray,
+        right: np.ndarray,
+        columns: np.ndarray,
+        y: np.ndarray,
+        splits: Sequence[Split],
+    ) -> list[np.ndarray]:
+        """Predictions ``(n_cells, n_test)`` of every split, from inner products that all of them
+        share.
 
         Args:
             gram: ``(m, p)`` float64, inner products of `m` clips with the same `m` clips and, from
@@ -113,9 +138,23 @@ class SVM(Probe):
                 costs = np.array([self.cells[cell]["C"] for cell in order])
                 kernel, diagonal = multiclass.single(values, len(y)), values.diagonal().copy()
                 spanning = columns if self.cells[cells[0]]["kernel"] == "linear" else None
-                for found, (members, classes, starts), (_, test) in zip(out, sides, splits, strict=True):
+                for found, (members, classes, starts), (_, test) in zip(
+                    out, sides, splits, strict=True
+                ):
                     across = values[np.ix_(members, test)]
-                    job = (kernel, diagonal, spanning, members, classes, starts, y, across, costs, found, order)
+                    job = (
+                        kernel,
+                        diagonal,
+                        spanning,
+                        members,
+                        classes,
+                        starts,
+                        y,
+                        across,
+                        costs,
+                        found,
+                        order,
+                    )
                     if self.threads == 1:
                         self._solve(*job)
                         continue
@@ -135,14 +174,29 @@ class SVM(Probe):
             return train, np.empty(0), np.empty(0, np.int64)
         classes, counts = np.unique(y[train], return_counts=True)
         if len(classes) < 2:
-            raise AudiotlError("An SVM needs training clips of two classes or more; this fold has one.")
+            raise AudiotlError(
+                "An SVM needs training clips of two classes or more; this fold has one."
+            )
         return train[np.argsort(y[train], kind="stable")], classes, np.cumsum([0, *counts])
 
-    def _solve(self, kernel, diagonal, columns, members, classes, starts, y, across, costs, out, order) -> None:
-        limits = np.array([ENDLESS if columns is None else self.limit(c) if callable(self.limit) else self.limit
-                           for c in costs], np.int64)
+    def _solve(
+        self, kernel, diagonal, columns, members, classes, starts, y, across, costs, out, order
+    ) -> None:
+        limits = np.array(
+            [
+                ENDLESS
+                if columns is None
+                else self.limit(c)
+                if callable(self.limit)
+                else self.limit
+                for c in costs
+            ],
+            np.int64,
+        )
         if self.task == "classification":
-            votes, stuck = multiclass.one_vs_one(kernel, diagonal, members, starts, across, costs, TOLERANCE, limits)
+            votes, stuck = multiclass.one_vs_one(
+                kernel, diagonal, members, starts, across, costs, TOLERANCE, limits
+            )
             for c, first, second in np.argwhere(stuck):
                 rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
                 positive = rows < starts[first + 1]
@@ -153,8 +207,9 @@ class SVM(Probe):
             out[order] = classes[votes.argmax(2)]
             return
         values = y[members].astype(np.float64)
-        found, stuck = multiclass.regress(kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE,
-                                          limits)
+        found, stuck = multiclass.regress(
+            kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits
+        )
         for c in np.flatnonzero(stuck):
             beta, rho = interior_point.solve(np.tile(columns[members], (2, 1)),
                                        np.r_[values - self.tube, values + self.tube],
@@ -179,7 +234,9 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
             gamma = 1.0 / width if cell["gamma"] == "1/d" else float(cell["gamma"])
             by_gamma.setdefault(gamma, []).append(i)
         elif cell["kernel"] != "linear":
-            raise AudiotlError(f"The SVM knows the kernels 'rbf' and 'linear', not {cell['kernel']!r}.")
+            raise AudiotlError(
+                f"The SVM knows the kernels 'rbf' and 'linear', not {cell['kernel']!r}."
+            )
     families: dict[float, list[float]] = {}
     for gamma in sorted(by_gamma):
         families.setdefault(math.frexp(gamma)[0], []).append(gamma)
@@ -203,7 +260,8 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
 
 
 def gram(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inner products ``(n, n)`` of all clips, and their squared lengths, from float64 features ``(n, d)``."""
+    """Inner products ``(n, n)`` of all clips, and their squared lengths, from float64 features
+    ``(n, d)``."""
     return columns @ columns.T, _squares(columns)
 
 

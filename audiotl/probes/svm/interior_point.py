@@ -18,8 +18,11 @@ TOLERANCE = 1e-5
 """How far a solution may be from its conditions, in units of the decision function."""
 
 
-def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
-    """The same problem as `smo.solve` for a linear kernel: ``min 1/2 b'Kb - t'b``, ``sum b = 0``, each b in its box.
+def solve(
+    columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: float
+) -> tuple[np.ndarray, float]:
+    """The same problem as `smo.solve` for a linear kernel: ``min 1/2 b'Kb - t'b``, ``sum b = 0``,
+    each b in its box.
 
     Args:
         columns: the features ``(n, d)``; ``K = columns @ columns.T``.
@@ -46,7 +49,11 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
     for _ in range(MOST_STEPS):
         residual = columns @ (b @ columns) - target - rho - low + high
         gap = (below @ low + above @ high) / (2 * n)
-        if np.abs(residual).max() < TOLERANCE and gap < TOLERANCE * 1e-3 * cost and abs(b.sum()) < TOLERANCE * cost:
+        if (
+            np.abs(residual).max() < TOLERANCE
+            and gap < TOLERANCE * 1e-3 * cost
+            and abs(b.sum()) < TOLERANCE * cost
+        ):
             break
         loose = 1 / (low / below + high / above + jitter)
         system = (columns * loose[:, None]).T @ columns
@@ -55,7 +62,9 @@ def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: f
         state = (b.sum(), below, above, low, high, residual, columns, loose, factor)
         move, _, d_low, d_high = _direction(*state, -below * low, -above * high)
         reach = _reach((below, move), (above, -move), (low, d_low), (high, d_high))
-        ahead = (below + reach * move) @ (low + reach * d_low) + (above - reach * move) @ (high + reach * d_high)
+        ahead = (below + reach * move) @ (low + reach * d_low) + (above - reach * move) @ (
+            high + reach * d_high
+        )
         aim = (ahead / (2 * n) / gap) ** 3 * gap
         move, change, d_low, d_high = _direction(*state, aim - below * low - move * d_low,
                                                  aim - above * high + move * d_high)
@@ -70,7 +79,9 @@ def _direction(total, below, above, low, high, residual, columns, loose, factor,
     # One Newton step for b, rho and both duals, towards complementarity products changed by `left`
     # and `right`.
     def solved(g):
-        return (g - columns @ linalg.cho_solve(factor, (g * loose) @ columns, check_finite=False)) * loose
+        return (
+            g - columns @ linalg.cho_solve(factor, (g * loose) @ columns, check_finite=False)
+        ) * loose
 
     found, ones = solved(left / below - right / above - residual), solved(np.ones(len(below)))
     change = -(total + found.sum()) / ones.sum()

@@ -1,4 +1,5 @@
-"""Machines of many SMO problems, compiled: votes of one against one, and epsilon regression, each for rising C."""
+"""Machines of many SMO problems, compiled: votes of one against one, and epsilon regression, each
+for rising C."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _SMALLEST = 1.2e-38
 
 @njit(nogil=True, cache=True)
 def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limits):
-    """Votes of all pairs of classes, ``(n_costs, n_test, n_classes)``, and the problems that were left unsolved.
+    """Votes of all pairs of classes, ``(n_costs, n_test, n_classes)``, and the problems that were
+    left unsolved.
 
     A problem that met its limit casts no vote, and neither do those of the same pair with a larger
     C, which are
@@ -51,8 +53,21 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
             chosen, bounded = members[place], True
             for c in range(len(costs)):
                 if bounded:
-                    rho, bounded, steps = solve(kernel, diagonal, chosen, target, positive, costs[c], tolerance,
-                                                limits[c], home, whole, row, curvature, beta)
+                    rho, bounded, steps = solve(
+                        kernel,
+                        diagonal,
+                        chosen,
+                        target,
+                        positive,
+                        costs[c],
+                        tolerance,
+                        limits[c],
+                        home,
+                        whole,
+                        row,
+                        curvature,
+                        beta,
+                    )
                     if steps >= limits[c]:
                         stuck[c:, first, second] = True
                         break
@@ -82,8 +97,21 @@ def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limits
     bounded = True
     for c in range(len(costs)):
         if bounded:
-            rho, bounded, steps = solve(kernel, diagonal, twice, target, positive, costs[c], tolerance, limits[c],
-                                        home, whole, rows, curvature, beta)
+            rho, bounded, steps = solve(
+                kernel,
+                diagonal,
+                twice,
+                target,
+                positive,
+                costs[c],
+                tolerance,
+                limits[c],
+                home,
+                whole,
+                rows,
+                curvature,
+                beta,
+            )
             if steps >= limits[c]:
                 stuck[c:] = True
                 break
@@ -109,7 +137,8 @@ def decide(across, place, beta, rho, out):
 
 @njit(nogil=True, cache=True)
 def square(values, times):
-    """Square all entries of a matrix in place, `times` times over; what falls below 1e-150 becomes 0."""
+    """Square all entries of a matrix in place, `times` times over; what falls below 1e-150 becomes
+    0."""
     flat = values.reshape(-1)
     for k in range(len(flat)):
         x = flat[k]
@@ -120,7 +149,8 @@ def square(values, times):
 
 @njit(nogil=True, cache=True)
 def single(values, n):
-    """The first `n` columns in single precision, without the subnormal numbers that stall a processor."""
+    """The first `n` columns in single precision, without the subnormal numbers that stall a
+    processor."""
     out = np.empty((values.shape[0], n), dtype=np.float32)
     for r in range(values.shape[0]):
         for k in range(n):

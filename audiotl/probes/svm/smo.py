@@ -1,4 +1,5 @@
-"""The SMO solver behind the SVM probe, compiled: it walks the same path as libsvm, with the kernel given.
+"""The SMO solver behind the SVM probe, compiled: it walks the same path as libsvm, with the kernel
+given.
 
 Sequential minimal optimisation of ``min 1/2 b'Kb - t'b`` over signed multipliers ``b`` (label times
 alpha) with ``sum b = 0``, between 0 and C or between -C and 0. Classification has targets +1 and
@@ -27,13 +28,16 @@ _LANES = 16
 
 
 def _extreme(name: str):
-    """``max`` or ``min`` of two floats as the compiler's own operation, which it can vectorise in a loop."""
+    """``max`` or ``min`` of two floats as the compiler's own operation, which it can vectorise in
+    a loop."""
 
     @intrinsic
     def function(typing_context, a, b):
         def generate(context, builder, signature, arguments):
             double = ir.DoubleType()
-            call = builder.module.declare_intrinsic(name, [double], ir.FunctionType(double, [double, double]))
+            call = builder.module.declare_intrinsic(
+                name, [double], ir.FunctionType(double, [double, double])
+            )
             return builder.call(call, arguments, fastmath=("nnan", "nsz"))
 
         return types.float64(types.float64, types.float64), generate
@@ -46,7 +50,8 @@ _larger, _smaller = _extreme("llvm.maxnum"), _extreme("llvm.minnum")
 
 @njit(nogil=True, cache=True)
 def _move(violation, up, down, rows, i, j, step_i, step_j, active):
-    """Apply a step and find, in the same pass, who can go up most and down most: ``(most, least, who)``."""
+    """Apply a step and find, in the same pass, who can go up most and down most: ``(most, least,
+    who)``."""
     most, least, where = -np.inf, np.inf, np.uint64(0)
     i, j, active, start = np.uint64(i), np.uint64(j), np.uint64(active), np.uint64(0)
     while start < active:
@@ -92,7 +97,8 @@ def _partner(violation, down, curvature, i, most, active):
 
 @njit(nogil=True, cache=True)
 def _partner_once(violation, down, rows, own, i, most, active):
-    """As `_partner`, for a row whose curvatures are not kept yet: most rows of an easy problem come up once."""
+    """As `_partner`, for a row whose curvatures are not kept yet: most rows of an easy problem
+    come up once."""
     best, where, mine = 0.0, np.uint64(0), own[i]
     i, active, start = np.uint64(i), np.uint64(active), np.uint64(0)
     while start < active:
@@ -117,7 +123,8 @@ def _partner_once(violation, down, rows, own, i, most, active):
 
 @njit(nogil=True, cache=True)
 def _fetch(kernel, at, home, order, whole, rows, i, start, end):
-    """Bring row `i` of the kernel into the solver's present order, from its first order if it is there."""
+    """Bring row `i` of the kernel into the solver's present order, from its first order if it is
+    there."""
     near = whole[order[i]] == home.shape[1]
     base = home[order[i]] if near else kernel[at[i]]
     index = order if near else at
@@ -137,7 +144,8 @@ def _invert(diagonal, rows, curvature, i, start, end):
 
 @njit(nogil=True, cache=True)
 def _settle(kernel, at, home, order, whole, rows, fetched, settled, who, amount, events):
-    """Book the multipliers that met or left C since the last time, in the order in which they did."""
+    """Book the multipliers that met or left C since the last time, in the order in which they
+    did."""
     for e in range(events):
         i, change = who[e], amount[e]
         if fetched[i] < len(at):
@@ -150,7 +158,8 @@ def _settle(kernel, at, home, order, whole, rows, fetched, settled, who, amount,
 
 @njit(nogil=True, cache=True)
 def _restore(kernel, at, order, target, settled, up, down, beta, violation, start):
-    """Work out the violations that were not kept while their clips were shrunk away, summed as libsvm does.
+    """Work out the violations that were not kept while their clips were shrunk away, summed as
+    libsvm does.
 
     The rounding matters: the two clips of a step leave it with equal violations, so the last bit of
     a sum decides which of them comes first later.
@@ -205,13 +214,28 @@ def padded(n):
 
 @njit(nogil=True, cache=True)
 def _state(alpha, sign, cost):
-    """What to add to a violation for going up and for going down: 0 if the multiplier can, else infinity."""
+    """What to add to a violation for going up and for going down: 0 if the multiplier can, else
+    infinity."""
     up = -np.inf if (alpha >= cost if sign else alpha <= 0) else 0.0
     return up, np.inf if (alpha <= 0 if sign else alpha >= cost) else 0.0
 
 
 @njit(nogil=True, cache=True)
-def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, home, whole, rows, curvature, beta):
+def solve(
+    kernel,
+    diagonal,
+    members,
+    target,
+    positive,
+    cost,
+    tolerance,
+    limit,
+    home,
+    whole,
+    rows,
+    curvature,
+    beta,
+):
     """Solve one problem; the answer is left in `beta`.
 
     Args:
@@ -317,7 +341,9 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
         second = own[i] + own[j] - 2.0 * now[i, j]
         step = (violation[i] - violation[j]) / (second if second > 0 else TAU)
         opposite = sign[i] != sign[j]
-        x, y = _clip(abs(b[i]), abs(b[j]), cost, cost, step if sign[i] == opposite else -step, opposite)
+        x, y = _clip(
+            abs(b[i]), abs(b[j]), cost, cost, step if sign[i] == opposite else -step, opposite
+        )
         bounded = bounded or x >= cost or y >= cost
         before_i, before_j = b[i], b[j]
         for k, alpha in ((i, x), (j, y)):
@@ -327,7 +353,9 @@ def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, h
                 events += 1
             b[k] = alpha if sign[k] else -alpha
             up[k], down[k] = _state(alpha, sign[k], cost)
-        most, least, i = _move(violation, up, down, now, i, j, b[i] - before_i, b[j] - before_j, span)
+        most, least, i = _move(
+            violation, up, down, now, i, j, b[i] - before_i, b[j] - before_j, span
+        )
         steps += 1
         if steps == limit:
             _settle(kernel, at, home, order, whole, now, fetched, settled, who, amount, events)
