@@ -1,6 +1,7 @@
 import numpy as np
 from conftest import splits_of
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import shapley
@@ -22,9 +23,9 @@ def test_likelihoods_are_scikit_learns_and_a_copy_repeats_while_noise_does_nothi
     games = {name: log_likelihoods({"layer": layer, "rival": rival}, y, splits)
              for name, rival in (("copy", layer), ("noise", rng.standard_normal((150, 3))))}
     train, test = splits[0]
-    scaler = StandardScaler().fit(layer[train])
-    model = LogisticRegression(C=0.01, max_iter=200).fit(scaler.transform(layer[train]), y[train])
-    expected = model.predict_log_proba(scaler.transform(layer[test]))[np.arange(len(test)), y[test]]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+    expected = model.fit(layer[train], y[train]).predict_log_proba(layer[test])
+    expected = expected[np.arange(len(test)), y[test]]
     assert np.allclose(games["copy"][1, test], expected)
     assert np.allclose(games["copy"][0, test], np.log(np.bincount(y[train])[y[test]] / len(train)))
     index = {name: shapley.interactions(game).mean() for name, game in games.items()}
