@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from audiotl import AudiotlError, stats
+from audiotl import AudiotlError, cache, stats
 from audiotl.features import Features
 from audiotl.probes import Blocks, Probe, standardise
 from audiotl.probes.subset_search import Splits, search
@@ -64,6 +65,16 @@ def table(found: Mapping[str, stats.Scored], chance: float) -> pd.DataFrame:
         kept = (one.mean - chance) / (clean.mean - chance)
         rows.append({"kept": kept, "kept_low": low, "kept_high": high})
     return stats.score_table(found.values()).join(pd.DataFrame(rows))
+
+
+def with_levels(sound: Features, name: str, level: np.ndarray) -> Features:
+    """The same clips with other spectrograms, ``(n, bands, frames)`` in decibels from -80 to 0.
+
+    Args:
+        name: of what was done; together with the sound's key it stands for the content.
+    """
+    level = np.clip(level, -80, 0).astype(np.float16)
+    return dataclasses.replace(sound, spectrograms=level, key=cache.key_of(sound.key, name))
 
 
 def adapted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Module:

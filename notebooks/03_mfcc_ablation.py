@@ -4,15 +4,14 @@
 # **Question.** Mel-frequency cepstral coefficients are forty years old. Next to the layers of a
 # trained network, do they still add anything, for which kind of task, and why?
 #
-# **What is known.** Choi et al. (2017) put MFCC statistics beside their network's features and saw
-# scores fall on every music task and rise on UrbanSound8K; chapter 06 shows that their features
-# were never scaled. One reader (Rao) guessed that MFCCs help by interaction with the layers;
-# another (Wescott) that a logarithmic axis and a learnt convolution could replace mel and cosine.
+# **What is known.** Choi et al. (2017) put MFCC beside their network's features and saw scores fall
+# on every music task; chapter 06 shows that they were never scaled. One reader (Rao) guessed that
+# MFCCs help by interaction with the layers; another (Wescott) that a logarithmic axis and a learnt
+# convolution could replace mel and cosine.
 #
 # **What we do.** Make an MFCC by hand, and go back from it to sound. Score MFCC, network and both.
 # Give MFCC a Shapley value among the layers. Take it apart, axis by transform. Degrade the sound.
-# Settings are chosen on inner folds, comparisons are paired on the same clips, and intervals come
-# from a bootstrap over groups (recordings, speakers, notes).
+# Settings are chosen on inner folds; comparisons are paired; intervals are bootstraps over groups.
 
 # %% tags=["parameters"]
 data = "built-in"               # built-in, or the folder that holds the corpora
@@ -23,33 +22,32 @@ sources = ["environment", "music"]   # corpora that the networks learn from
 recipe = {"epochs": 10, "crop": 64}  # how they are trained (training.Recipe)
 published = {}                  # networks of others, e.g. {"music tags": "choi2017-keras2"}
 published_targets = []          # the targets on which those are scored
-targets = ["environment", "speech", "music_family"]   # seconds each
+targets = ["speech", "music_family"]   # ten seconds each
 tasks = ["demonstration"]       # of the 2017 study (choi2017.TASKS), or made-up features
 poolings = ["mean", "mean+std"]      # of a layer's maps over time
-statistics = ["mfcc", "mfcc40"]  # beside the network; also logmel: mean and deviation of bands
-weights = [0.1, 0.3, 1.0, 3.0, 10.0]        # of the MFCC block, chosen on inner folds
+statistics = ["mfcc"]           # beside the network; also mfcc40, logmel: ten seconds each
+weights = [0.1, 1.0, 10.0]      # of the MFCC block, chosen on inner folds
 repeats = 1                     # 1: the corpus's own folds; more: five folds dealt so often
 null_cases = [["environment", "speech"]]    # source and target; minutes each with five layers
-null_layers = ["layer1", "layer3", "layer5"]
+null_layers = ["layer1", "layer5"]
 frontend_targets = ["speech"]   # axis by transform, seconds each
 frontend_seeds = [0]
-frontend_epochs = 15
+frontend_epochs = 10
 degraded = [["environment", "speech"]]      # source and target
 degradations = [["noise", 20], ["noise", 0], ["gain", -12], ["telephone", 0], ["speed", 1.25]]
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-import dataclasses
 import itertools
 from functools import partial
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from scipy import fft, signal
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import signal
 
-from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
-                     shapley, shift, stats, widgets)
+from audiotl import (audio, datasets, frontend, learnt_frontend, probes, replication,
+                     shift, stats, widgets)
 from audiotl.datasets import choi2017
 from audiotl.degrade import Degradation
 from audiotl.embedding import embed
@@ -57,8 +55,7 @@ from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
 from audiotl.plots.style import title_of
-from audiotl.probes import controls
-from audiotl.probes.coalitions import guesses, log_likelihoods
+from audiotl.probes import coalitions, controls
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -66,10 +63,6 @@ from audiotl.training import Recipe
 
 results = Results("03_mfcc_ablation")
 results.findings()
-
-# %% [markdown]
-# ## Sources and targets, without the recordings that they share
-
 # %%
 source_sounds = [features(datasets.load(name, data, size, corpus_seed)) for name in sources]
 sounds = {}
@@ -93,19 +86,18 @@ results.corpora(*source_sounds, *sounds.values())
 example = {}
 for sound in [*source_sounds, *sounds.values()]:
     path = sound.corpus.clips["path"].sample(1, random_state=corpus_seed).item()
-    example[sound.corpus.domain] = audio.load(path, 16_000, min(2.0, sound.corpus.duration))
+    example[sound.corpus.domain] = wave = audio.load(path, 16_000, min(2.0, sound.corpus.duration))
 
 n_fft, hop, n_bands = 2048, 512, 128
 window = signal.get_window("hann", n_fft)
 
 def power_of(wave):
-    padded = np.pad(wave, n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
+    frames = sliding_window_view(np.pad(wave, n_fft // 2), n_fft)[::hop]
     return np.abs(np.fft.rfft(frames * window)).T ** 2
 
 # %% [markdown]
-# **Mel bands**: triangles that overlap by half, equally wide in mel, which is linear in hertz up
-# to 1 kHz and logarithmic above (Slaney 1998). Each triangle has the area one.
+# **Mel bands**: triangles of area one that overlap by half, equally wide in mel, which is linear in
+# hertz up to 1 kHz and logarithmic above (Slaney 1998).
 
 # %%
 def mel(hertz):
@@ -120,10 +112,9 @@ bank = np.maximum(np.minimum(rise, fall), 0) * 2 / (edges[2:] - edges[:-2])
 assert np.allclose(bank, frontend.filterbank(frontend.LIBROSA), atol=1e-6)
 
 # %% [markdown]
-# **Logarithm**, no more than 80 dB below the loudest point; then a **cosine transform** (DCT)
-# along the bands: coefficient 1 is the tilt of a column, 2 its curvature, and so on to fine
-# ripples. MFCC are the first 20; a probe gets their mean and standard deviation over time, with
-# those of their first two differences.
+# **Logarithm**, down to 80 dB below the loudest point; then a **cosine transform** (DCT) along the
+# bands: coefficient 1 is the tilt of a column, 2 its curvature, and so on to fine ripples. A probe
+# gets mean and standard deviation over time of the first 20 and of their first two differences.
 
 # %%
 def level_of(wave):
@@ -133,11 +124,9 @@ def level_of(wave):
 k = np.arange(n_bands)
 cosines = np.cos(np.pi * np.outer(k, k + 0.5) / n_bands)
 cosines *= np.sqrt(np.minimum(k + 1, 2) / n_bands)[:, None]
-wave = next(iter(example.values()))
 cepstra = cosines @ level_of(wave)
 series = cepstra[:20], np.diff(cepstra[:20]), np.diff(cepstra[:20], n=2)
 columns = np.concatenate([take(part, axis=1) for take in (np.mean, np.std) for part in series])
-assert np.allclose(cepstra, fft.dct(level_of(wave), axis=0, norm="ortho"))
 assert np.allclose(cepstra[:20], frontend.MFCC()(torch.from_numpy(wave)[None])[0], atol=0.02)
 assert np.allclose(columns, frontend.MFCCStatistics()(torch.from_numpy(wave)[None])[0], atol=0.02)
 
@@ -154,12 +143,8 @@ def hear(sound, coefficients):
     level = level_of(example[sound])
     kept = 10 ** (np.minimum(rebuilt(level, coefficients), level.max()) / 10)
     power = torch.from_numpy(np.maximum(np.linalg.pinv(bank.T) @ kept, 0)).float()
-    back = frontend.torchaudio.transforms.GriffinLim(n_fft, hop_length=hop, rand_init=False)
-    return back(power).numpy()
+    return frontend.torchaudio.transforms.GriffinLim(n_fft, hop_length=hop)(power).numpy()
 
-assert np.allclose(rebuilt(level_of(wave), n_bands), level_of(wave))
-
-# %%
 def draw(sound, coefficients):
     power, level = power_of(example[sound]), level_of(example[sound])
     back = rebuilt(level, coefficients).clip(level.min(), level.max())
@@ -180,8 +165,7 @@ widgets.live(draw, hear, sound=list(example), coefficients=[2, 5, 13, 20, 40, 80
 # The authors' own features: five layers (160 columns) and MFCC statistics (120). *Raw* is how they
 # were put side by side. *Standardised* gives every column unit variance. *Weighted* multiplies the
 # standardised MFCC block by a number chosen on inner folds. The probe is ridge regression; chapter
-# 06 asks the same of the SVM of 2017, which sees distances. Here and below there are three scores,
-# and their differences on the same clips. Filled marks are clear (`stats.clear`).
+# 06 asks the same of the SVM of 2017, which sees distances. Filled marks are clear differences.
 
 # %%
 SCALINGS, scores, differences = ["raw", "standardised", "weighted"], [], []
@@ -194,21 +178,19 @@ def three(score, networks, mfcc, scalings, **keys):
         network = stats.over_seeds([score(blocks, plain) for blocks in networks])
         alone = score(mfcc, plain)
         scores.append(both.named(**keys, blocks="both", scaling=scaling))
-        own = keys | {"scaling": plain, "statistics": "none"}
-        scores.append(network.named(**own, blocks="network"))
-        own = keys | {"scaling": plain, "source": "none", "pooling": "none"}
-        scores.append(alone.named(**own, blocks="mfcc"))
+        own = keys | {"scaling": plain, "blocks": "network", "statistics": "none"}
+        scores.append(network.named(**own))
+        scores.append(alone.named(**own | {"source": "none", "pooling": "none", "blocks": "mfcc",
+                                           "statistics": keys["statistics"]}))
         for name, one, other in (("both - network", both, network), ("both - mfcc", both, alone),
                                  ("network - mfcc", network, alone)):
             row = keys | {"scaling": scaling, "comparison": name, "probe": "ridge"}
             differences.append(stats.compare(one, other, **row))
 
 def joining(margin, query):
-    """What MFCC adds to the network: a family of differences with its verdicts."""
     rows = pd.DataFrame(differences).query(f"comparison == 'both - network' and {query}")
     return rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, margin))
 
-# %%
 def published_score(task, blocks, scaling):
     probe = replication.ridge(task)
     probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
@@ -223,8 +205,7 @@ for name in tasks:
           statistics="mfcc")
 
 added = joining(0.02, "features_from == 'published'")
-titles = added["target"].map(lambda name: choi2017.TASKS.get(name, name))
-added["row"] = titles + ", " + added["scaling"]
+added["row"] = added["target"].replace(choi2017.TASKS) + ", " + added["scaling"]
 figure = compare.forest(added, "row", "scaling", margin=0.02,
                         xlabel="MFCC beside all layers, minus all layers, in points")
 results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
@@ -232,10 +213,9 @@ results.figure("published", figure, "What MFCC adds to the published layers, tas
 # %% [markdown]
 # ## On sounds
 #
-# The same with features computed here: layers of networks trained on one kind of sound each, of
-# random weights, and of published networks where there are any. Two poolings: a layer's maps
-# averaged over time, as published, or their mean *and* deviation. MFCC statistics have always had
-# both, so only the second is a fair race. A network is not scored on its own corpus.
+# The same with networks trained here, one with random weights, and published ones. Two poolings: a
+# layer's maps averaged over time, or their mean *and* deviation. MFCC statistics have always had
+# both, so only the second is a fair race. No network is scored on its own corpus.
 
 # %%
 how, origin = Recipe(**recipe), {sound.corpus.domain: sound for sound in source_sounds}
@@ -246,17 +226,19 @@ networks["random"] = [source_network(source_sounds[0], how, labels="none", seed=
 cases = [(source, target) for target in sounds for source in networks if not (
     source in origin and datasets.related(origin[source].corpus, sounds[target].corpus))]
 for name, which in published.items():
-    if pretrained.available(which, data):
-        networks[name] = [pretrained.load(which, data)]
-        cases += [(name, target) for target in published_targets]
+    networks[name] = [pretrained.load(which, data)]
+    cases += [(name, target) for target in published_targets]
 
-# %%
+def cases_of(rows):
+    return [f"{title_of(r.source)} → {sounds[r.target].corpus.title}" for r in rows.itertuples()]
+
 def live_score(target, blocks, scaling):
     probe, (y, folds, groups) = probes.named("ridge"), problem(target)
     probe = probes.Weighted(probe, "mfcc", weights) if scaling == "weighted" else probe
     folds = [folds] if repeats == 1 else controls.repeated_splits(y, groups, repeats=repeats)
     return controls.score(blocks, y, folds, groups, probe, scale=scaling != "raw")
 
+# %%
 beside = {target: sound.baselines() for target, sound in sounds.items()}
 for source, target in cases:
     for pooling in poolings if source not in published else ["mean"]:
@@ -267,23 +249,17 @@ for source, target in cases:
                   source=source, target=target, pooling=pooling, statistics=name)
 
 # %%
-order = ["features_from", "source", "target", "blocks", "scaling", "probe", "score", "ci_low",
-         "ci_high", "pooling", "statistics", "clips", "groups", "seeds"]
-ablation = stats.score_table(scores).assign(probe="ridge")[order].drop_duplicates(ignore_index=True)
+ablation = stats.score_table(scores).drop(columns=["subset", "protocol"], errors="ignore")
+ablation = ablation.assign(probe="ridge").drop_duplicates(ignore_index=True)
 results.table("ablation", ablation, show=0)
 results.table("differences", pd.DataFrame(differences), show=0)
 live = ablation.query("features_from == 'live' and scaling == 'standardised'")
-wide = live.pivot_table("score", ["target", "source", "pooling"], ["blocks", "statistics"],
-                        sort=False)
-wide.columns = [", ".join(part for part in name if part != "none") for name in wide.columns]
-results.table("live_scores", wide.round(3).reset_index())
+wide = live.pivot_table("score", ["target", "source", "pooling"], ["blocks", "statistics"]).round(3)
+results.table("live_scores", wide.set_axis(wide.columns.map(", ".join), axis=1).reset_index())
 
 # %%
-def cases_of(rows):
-    return [f"{title_of(r.source)} → {sounds[r.target].corpus.title}" for r in rows.itertuples()]
-
-plain = "standardised"
-added = joining(0.01, "features_from == 'live' and statistics == 'mfcc' and scaling == @plain")
+added = joining(0.01, "features_from == 'live' and scaling == 'standardised'")
+added = added[added["statistics"] == "mfcc"]
 figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
                         "MFCC beside the network, minus the network, in points", margin=0.01)
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
@@ -291,8 +267,8 @@ results.figure("cover", figure, "What MFCC adds to each network on each target, 
 # %% [markdown]
 # ## MFCC as one more block among the layers
 #
-# All subsets of the layers and MFCC are scored, so its Shapley value is exact (by hand in chapter
-# 05). Its **interaction** with a layer is what the two add together beyond what each adds alone,
+# All subsets of layers and MFCC are scored, so its Shapley value is exact (by hand in chapter 05).
+# Its **interaction** with a layer is what the two add together beyond what each adds alone,
 # averaged over the company they may meet: above zero they complete each other, below they repeat
 # each other. If MFCC helped by interaction, it would be above.
 
@@ -302,15 +278,9 @@ for source, target in cases:
     sound, (y, folds, groups) = sounds[target], problem(target)
     found = search(embed(networks[source][0], sound) | {"mfcc": sound.mfcc}, y, folds, groups,
                    probes.named("ridge"), title=f"{source} and MFCC -> {target}")
-    value, pair = shapley.attribute(found.nested_bits, shapley.masks(found.subsets, found.names),
-                                    guesses(y, folds), groups, found.names)
-    value = value.rename(columns={"layer": "player"}).assign(kind="value")
-    pair = pair[pair["second"] == "mfcc"].rename(columns={"first": "player", "index": "value"})
-    parts.append(pd.concat([value, pair.assign(kind="interaction")]).assign(
-        source=source, target=target, groups=len(set(groups)), kind_of_task=sound.corpus.domain))
-order = ["source", "target", "kind_of_task", "kind", "player", "value", "ci_low", "ci_high",
-         "groups"]
-table = pd.concat(parts, ignore_index=True)[order]
+    parts.append(coalitions.of_one_block(found, "mfcc", y, folds).assign(
+        source=source, target=target, kind_of_task=sound.corpus.domain))
+table = pd.concat(parts, ignore_index=True)
 results.table("mfcc_interactions", table, show=0)
 shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
@@ -321,34 +291,23 @@ results.figure("interactions", figure, "MFCC's Shapley value and its interaction
 
 # %% [markdown]
 # **Against what?** Accuracy has a ceiling, so any two good blocks come out below zero. Here is a
-# null: in the place of MFCC a copy of a layer, which can only repeat, and noise of MFCC's width,
-# which can do nothing; and in the place of accuracy the log-likelihood of a logistic regression,
-# which has no ceiling (`probes.coalitions`). The unit is a nat a clip.
+# null: in the place of MFCC a copy of a layer, which can only repeat, and noise, which can do
+# nothing; and in the place of accuracy a log-likelihood, which has no ceiling. Nats a clip.
 
 # %%
 rivals = []
 for source, target in null_cases:
-    sound, (y, folds, groups) = sounds[target], problem(target)
-    taps = embed(networks[source][0], sound, pooling=poolings[-1])
-    layers = {name: taps[name] for name in null_layers}
-    noise = np.random.default_rng(0).standard_normal(sound.mfcc.shape)
-    last = [b == len(layers) for _, b in itertools.combinations(range(len(layers) + 1), 2)]
-    for name, rival in {"mfcc": sound.mfcc, "copy": layers[null_layers[1]], "noise": noise}.items():
-        game = log_likelihoods(layers | {"rival": rival}, y, folds)
-        for what, values in {"value": shapley.values(game)[-1],
-                             "interaction": shapley.interactions(game)[last].mean(0)}.items():
-            rivals.append(stats.Scored.of(values, np.zeros(len(y)), groups, source=source,
-                                          target=target, block=name, what=what))
+    taps = embed(networks[source][0], sounds[target], pooling=poolings[-1])
+    layers, mfcc = {name: taps[name] for name in null_layers}, sounds[target].mfcc
+    rivals += coalitions.against_null(layers, mfcc, *problem(target), source=source, target=target)
 results.table("interaction_null", stats.score_table(rivals).rename(columns={"score": "nats"}))
 
 # %% [markdown]
 # ## Is it the mel, or the cosine?
 #
-# Twelve front ends: mel, logarithmic or linear axis; then a DCT, principal components of the
-# training frames, a learnt map, or nothing. **All else is equal**: 64 bands from 60 Hz, decibels,
-# statistics over time, one hidden layer, epochs, folds and seeds. All but "none" give 20 numbers a
-# frame. A map along the bands is linear, so its statistics follow from the bands' moments, and it
-# can be learnt without a frame in memory (`learnt_frontend`).
+# Twelve front ends: mel, logarithmic or linear axis; then a DCT, principal components, a learnt map
+# (20 numbers a frame each), or nothing (64). **All else is equal**: range, bands, decibels,
+# statistics over time, one hidden layer, epochs, folds and seeds (`learnt_frontend`).
 
 # %%
 budget, cells = learnt_frontend.Budget(epochs=frontend_epochs), {}
@@ -361,8 +320,6 @@ rows = [{"axis": axis, "transform": transform, "target": target, "seed": seed, "
         for (target, axis, transform), found in cells.items()
         for seed, row in zip(frontend_seeds, found.values, strict=True)]
 results.table("frontends", pd.DataFrame(rows), show=0)
-
-# %%
 rows = pd.DataFrame([stats.compare(found, cells[key[0], "mel", "dct"], front_end=", ".join(key[1:]),
                                    target=sounds[key[0]].corpus.title)
                      for key, found in cells.items() if key[1:] != ("mel", "dct")])
@@ -377,21 +334,19 @@ results.figure("frontends", figure, "Eleven front ends against mel and DCT, by t
 #
 # Probes are trained on clean clips and tested on degraded ones of the held-out folds. What counts
 # is the share of the **margin over chance** that is kept: who had little to lose cannot lose much.
-# The network hears decibels below the clip's loudest point, so gain cannot touch it; the first
-# MFCC keeps the absolute level.
+# Gain cannot touch the network, which hears decibels below the clip's loudest point.
 
 # %%
 def under(target, clean, conditions, **keys):
-    found = shift.under(clean, conditions, *problem(target), probes.named("ridge"), target=target,
-                        **keys)
-    return shift.table(found, guesses(*problem(target)[:2]).mean())
+    found = shift.under(clean, conditions, *problem(target), probes.named("ridge"), **keys)
+    return shift.table(found, coalitions.guesses(*problem(target)[:2]).mean()).assign(target=target)
 
 parts, kinds = [], [Degradation(*one) for one in degradations]
 for source, target in degraded:
     heard = {kind.name: features(sounds[target].corpus, degradation=kind) for kind in kinds}
     heard["clean"] = sounds[target]
-    taps = {name: embed(networks[source][0], sound, pooling=poolings[-1])
-            for name, sound in heard.items()}
+    pool = partial(embed, networks[source][0], pooling=poolings[-1])
+    taps = {name: pool(sound) for name, sound in heard.items()}
     mfcc = {name: {"mfcc": sound.mfcc} for name, sound in heard.items()}
     both = {name: taps[name] | mfcc[name] for name in heard}
     for which, blocks in {"mfcc": mfcc, "network": taps, "both": both}.items():
@@ -399,53 +354,47 @@ for source, target in degraded:
 table = pd.concat(parts, ignore_index=True).rename(columns={"condition": "degradation"})
 results.table("robustness", table, show=0)
 shown = table.query("degradation != 'clean'")
-figure = compare.heat_map(shown.assign(case=cases_of(shown)), "degradation", "blocks", "kept",
-                          "% of the margin over chance that is kept", "case")
+shown = shown.assign(case=cases_of(shown))
+figure = compare.heat_map(shown, "degradation", "blocks", "kept", "% of margin kept", "case")
 results.figure("robustness", figure, "What MFCC, network and both keep of their margin.")
 
 # %% [markdown]
-# **Why does a little noise hurt a network?** Three suspects, one at a time. *Level*: give each band
-# back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms off higher than
-# 80 dB below the loudest point, where the noise lies; the network stays, the probe is fitted anew.
-# *Batch norm*: measure its statistics on the noisy clips, without labels.
+# **Why does a little noise hurt a network?** Three suspects, mended one at a time. *Level*: give
+# each band back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms off
+# higher than 80 dB below the loudest point; the network stays, the probe is fitted anew. *Batch
+# norm*: measure its statistics, without labels, on the clean and on the noisy clips for each.
 
 # %%
-def changed(sound, name, level):
-    level = np.clip(level, -80, 0).astype(np.float16)
-    return dataclasses.replace(sound, spectrograms=level, key=cache.key_of(sound.key, name))
-
-parts, pool = [], partial(embed, pooling=poolings[-1])
+parts = []
 for source, target in degraded:
     sound, model = sounds[target], networks[source][0]
     noisy = features(sound.corpus, degradation=kinds[0])
     quiet, loud = (one.spectrograms.astype(np.float32) for one in (sound, noisy))
     print(f"{target}: {np.mean(loud - quiet > 10):.0%} of all points rise by more than 10 dB")
     level = loud + (quiet.mean((0, 2)) - loud.mean((0, 2)))[:, None]
-    parts.append(under(target, pool(model, sound), {
-        "as it is": pool(model, noisy), "level": pool(model, changed(noisy, "level", level)),
-        "batch norm": pool(shift.adapted(model, noisy), noisy)}, source=source))
+    pairs = {"none": [(model, sound), (model, noisy)],
+             "level": [(model, sound), (model, shift.with_levels(noisy, "level", level))],
+             "batch norm": [(shift.adapted(model, one), one) for one in (sound, noisy)]}
     for floor in (-60, -40, -20):
-        one, two = (changed(heard, f"floor {floor}", np.maximum(level, floor))
-                    for heard, level in ((sound, quiet), (noisy, loud)))
-        parts.append(under(target, pool(model, one), {f"floor {floor} dB": pool(model, two)},
-                           source=source).replace({"clean": f"clean, floor {floor} dB"}))
+        pairs[f"floor {floor} dB"] = [
+            (model, shift.with_levels(one, f"floor {floor}", np.maximum(levels, floor)))
+            for one, levels in ((sound, quiet), (noisy, loud))]
+    for name, pair in pairs.items():
+        clean, shifted = (embed(*side, pooling=poolings[-1]) for side in pair)
+        parts.append(under(target, clean, {"noisy": shifted}, source=source, mended=name))
 results.table("noise_causes", pd.concat(parts, ignore_index=True))
 
 # %% [markdown]
 # ## What we learnt
 #
-# - An MFCC is the smooth part of a log-mel spectrum. What it throws away is the fine structure
-#   across bands, where harmonics and pitch live.
-# - "Does it help?" has no answer without scale and pooling: give the network the same statistics
-#   over time before you credit the cosine.
+# - An MFCC is the smooth part of a log-mel spectrum; harmonics and pitch live in what it drops.
+# - Give the network the same statistics over time before you credit the cosine.
 # - An interaction below zero says little by itself; compare it with that of a copy and of noise.
-# - **What these numbers cannot tell.** MFCC here are statistics over a clip; a model that follows
-#   them in time may use them better. Differences over fewer than ten groups are not counted.
+# - **What these numbers cannot tell.** A model that follows MFCC in time may use them better than
+#   one that sees statistics. Differences over fewer than ten groups are not counted.
 #
 # ## Exercises
 #
-# 1. Drop the first coefficient from `sound.mfcc` (columns 0, 20, 40, ... of the 120). What does a
-#    change of gain do now?
+# 1. Drop the first coefficient (columns 0, 20, 40, ... of `sound.mfcc`). What does gain do now?
 # 2. Put MFCC beside the last layer alone. How much more does it add, and why?
-# 3. Train the probe on clips with 10 dB of noise and test on clean ones. Who suffers now?
-# 4. Ask your own sounds: `python -m audiotl report --only 03 --data MY_FOLDER -p targets folder`.
+# 3. Ask your own sounds: `python -m audiotl report --only 03 --data MY_FOLDER -p targets folder`.

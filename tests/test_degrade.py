@@ -56,6 +56,6 @@ def test_speed_changes_length_and_pitch_by_its_factor(factor):
 
 def test_gain_and_names():
     assert np.allclose(Degradation("gain", 6)(tone(100), RATE), 10**0.3 * tone(100), atol=1e-5)
-    assert len({one.name for one in USUAL}) == len(USUAL) == 7
+    assert len({one.name for one in USUAL}) == len(USUAL)
     with pytest.raises(AudiotlError, match="echo"):
         Degradation("echo")

@@ -14,6 +14,8 @@ from audiotl.probes.subset_search import search
 from audiotl.training import untrained
 
 COMMITTED = ROOT / "reports" / "real" / "02_layer_combinations" / "combinations.csv"
+TIPPED = 3 / 3000
+"""Another processor adds in another order: a clip or two of the 3,000 may tip over."""
 
 
 @pytest.fixture
@@ -45,12 +47,11 @@ def test_mfcc_scores_what_it_scored(digits):
     both = compared("mfcc", digits, {"mfcc": digits.mfcc})
     assert len(both) == 2
     for name in ("score", "ci_low", "ci_high"):
-        np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=1e-6)
+        np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)
 
 
 def test_all_subsets_of_random_layers_score_what_they_scored(digits, recordings):
     both = compared("random", digits, embed(random_network(recordings), digits, progress=False))
     assert len(both) == 62
     for name in ("score", "ci_low", "ci_high"):
-        # Another processor adds in another order: a clip or two of the 3,000 may tip over.
-        np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=3 / len(digits.corpus))
+        np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)

@@ -26,7 +26,7 @@ FLOORS = [
     {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
 MOST_ROOMS = 26
-PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 10_900, 4_500, 560
+PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 11_300, 5_600, 560
 FITTED = ("01", "02", "04", "05", "06")
 """Chapters that fit something by hand before the package does."""
 
@@ -125,6 +125,5 @@ def test_the_readme_shows_the_two_commands_and_names_every_notebook():
 def test_findings_hold_and_the_readme_gives_their_answer(path):
     answer = findings.answer(path.parent)
     assert 0 < len(answer.split()) <= 40
-    table = (ROOT / "README.md").read_text()
-    [row] = [line for line in table.splitlines() if line.startswith(f"| `{path.parent.name}`")]
-    assert answer in row
+    rows = re.findall(r"^\|.*", (ROOT / "README.md").read_text(), re.M)
+    assert any(f"`{path.parent.name}`" in row and answer in row for row in rows)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, splits_of
 from sklearn.linear_model import Ridge as SkRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
@@ -35,7 +35,7 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
     rng = np.random.default_rng(0)
     y = rng.normal(size=23)
     fold = choi2017.contiguous(np.zeros(23), 4)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    splits = splits_of(fold)
     task = Task("values", True, {}, y, splits, [], np.arange(23).astype(str))
     predicted = y + 0.3 * rng.normal(size=23)
     by_fold = [r2_score(y[test], predicted[test]) for _, test in splits]
@@ -46,16 +46,14 @@ def test_clip_scores_average_to_the_weighted_mean_of_folds():
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
-    task = choi2017.demonstration(n=60)
-    parts = []
+    task, parts = choi2017.demonstration(n=60), []
     x = np.concatenate([task.blocks["0"], task.blocks["1"]], 1)
     for train, test in task.splits:
         mean, scale = (x[train].mean(0), x[train].std(0)) if scaled else (0, 1)
         search = GridSearchCV(SVC(), GRID, cv=[(train, test)], refit=False)
         search.fit((x - mean) / scale, task.y)
         parts.append(search.cv_results_["mean_test_score"])
-    weights = [len(test) for _, test in task.splits]
-    expected = np.average(parts, axis=0, weights=weights).max()
+    expected = np.average(parts, axis=0, weights=[len(test) for _, test in task.splits]).max()
     found = replication.tuned(task, "01", scaled)
     assert found.mean == pytest.approx(expected, abs=1e-12)
     assert found.keys == {"task": "demonstration", "features": "01", "protocol": replication.TUNED,
@@ -63,9 +61,8 @@ def test_the_tuned_score_is_that_of_a_grid_search(fresh_cache, scaled):
 
 
 def test_the_nested_score_is_that_of_a_grid_search_inside_each_fold(fresh_cache):
-    task = choi2017.demonstration(n=60)
+    task, correct = choi2017.demonstration(n=60), []
     x = task.blocks["2"]
-    correct = []
     for (train, test), inner in zip(task.splits, task.inner, strict=True):
         found = GridSearchCV(SVC(), GRID, cv=inner, refit=False).fit(x, task.y).cv_results_
         parts = [found[f"split{k}_test_score"] for k in range(len(inner))]
@@ -75,25 +72,28 @@ def test_the_nested_score_is_that_of_a_grid_search_inside_each_fold(fresh_cache)
     assert (replication.nested(task, "2").values[0, 0] == np.concatenate(correct)).all()
 
 
-@pytest.mark.parametrize(("name", "feature"), GOLDEN)
-def test_committed_rows_come_out_again(recordings, fresh_cache, name, feature):
+@pytest.fixture
+def published(recordings, fresh_cache):
     if not (recordings / "choi2017").is_dir():
         pytest.skip("no choi2017 folder")
+    return recordings
+
+
+@pytest.mark.parametrize(("name", "feature"), GOLDEN)
+def test_committed_rows_come_out_again(published, name, feature):
     rows = pd.read_csv(COMMITTED / "replication.csv", dtype={"features": str})
     golden = rows.set_index(["task", "features"]).loc[(name, feature)]
-    found = table([choi2017.load(recordings, name)], feature).iloc[0]
+    found = table([choi2017.load(published, name)], feature).iloc[0]
     assert found["reproduced"] == pytest.approx(golden["reproduced"], abs=1e-9)
     assert found["best_params"] == golden["best_params"] and found["inputs"] == golden["inputs"]
     if name.startswith("gtzan") and found["inputs"] == "same":
         assert found["reproduced"] == pytest.approx(golden["published"], abs=1e-12)
 
 
-def test_committed_nested_scores_come_out_again(recordings, fresh_cache):
-    if not (recordings / "choi2017").is_dir():
-        pytest.skip("no choi2017 folder")
+def test_committed_nested_scores_come_out_again(published):
     rows = pd.read_csv(COMMITTED / "audit.csv", dtype={"features": str})
     golden = rows.set_index(["task", "features", "scaling", "protocol"])["score"]
-    task = choi2017.load(recordings, "gtzan_speechmusic")
+    task = choi2017.load(published, "gtzan_speechmusic")
     for feature in ("01234", "mfcc+01234"):
         for scaled in (False, True):
             for protocol in (replication.tuned, replication.nested):
@@ -112,17 +112,16 @@ def test_one_other_label_moves_the_score(fresh_cache):
 
 
 def test_a_table_goes_on_where_it_stopped(fresh_cache, monkeypatch):
-    tasks = [choi2017.demonstration()]
-    first = table(tasks, "0", "01")
-    monkeypatch.setattr(replication, "predict", None)  # whatever is asked for again fails
-    pd.testing.assert_frame_equal(first, table(tasks, "0", "01"))
-
-
-def test_missing_inputs_leave_a_row_empty(fresh_cache):
     task = choi2017.demonstration()
+    first = table([task], "0", "01")
+    assert not replication.is_kept(task, "0")
+    replication.nested(task, "0")
+    assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)
     blocks = {name: block for name, block in task.blocks.items() if name != "mfcc"}
     row = table([dataclasses.replace(task, blocks=blocks)], "mfcc").iloc[0]
-    assert np.isnan(row["reproduced"]) and row["best_params"] == ""
+    assert np.isnan(row["reproduced"]) and row["best_params"] == ""  # its input is missing
+    monkeypatch.setattr(replication, "predict", None)  # whatever is asked for again fails
+    pd.testing.assert_frame_equal(first, table([task], "0", "01"))
 
 
 def test_nested_selection_never_sees_its_test_clips(fresh_cache):
@@ -130,21 +129,13 @@ def test_nested_selection_never_sees_its_test_clips(fresh_cache):
     task = choi2017.demonstration()
     y = np.random.default_rng(5).permutation(task.y)
     fold = choi2017.contiguous(y, 10)
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
     inner = [choi2017.inner_splits(fold, k) for k in range(10)]
-    task = dataclasses.replace(task, y=y, splits=splits, inner=inner)
+    task = dataclasses.replace(task, y=y, splits=splits_of(fold), inner=inner)
     chosen = replication.nested(task, choi2017.LAYERS)
     chance = np.bincount(y).max() / len(y)
     assert chosen.values.shape == (1, 1, 150) and chosen.keys["features"] == "best of 5"
     assert replication.tuned(task, choi2017.LAYERS).mean > chosen.mean
     assert chosen.mean < chance + 0.1
-
-
-def test_what_is_kept_costs_nothing(fresh_cache):
-    task = choi2017.demonstration(n=60)
-    assert not replication.is_kept(task, "0")
-    replication.nested(task, "0")
-    assert replication.is_kept(task, "0") and not replication.is_kept(task, "0", scaled=True)
 
 
 def test_a_nested_probe_never_looks_at_the_scored_clips():

@@ -51,22 +51,10 @@ def test_clip_by_clip_equals_the_game_of_mean_scores():
     assert abs(each["value"].sum() - (scores[-1] - scores[0])) < 1e-9
     assert (each["ci_low"] < each["value"]).all() and (each["value"] < each["ci_high"]).all()
     assert pairs.loc[0, ["first", "second"]].tolist() == ["a", "b"] and len(pairs) == 10
-    with pytest.raises(AudiotlError, match="31 subsets"):
+    with pytest.raises(AudiotlError, match="31"):
         shapley.attribute(bits[1:], shuffled[1:], none, groups, list("abcde"))
     with pytest.raises(AudiotlError):
         shapley.values(scores[1:])
-
-
-def test_a_player_that_does_nothing_gets_an_interval_at_zero():
-    rng = np.random.default_rng(3)
-    helps = rng.random(400) < 0.7
-    right = np.array([np.zeros(400), helps, np.zeros(400), helps], bool)
-    bits = np.packbits(right[1:], axis=1)
-    each, _ = shapley.attribute(bits, np.arange(1, 4), right[0], np.arange(400), ["a", "b"])
-    a, b = each.to_dict("records")
-    assert a["value"] == pytest.approx(helps.mean())
-    assert 0.6 < a["ci_low"] < a["value"] < a["ci_high"] < 0.8
-    assert b["value"] == b["ci_low"] == b["ci_high"] == 0
 
 
 def test_the_sampled_values_cover_the_exact_ones():

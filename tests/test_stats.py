@@ -16,20 +16,6 @@ def test_the_interval_covers_about_as_often_as_it_says():
     assert 0.89 <= hits / 200 <= 0.99
 
 
-def test_clips_of_a_group_are_drawn_together():
-    groups = np.repeat(np.arange(10), 20)
-    values = np.repeat(np.arange(10) % 2, 20)
-    _, low, high = bootstrap_mean(values, groups)
-    _, low1, high1 = bootstrap_mean(values)
-    assert high - low > 3 * (high1 - low1)
-
-
-def test_rows_share_their_draws_with_the_single_call():
-    values = np.random.default_rng(0).random((3, 50))
-    rows = stats.bootstrap_rows(values, seed=5)
-    assert np.allclose(rows[1], bootstrap_mean(values[1], seed=5))
-
-
 def test_a_paired_difference_is_tighter_than_two_single_intervals():
     rng = np.random.default_rng(0)
     a = rng.random(300) < 0.6
@@ -53,11 +39,9 @@ def test_sign_test_leaves_ties_out():
 
 
 def scored(seed=0, seeds=1, repeats=1, n=60, lift=0.0, **keys):
-    rng = np.random.default_rng(seed)
-    folds = np.array([np.repeat(np.arange(20), 3) % 5 if r == 0 else
-                      np.repeat(np.random.default_rng(r).permutation(20), 3) % 5
-                      for r in range(repeats)])
-    values = rng.normal(size=(seeds, repeats, n)) + lift
+    rng = np.random.default_rng(0)
+    folds = np.array([np.repeat(rng.permutation(20), 3) % 5 for _ in range(repeats)])
+    values = np.random.default_rng(seed).normal(size=(seeds, repeats, n)) + lift
     return Scored(values, folds, np.repeat([f"{i:02d}" for i in range(20)], 3), keys)
 
 
@@ -81,7 +65,7 @@ def test_a_comparison_is_paired_and_its_p_is_the_corrected_t_over_folds_and_repe
     assert row["p"] == pytest.approx(2 * scipy_stats.t.sf(abs(t), 9))
     assert row["difference"] == pytest.approx(difference.mean())
     assert row["target"] == "toy" and row["question"] == 1 and "subset" not in row
-    with pytest.raises(AudiotlError, match="clips"):
+    with pytest.raises(AudiotlError):
         compare(one, scored(2, 3, 1))
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize, stats
+from sklearn.covariance import LedoitWolf
 
 from audiotl.transferability import agreement, evidence, h_score, logme
 
@@ -43,16 +44,13 @@ def test_the_h_score_is_its_definition():
 
 
 def test_the_shrunk_h_score_is_sound_with_more_columns_than_clips():
-    from sklearn.covariance import LedoitWolf
-
     y = np.repeat(np.arange(5), 10)
     noise = rng.standard_normal((50, 80))
     told = noise + np.repeat(rng.standard_normal((5, 80)), 10, 0)
     found = LedoitWolf().fit(told)
     means = np.stack([told[y == k].mean(0) for k in range(5)])[y] - told.mean(0)
     by_hand = np.trace(np.linalg.inv(found.covariance_) @ means.T @ means / 50)
-    by_hand *= 1 - found.shrinkage_
-    assert h_score(told, y) == pytest.approx(by_hand)
+    assert h_score(told, y) == pytest.approx(by_hand * (1 - found.shrinkage_))
     assert h_score(noise, y, shrink=False) == pytest.approx(4)
     assert h_score(noise, y) < 1 < h_score(told, y)
 

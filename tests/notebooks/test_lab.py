@@ -21,9 +21,10 @@ from conftest import ROOT
 TOKEN = "a-token-of-this-test"
 
 
-@pytest.fixture
-def lab(tmp_path):
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
     """The server of the Makefile's `lab`, on a free port, and its copy of the notebooks."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     makefile = (ROOT / "Makefile").read_text()
     recipe = re.search(r"-m jupyter lab (.*)", makefile).group(1).split()
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks",

@@ -7,6 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import AudiotlError, probes
@@ -62,12 +63,10 @@ def test_a_score_at_one_width_equals_scikit_learn_in_every_repeat(problem):
     found = score(blocks, y, repeats, groups, probes.Ridge((1.0,)), narrow, target="toy")
     assert found.values.shape == (1, 3, 120) and found.keys["target"] == "toy"
     x = np.hstack(list(blocks.values()))
+    model = make_pipeline(StandardScaler(), PCA(3), Ridge(alpha=1.0))
     for r, splits in enumerate(repeats):
         for k, (train, test) in enumerate(splits):
-            scaler = StandardScaler().fit(x[train])
-            pca = PCA(3).fit(scaler.transform(x[train]))
-            parts = [pca.transform(scaler.transform(x[rows])) for rows in (train, test)]
-            guess = Ridge(alpha=1.0).fit(parts[0], np.eye(3)[y[train]]).predict(parts[1]).argmax(1)
+            guess = model.fit(x[train], np.eye(3)[y[train]]).predict(x[test]).argmax(1)
             assert (found.values[0, r, test] == (guess == y[test])).all()
             assert (found.folds[r, test] == k).all()
     wide = score(blocks, y, repeats, groups, probes.Ridge((1.0,)))
@@ -81,7 +80,7 @@ def test_repeated_folds_keep_groups_whole_and_differ(problem):
     for splits in repeats:
         assert np.array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(120))
         assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
-    with pytest.raises(AudiotlError, match="ways"):
+    with pytest.raises(AudiotlError):
         repeated_splits(y[:12], groups[:12], n_folds=4, repeats=30)
     with pytest.raises(LeakError):
         score({"a": np.ones((120, 1))}, y, repeats, np.full(120, "one"), probes.Ridge())

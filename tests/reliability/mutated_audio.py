@@ -1,6 +1,5 @@
 """Damaged audio files of many kinds, drawn from a seed."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +45,11 @@ def _encode(path: Path, samples: np.ndarray, rate: int) -> bytes:
     return path.read_bytes()
 
 
-def _written(make_sound: Callable, rate: int = RATE):
+def _written(seconds: float, rate: int = RATE, channels: int = 1):
     # A sound that the format may refuse (192 kHz in an MP3): the file is what was written.
     def damage(path, content, rng):
         try:
-            return _encode(path, make_sound(rng), rate)
+            return _encode(path, _sound(rng, seconds, rate, channels), rate)
         except (soundfile.LibsndfileError, ValueError):
             return path.read_bytes() if path.exists() else b""
     return damage
@@ -141,10 +140,10 @@ DAMAGE = {
     "no_bytes": lambda path, content, rng: b"",
     "hole": _hole,
     "torn_out": _torn_out,
-    "one_sample": _written(lambda rng: _sound(rng, 1 / RATE)),
-    "no_sample": _written(lambda rng: _sound(rng, 0)),
-    "eight_channels": _written(lambda rng: _sound(rng, 1.0, channels=8)),
-    "192_kilohertz": _written(lambda rng: _sound(rng, 1.0, 192_000), 192_000),
+    "one_sample": _written(1 / RATE),
+    "no_sample": _written(0),
+    "eight_channels": _written(1.0, channels=8),
+    "192_kilohertz": _written(1.0, 192_000),
     "wild_samples": _wild_samples,
     "text": lambda path, content, rng: b"A note and not a sound. " * int(rng.integers(1, 400)),
     "day": _day,

@@ -52,7 +52,7 @@ from audiotl.report.results import Results
 
 results = Results("{number:02d}_chapter")
 for i in range(20):
-    results.table(f"table{{i}}", pd.DataFrame({{"row": range(rows)}}))
+    results.table(f"table{{i}}", pd.DataFrame({{"row": range(500)}}))
 
 # %%
 figure, axis = plt.subplots()
@@ -108,6 +108,9 @@ def reporting(home: Path, only: tuple[str, ...] = ()):
     return [np.frombuffer(part.encode(), np.uint8) for part in parts]
 
 
+FULL = 3  # exit status of a stage that said that its disk is full
+INSIDE = "--in-a-mount-namespace"
+"""Said by this script to itself: what is mounted from now on is its own, and goes with it."""
 STAGES = {"embedding": embedding, "training": training, "search": subset_search,
           "report": reporting, "chapter": functools.partial(reporting, only=("00",))}
 
@@ -123,15 +126,13 @@ def child(stage: str, home: Path, root: Path, largest_file: int | None = None) -
             torch.set_num_threads(1)
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            if largest_file:
-                hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file or hard, hard))
             digest = hashlib.sha256()
             for part in STAGES[stage](home):
                 digest.update(f"{part.dtype}{part.shape}".encode())
                 digest.update(np.ascontiguousarray(part).tobytes())
-            if largest_file:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             (home / f"{os.getpid()}.digest").write_text(digest.hexdigest())
             status = 0
         except AudiotlError as error:
@@ -146,12 +147,10 @@ def child(stage: str, home: Path, root: Path, largest_file: int | None = None) -
 
 def finish(stage: str, home: Path, process: int, allowed=(0,)) -> tuple[int, str, str]:
     """Wait for a child: ``(exit status, digest, log)``."""
-    _, status = os.waitpid(process, 0)
-    status = os.waitstatus_to_exitcode(status)
-    log, digest = home / f"{process}.log", home / f"{process}.digest"
-    text = log.read_text()
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    text = (home / f"{process}.log").read_text()
     assert status in allowed, f"{stage} ended with {status}: {text[-3000:]}"
-    return status, digest.read_text() if status == 0 else "", text
+    return status, (home / f"{process}.digest").read_text() if status == 0 else "", text
 
 
 def torn(root: Path) -> list[str]:
@@ -223,22 +222,25 @@ def full(stage, home, rounds, rng, expected: str, lasts: float) -> dict:
     root, said = home / "small", []
     root.mkdir()
     mounted = sys.argv[-1] == INSIDE
+
+    def resize(size):
+        if mounted:
+            subprocess.run(["mount", "-o", f"remount,size={size}", str(root)], check=True)
+
     if mounted:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(root)], check=True)
     used = sum(path.stat().st_blocks * 512 for path in (home / "alone").rglob("*"))
     biggest = max(path.stat().st_size for path in (home / "alone").rglob("*") if path.is_file())
     for _ in range(rounds):
         size = max(4096, int(rng.uniform(0, 0.9 * (used if mounted else biggest))))
-        if mounted:
-            subprocess.run(["mount", "-o", f"remount,size={size}", str(root)], check=True)
+        resize(size)
         process = child(stage, home, root, None if mounted else size)
         status, _, log = finish(stage, home, process, (0, FULL))
         said += [size] * (status == FULL)
         manifests = (root / "cache").glob("*/*/manifest.json")
         before = {path: path.stat().st_mtime_ns for path in manifests}
         assert torn(root) == [], torn(root)
-        if mounted:
-            subprocess.run(["mount", "-o", "remount,size=200m", str(root)], check=True)
+        resize("200m")
         _, digest, log = finish(stage, home, child(stage, home, root))
         assert digest == expected and str(root / "cache") not in log, log
         lost = {path.parent.parent.name for path in before
@@ -283,13 +285,7 @@ def main(seed: int, wanted: list[str]) -> None:
             print(json.dumps({"test": word, "undisturbed_s": round(lasts, 2), **found}), flush=True)
 
 
-FULL = 3
-"""Exit status of a stage that said that its disk is full."""
-
 MODES = {"kill": kill, "damage": damage, "share": share, "full": full}
-
-INSIDE = "--in-a-mount-namespace"
-"""Said by this script to itself: what is mounted from now on is its own, and goes with it."""
 
 if __name__ == "__main__":
     private = ["unshare", "--map-root-user", "--mount"]

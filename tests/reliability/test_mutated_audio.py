@@ -19,10 +19,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(),
 
 
 def alone(path: Path, wall: int = 300) -> tuple[str, float, float]:
-    """Load one file in a process of its own: ``(what came of it, processor seconds, peak bytes)``.
-
-    The bytes are those beyond what it began with: a fork counts its parent's pages as its own.
-    """
+    """Load one file in a process of its own: what came of it, processor seconds, bytes on top."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -42,6 +39,7 @@ def alone(path: Path, wall: int = 300) -> tuple[str, float, float]:
             said = "named" if path.name in str(error) else f"unclear: {error}"
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"
+        # A fork counts its parent's pages as its own.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
         os.write(writing, f"{peak} {said}".encode())
         os._exit(0)
