@@ -24,6 +24,7 @@ sources = ["environment", "speech", "music"]   # corpora that the networks learn
 recipe = {"epochs": 10, "crop": 64}            # how a source is trained: training.Recipe
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -31,10 +32,13 @@ from IPython.display import display
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from audiotl import datasets, stats, widgets
-from audiotl.features import features
+from audiotl.embedding import embed
+from audiotl.features import features, waveform
 from audiotl.models import build
 from audiotl.models.convnet5 import kernel_table
 from audiotl.plots import learning
+from audiotl.plots.spectrogram import spectrogram
+from audiotl.plots.style import styled
 from audiotl.report.results import Results
 from audiotl.sources import source_network
 from audiotl.training import Recipe, train
@@ -102,11 +106,16 @@ assert np.isclose(package.history["train_loss"].iloc[0], np.mean(losses), rtol=1
 how = Recipe(**recipe)
 networks = {domain: source_network(sound, how, seed=network_seed)
             for domain, sound in sounds.items()}
-measures = {domain: "mean AUC" if sound.corpus.multilabel else "accuracy"
-            for domain, sound in sounds.items()}
+measures, chance = {}, {}
+for domain, net in networks.items():
+    corpus = sounds[domain].corpus
+    measures[domain] = "mean AUC" if corpus.multilabel else "accuracy"
+    truth = corpus.targets()[net.test_rows]
+    chance[domain] = 0.5 if corpus.multilabel else np.bincount(truth).max() / len(truth)
 
 # %%
-figure = learning.curves({name: net.history for name, net in networks.items()}, measures)
+histories = {domain: net.history for domain, net in networks.items()}
+figure = learning.curves(histories, measures, chance)
 results.figure("curves", figure, "Loss and validation score by epoch for the source networks.")
 
 # %% [markdown]
@@ -119,9 +128,9 @@ results.figure("curves", figure, "Loss and validation score by epoch for the sou
 
 # %%
 def until(source, epoch):
-    return learning.until(source, networks[source].history, epoch, measures[source])
+    return learning.curves({source: histories[source]}, measures, chance, epoch)
 
-shortest = min(len(net.history) for net in networks.values())
+shortest = min(map(len, histories.values()))
 widgets.live(until, source=list(networks), epoch=range(1, shortest + 1))
 
 # %% [markdown]
@@ -134,14 +143,14 @@ for domain, net in networks.items():
     truth = corpus.targets()[net.test_rows]
     row = {"source": domain, "corpus": corpus.name, "train_clips": len(net.corpus),
            "test_clips": len(truth), "classes": len(corpus.classes), "measure": measures[domain],
-           "train_minutes": net.history["seconds"].sum() / 60, "score": net.score}
+           "train_minutes": net.history["seconds"].sum() / 60, "score": net.score,
+           "chance": chance[domain]}
     if not corpus.multilabel:
         correct = net.outputs.argmax(1) == truth
         scored = stats.Scored.of(correct, np.zeros(len(truth)), corpus.groups[net.test_rows])
         found = stats.score_table([scored]).iloc[0]
-        row |= {"chance": np.bincount(truth).max() / len(truth), "ci_low": found["ci_low"],
-                "ci_high": found["ci_high"], "groups": found["groups"]}
-    scores.append(row | ({"chance": 0.5} if corpus.multilabel else {}))
+        row |= found[["ci_low", "ci_high", "groups"]].to_dict()
+    scores.append(row)
 results.table("scores", pd.DataFrame(scores))
 
 # %% [markdown]
@@ -159,14 +168,15 @@ for domain, net in networks.items():
         table = pd.DataFrame({"tag": [corpus.classes[k] for k in both],
                               "auc": [roc_auc_score(truth[:, k], net.outputs[:, k]) for k in both],
                               "clips": truth[:, both].sum(0).astype(int)})
-        results.table(f"tags_{domain}", table, show=5)
-        picture, alt = learning.per_tag(table), f"AUC of each tag of the {domain} network."
+        display(results.table(f"tags_{domain}", table.sort_values("auc"), show=5))
+        name, picture = f"tags_{domain}", learning.per_tag(table)
+        alt = f"AUC of each tag of the {domain} network."
     else:
         counts = confusion_matrix(truth, net.outputs.argmax(1), labels=range(len(corpus.classes)))
-        picture = learning.confusion(counts, list(corpus.classes))
+        name = f"confusion_{domain}"
+        picture = learning.confusion(counts, list(corpus.classes), corpus.title)
         alt = f"Confusion matrix of the {domain} network on held-out clips."
-    slug = "cover" if domain == next(iter(networks)) else f"held_out_{domain}"
-    display(results.figure(slug, picture, alt))
+    display(results.figure("cover" if domain == next(iter(networks)) else name, picture, alt))
 
 # %% [markdown]
 # ## What do the first filters look like?
@@ -192,6 +202,41 @@ results.figure("filters", learning.filters(kernels), "First-layer kernels of eac
 
 # %%
 results.table("filters", kernel_table(kernels, start="random"))
+
+# %% [markdown]
+# ## What does a map answer to?
+#
+# A layer's 32 maps give a number each, the mean over frequency and time. Choose a map: here are
+# the held-out clips, no two of one recording or voice, to which it answers most, and the sound of
+# the first. Is it the class that they share, or the pitch, or only the loudness? Compare layer 1
+# with layer 5.
+
+# %%
+answers = {domain: embed(net.model, sounds[domain]) for domain, net in networks.items()}
+
+def loudest(source, layer, feature_map):
+    """Rows of three held-out clips to which the map answers most."""
+    rows, groups = networks[source].test_rows, sounds[source].corpus.groups
+    rows = rows[np.argsort(-answers[source][f"layer{layer}"][rows, feature_map - 1])]
+    _, first = np.unique(groups[rows], return_index=True)
+    return rows[np.sort(first)[:3]]
+
+@styled
+def pictures(source, layer, feature_map):
+    sound = sounds[source]
+    figure, axes = plt.subplots(1, 3, figsize=(8, 2.4))
+    for axis, row in zip(axes, loudest(source, layer, feature_map), strict=False):
+        spectrogram(axis, sound.spectrograms[row].astype(float), sound.corpus.duration)
+        axis.set_title(sound.corpus.clips["label"][row].replace("_", " ")[:28], fontsize=9)
+    return figure
+
+def first_clip(source, layer, feature_map):
+    corpus = sounds[source].corpus
+    path = corpus.clips["path"][loudest(source, layer, feature_map)[0]]
+    return waveform(path, 16_000, corpus.duration)
+
+widgets.live(pictures, first_clip, source=list(networks), layer=range(1, 6),
+             feature_map=range(1, 33))
 
 # %% [markdown]
 # ## What we learnt
