@@ -76,7 +76,7 @@ def samples_of(corpus, row):
 picked = {}
 for domain, sound in sounds.items():
     labels = sound.corpus.clips["label"].drop_duplicates()
-    picked[domain] = list(labels.sample(5, random_state=clip_seed).index)
+    picked[domain] = list(labels.sample(min(5, len(labels)), random_state=clip_seed).index)
     print(f"{domain}: {title_of_clip(sound.corpus, picked[domain][0])}")
     display(Audio(samples_of(sound.corpus, picked[domain][0]), rate=16_000))
 
@@ -117,7 +117,9 @@ by_hand.shape
 def gallery():
     figure, axes = plt.subplots(len(sounds), 5, figsize=(11.5, 1.9 * len(sounds)), squeeze=False)
     for line, (domain, sound) in zip(axes, sounds.items(), strict=True):
-        for axis, row in zip(line, picked[domain], strict=True):
+        for axis in line[len(picked[domain]):]:
+            axis.axis("off")
+        for axis, row in zip(line, picked[domain], strict=False):
             level = sound.spectrograms[row].astype("float32")
             plots.spectrogram(axis, level, sound.corpus.duration)
             axis.set_title(title_of_clip(sound.corpus, row), fontsize=9, fontweight="normal")
@@ -129,8 +131,8 @@ def gallery():
 results.figure("cover", gallery(), "Log-mel spectrograms of five clips of each domain.")
 
 # %% [markdown]
-# Steady pitches draw horizontal lines, gliding harmonics draw wavy ladders, strokes and clicks draw
-# vertical lines, hiss fills a field. Which domain draws which? McMahan and Rao guessed that
+# Steady pitches draw horizontal lines, gliding harmonics draw wavy ladders, strokes and clicks
+# draw vertical lines, hiss fills a field. Which domain draws which? McMahan and Rao guessed that
 # environmental sound transfers because it *contains* the others. We shall see whether numbers
 # agree.
 #
@@ -173,10 +175,10 @@ widgets.live(every_front_end, hear, domain=list(sounds),
 # %% [markdown]
 # ## Where in the spectrum does each domain live?
 #
-# The mean level of each band over a clip; the line is the median clip, and half of all clips lie in
-# the shade. The wider the shade, the more the clips of a domain differ from each other. A level is
-# measured below the loudest point of its own clip, so a steady noise sits high and a short click in
-# silence sits low.
+# The mean level of each band over a clip; the line is the median clip, and half of all clips lie
+# in the shade. The wider the shade, the more the clips of a domain differ from each other. A level
+# is measured below the loudest point of its own clip, so a steady noise sits high and a short
+# click in silence sits low.
 
 # %%
 centres = band_centres(Settings()).numpy()
@@ -200,7 +202,7 @@ def mean_spectra(frame):
         colour = SOURCES.get(domain, GREY)
         axis.fill_between(part["hz"], part["lower"], part["upper"], color=colour, alpha=0.18, lw=0)
         axis.plot(part["hz"], part["median"], color=colour, label=domain)
-    axis.set(xscale="log", xlabel="frequency (Hz)", ylabel="level (dB below the clip's peak)")
+    axis.set(xscale="log", xlabel="frequency (Hz)", ylabel="level (dB under the loudest point)")
     axis.set_xticks([100, 200, 500, 1000, 2000, 5000], ["100", "200", "500", "1k", "2k", "5k"])
     axis.minorticks_off()
     axis.legend(loc="upper right")
@@ -251,14 +253,23 @@ if rows:
                            "Five likeliest tags of six clips by a published music network."))
 
 # %% [markdown]
+# ## The words
+#
+# A *fold* is the part of the clips held back for the test; each clip is held back once. A *group*
+# is what must not be cut in two: a recording, a speaker, a note. *Chance* is what naming the most
+# frequent class scores. The *interval* is where the score lies in 95 of 100 redraws of the groups.
+# *Ridge* is a linear fit whose weights are held small by a *penalty*. *AUC* is how often a clip
+# with a tag is ranked above one without; 0.5 is guessing. *Batch norm* shifts and scales each map
+# of a network to a common range. A *tap* is a place in a network from which we read.
+#
 # ## The whole study in one cell
 #
 # From sound to finding the path is the same in every chapter. A **corpus** of labelled clips; a
-# **network**, here with random weights, elsewhere trained on another kind of sound; its **layers**,
-# each averaged over time and frequency to one block of numbers a clip; a **probe**, a simple
-# classifier that reads every subset of blocks and is scored on folds that never cut a recording or
-# a speaker. Put your own network or your own folder of sounds (`datasets.load("folder", ...)`) in
-# their place.
+# **network**, here with random weights, elsewhere trained on another kind of sound; its
+# **layers**, each averaged over time and frequency to one block of numbers a clip; a **probe**, a
+# simple classifier that reads every subset of blocks and is scored on folds that never cut a
+# recording or a speaker. Put your own network or your own folder of sounds
+# (`datasets.load("folder", ...)`) in their place.
 
 # %%
 corpus = features(datasets.load("speech", size="smoke"))

@@ -12,8 +12,8 @@
 #
 # **What is known.** *Transfer learning for music classification and regression tasks*, ISMIR 2017,
 # arXiv 1703.09179. Its claims: all layers side by side (160 values a clip) beat the last layer;
-# adding MFCC statistics (120 values) tends to *lower* the scores on music. The probe is an SVM over
-# 32 cells: RBF kernels with four values of C and seven of gamma, linear ones with the same C.
+# adding MFCC statistics (120 values) tends to *lower* the scores on music. The probe is an SVM
+# over 32 cells: RBF kernels with four values of C and seven of gamma, linear ones with the same C.
 #
 # **What we do.** How the protocol was run is not all in the paper. It can be found out by running
 # variants until every digit fits. What fits: raw features, because the scaler in the authors' grid
@@ -57,10 +57,10 @@ results.findings()
 # %% [markdown]
 # ## The tasks
 #
-# The published features are 22 MB: `python -m audiotl data fetch choi2017`. Where the folder `data`
-# holds no `choi2017`, a synthetic task of the same make stands in: three classes, five layers, and
-# an "MFCC" a hundred times as large. It shows the protocols at work and says nothing about the
-# study of 2017.
+# The published features are 22 MB: `python -m audiotl data fetch choi2017`. Where the folder
+# `data` holds no `choi2017`, a synthetic task of the same make stands in: three classes, five
+# layers, and an "MFCC" a hundred times as large. It shows the protocols at work and says nothing
+# about the study of 2017.
 
 # %%
 if (Path(data) / "choi2017").is_dir():
@@ -113,7 +113,8 @@ by_fold = np.array([fitted.cv_results_[f"split{k}_test_score"] for k in range(10
 
 # %% [markdown]
 # Scikit-learn then weighted folds by their size (`iid=True`); today it does not. The score in the
-# paper is the best cell. The package shares kernels between cells and folds, and must say the same.
+# paper is the best cell. The package shares kernels between cells and folds, and must say the
+# same.
 
 # %%
 weighted = np.average(by_fold, axis=0, weights=np.bincount(fold)).max()
@@ -146,7 +147,7 @@ results.table("agreement", agreement) if len(against) else None
 
 # %% [markdown]
 # Agreement to the last digit says much about *how* scores were made. It leaves no room for a
-# scaler, for shuffled folds or for a plain average: each of those moves the digits.
+# scaler or for shuffled folds; nor, where folds differ in size, for a plain average.
 #
 # One caution. With raw MFCCs, values in the hundreds, libsvm's pair steps can need hours for a
 # single cell. After some million steps such a problem is handed to Newton steps, which find the
@@ -156,8 +157,8 @@ results.table("agreement", agreement) if len(against) else None
 #
 # ## What the table looks like
 #
-# A small dot is one subset of the layers. Where do the last layer alone and all five together
-# stand among them?
+# A tick is one subset that was run. Where do the last layer alone and all five together stand
+# among them?
 
 # %%
 @styled
@@ -205,8 +206,8 @@ results.table("best", best[["task", "features", "reproduced", "inputs"]])
 # ### All scores
 #
 # Last layer, all five, MFCC, and MFCC with all five; raw and standardised on each fold's training
-# clips; tuned and nested (every fold chooses its cell on inner splits of its own training clips and
-# only then meets its test clips). Then the three subsets nobody ran, and the best of all 31.
+# clips; tuned and nested (every fold chooses its cell on inner splits of its own training clips
+# and only then meets its test clips). Then the three subsets nobody ran, and the best of all 31.
 
 # %%
 subsets = choi2017.features()[:31]
@@ -362,8 +363,8 @@ widgets.live(with_scale, scale=[1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
 # statistics in batch normalisation, the loudest point of the whole batch as the decibel reference,
 # Theano's flipped kernels), do they give the published features? Every clip depends on the 256
 # clips of its batch; where recordings are missing, the agreement can come close and no closer. One
-# row a layer, counted from 0 as in the authors' files: the correlation over clips, median and least
-# of its 32 maps.
+# row a layer, counted from 0 as in the authors' files: the correlation over clips, median and
+# least of its 32 maps.
 
 # %%
 if hear:

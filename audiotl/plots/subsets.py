@@ -22,7 +22,7 @@ def sizes(table: pd.DataFrame, scores: pd.DataFrame) -> plt.Figure:
 
     Args:
         table: ``network, target, size, score``, a row a subset.
-        scores: ``network, target, layers, last, all, best, picked``, marked in the panels.
+        scores: ``network, target, layers, last, all, best, picked_layers``, marked in the panels.
     """
     networks, targets = (list(dict.fromkeys(table[name])) for name in ("network", "target"))
     shape = len(targets), len(networks)
@@ -54,7 +54,7 @@ def _sizes(axis: plt.Axes, rows: pd.DataFrame, marks: pd.Series) -> None:
     for what, label, size, mark, colour in (
             ("last", "last layer", 1, "D", "red"),
             ("all", "all layers", marks["layers"], "s", "green"),
-            ("best", "picked on other folds", marks["picked"], "*", "black")):
+            ("best", "picked on other folds", marks["picked_layers"], "*", "black")):
         axis.plot(size, 100 * marks[what], mark, color=COLOURS[colour], ms=8, mec="white",
                   label=label, clip_on=False, zorder=4)
     most = int(spread.index.max())
