@@ -44,7 +44,7 @@ from audiotl.report.results import Results
 results = Results("00_start_here")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## Three corpora

@@ -46,7 +46,7 @@ from audiotl.training import Recipe, train
 results = Results("01_pretraining")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## The sounds

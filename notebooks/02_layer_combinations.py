@@ -43,7 +43,7 @@ from audiotl.training import Recipe
 results = Results("02_layer_combinations")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## A corpus, a network, its layers, a probe

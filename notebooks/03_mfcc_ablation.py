@@ -62,7 +62,7 @@ from audiotl.sources import source_network
 from audiotl.training import Recipe
 
 results = Results("03_mfcc_ablation")
-results.findings()
+results.on_recordings()
 # %%
 source_sounds = [features(datasets.load(name, data, size, corpus_seed)) for name in sources]
 sounds = {}

@@ -57,7 +57,7 @@ from audiotl.transfer import Grid, Run, Start
 results = Results("04_cross_domain_transfer")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## Source and targets

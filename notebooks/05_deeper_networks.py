@@ -53,7 +53,7 @@ from audiotl.training import Recipe
 results = Results("05_deeper_networks")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## Your own network, your own folder of sounds

@@ -52,7 +52,7 @@ from audiotl.report.results import Results
 results = Results("06_choi2017_replication")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## The tasks

@@ -47,7 +47,7 @@ from audiotl.training import Recipe
 results = Results("07_what_transfers_and_why")
 
 # %%
-results.findings()
+results.on_recordings()
 
 # %% [markdown]
 # ## The corpora

@@ -83,7 +83,7 @@ class Results:
         titles = dict.fromkeys(one.corpus.title for one in features)
         return Table(pd.DataFrame([self.record["corpora"][title] for title in titles]))
 
-    def findings(self) -> findings.Box:
+    def on_recordings(self) -> findings.Box:
         """What was found on recordings, with the numbers of this folder, or of the committed one.
 
         Where this folder is not the one that holds ``findings.md``, it is the marked first line.

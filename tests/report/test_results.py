@@ -57,11 +57,11 @@ def test_corpora_are_shown_and_kept_with_what_could_not_be_used(reports):
 def test_findings_of_recordings_are_marked_on_other_data(reports, tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert not Results("02_x").findings()._repr_mimebundle_()[0]["text/markdown"]
+    assert not Results("02_x").on_recordings()._repr_mimebundle_()[0]["text/markdown"]
     committed = tmp_path / "reports" / "real" / "02_x"
     committed.mkdir(parents=True)
     (committed / findings.FILE).write_text("It is so.\n\nMore.")
-    data, about = Results("02_x").findings()._repr_mimebundle_()
+    data, about = Results("02_x").on_recordings()._repr_mimebundle_()
     assert data["text/markdown"].startswith("> ") and "It is so." in data["text/markdown"]
     assert "More" not in data["text/markdown"] and not about["findings"]
     monkeypatch.delenv("AUDIOTL_REPORTS")

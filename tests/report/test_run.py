@@ -36,7 +36,7 @@ from audiotl import widgets
 from audiotl.report.results import Results
 
 results = Results("NAME")
-results.findings()
+results.on_recordings()
 
 # %%
 for i in tqdm(range(3), "a bar", delay=0, mininterval=0):
