@@ -164,12 +164,14 @@ def test_a_stop_ends_with_one_sentence(notebooks, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "audiotl", "report", "--notebooks", str(notebooks(_00_slow=slow)),
          "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True)
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+        # A shell's background job ignores the interrupt, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         assert any("here" in line for line in process.stderr)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=120)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130 and len(said.strip().splitlines()) == 1
