@@ -7,6 +7,7 @@ share (covariances, Gram matrices, factorisations), the probe shares inside that
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -23,7 +24,7 @@ Subset = tuple[str, ...]
 """Names of the blocks that a probe reads side by side."""
 
 
-class Probe:
+class Probe(abc.ABC):
     """What every probe offers.
 
     Attributes:
@@ -36,10 +37,10 @@ class Probe:
     cells: list[dict]
     most_blocks: int = 12
 
+    @abc.abstractmethod
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
         """Predictions of shape ``(n_subsets, n_cells, n_test)``: labels as in `y`, or values."""
-        raise NotImplementedError
 
     def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
                 subsets: Sequence[Subset]) -> np.ndarray:
