@@ -380,9 +380,15 @@ def untrained(features: Features, network: str = "convnet5", seed: int = 0,
     baseline.
     """
     torch.manual_seed(seed)
-    model = models.build(network, len(features.corpus.classes), **settings)
+    return calibrated(models.build(network, len(features.corpus.classes), **settings), features,
+                      seed)
+
+
+def calibrated(model: nn.Module, features: Features, seed: int = 0) -> nn.Module:
+    """The network with its batch-norm statistics measured anew on 256 clips of the sound."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
             module.momentum = None
     rows = np.random.default_rng(seed).permutation(len(features.corpus))[:256]
     model.train()
