@@ -25,6 +25,9 @@ FEWEST_GROUPS = 10
 counted."""
 
 
+RULES = ("difference", "equivalence", "not worse")
+
+
 @dataclasses.dataclass(frozen=True)
 class Scored:
     """What each tested clip scored, by seed of what was trained and by repetition of the folds.
@@ -161,6 +164,39 @@ def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
     """Which differences lie above ``-margin`` with their whole interval, and were tested on enough
     groups."""
     return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
+
+
+def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
+    """What each difference of a family says of a claim that it is above zero.
+
+    Args:
+        comparisons: rows of `compare`, all that are to be judged together.
+        rule: ``"difference"``: a clear difference decides, and one within `margin` of zero where
+            none is clear; ``"equivalence"``: the other way round; ``"not worse"``: whether it lies
+            above ``-margin``.
+
+    Returns:
+        ``"holds"``, ``"does not hold"``, ``"equivalent"`` (within `margin` of zero) or
+        ``"cannot tell"``.
+
+    Raises:
+        AudiotlError: no such rule.
+    """
+    if rule not in RULES:
+        raise AudiotlError(f"There is no rule {rule!r}; choose among {', '.join(RULES)}.")
+    found = pd.Series("cannot tell", comparisons.index)
+    if rule == "not worse":
+        enough = comparisons["groups"] >= FEWEST_GROUPS
+        found[not_worse(comparisons, margin)] = "holds"
+        found[enough & (comparisons["ci_high"] < -margin)] = "does not hold"
+        return found
+    within, counts = equivalent(comparisons, margin), clear(comparisons)
+    found[within] = "equivalent"
+    if rule == "equivalence":
+        counts &= ~within
+    found[counts & (comparisons["difference"] > 0)] = "holds"
+    found[counts & (comparisons["difference"] < 0)] = "does not hold"
+    return found
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

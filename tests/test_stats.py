@@ -96,3 +96,18 @@ def test_holm_steps_down_and_leaves_the_unknown_out():
     expected = [2 * 0.02, np.nan, 3 * 0.01, 0.5]
     assert np.allclose(stats.holm(p), expected, equal_nan=True)
     assert stats.holm([0.6, 0.9]).tolist() == [1.0, 1.0]
+
+
+def test_verdicts_follow_from_interval_p_value_and_groups():
+    rows = pd.DataFrame({"difference": [.05, -.05, .004, .004, .05, .05],
+                         "ci_low": [.02, -.08, -.002, .002, .02, -.01],
+                         "ci_high": [.08, -.02, .008, .006, .08, .11],
+                         "p": [.001, .001, .5, .001, .001, .5], "groups": [20, 20, 20, 20, 9, 20]})
+    assert stats.decide(rows, "difference", 0.01).tolist() == [
+        "holds", "does not hold", "equivalent", "holds", "cannot tell", "cannot tell"]
+    assert stats.decide(rows, "equivalence", 0.01).tolist() == [
+        "holds", "does not hold", "equivalent", "equivalent", "cannot tell", "cannot tell"]
+    assert stats.decide(rows, "not worse", 0.01).tolist() == [
+        "holds", "does not hold", "holds", "holds", "cannot tell", "cannot tell"]
+    with pytest.raises(AudiotlError, match="guess"):
+        stats.decide(rows, "guess", 0.01)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from audiotl import cache
 from audiotl.features import Features
-from audiotl.report import findings
+from audiotl.report import claims, findings
 
 FOLDER = "AUDIOTL_REPORTS"
 """Environment variable with the folder of all reports; without it ``../reports/lab``."""
@@ -39,6 +39,7 @@ class Results:
         self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.time()
+        self.verdicts: list[pd.DataFrame] = []
         self.record: dict[str, Any] = {"numbers": {}, "tables": {}, "figures": {}, "corpora": {},
                                        "skipped": {}, "synthetic": False}
         self._write()
@@ -66,6 +67,20 @@ class Results:
         """Keep one number."""
         self._add("numbers", name, float(value))
         return value
+
+    def claim(self, number: int, comparisons: pd.DataFrame, table: str,
+              statement: str = "") -> Table:
+        """Decide a claim of ``claims.yaml`` by comparisons, and keep the rows in ``verdicts.csv``.
+
+        See `audiotl.report.claims.rows`.
+        """
+        said = claims.written()[number]
+        found = claims.rows(number, said, comparisons, self.folder.name, table, statement)
+        self.verdicts.append(found)
+        pd.concat(self.verdicts).to_csv(self.folder / claims.VERDICTS, index=False,
+                                        float_format="%.6g")
+        shown = found[["statement", "estimate", "ci_low", "ci_high", "p_holm", "verdict"]]
+        return Table(shown, claims.VERDICTS, 30)
 
     def corpora(self, *features: Features) -> Table:
         """Keep and show what was heard: clips, classes, groups, and what could not be used."""

@@ -24,7 +24,7 @@ import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
 from audiotl import AudiotlError, cache, datasets
-from audiotl.report import findings, pages, parameters
+from audiotl.report import claims, findings, pages, parameters
 from audiotl.report.results import FOLDER
 
 VERSIONS = ("audiotl", "torch", "torchaudio", "librosa", "scikit-learn", "numpy")
@@ -72,6 +72,7 @@ def run(study: Run) -> int:
         for i, (source, values) in enumerate(given.items()):
             print(f"[{i + 1}/{len(given)}] {source.stem}", flush=True)
             failed += not _one(source, study, values)
+        claims.join(study.out)
         pages.index(study.out, f"audiotl, profile {study.profile}")
     minutes = (time.time() - started) / 60
     print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "

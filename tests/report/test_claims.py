@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from audiotl import AudiotlError
+from audiotl.report import claims
+
+ROOT = Path(__file__).parents[2]
+REAL = ROOT / "reports" / "real"
+WRITTEN = claims.written(ROOT / "notebooks")
+COMPARED = pd.DataFrame({"case": ["A", "B"], "difference": [.05, .001], "ci_low": [.03, -.004],
+                         "ci_high": [.07, .006], "p": [.001, .6], "groups": [40, 40],
+                         "seeds": [5, 5]})
+
+
+def test_a_chapter_s_verdicts_are_joined_and_hold_against_their_rows(tmp_path):
+    for chapter, claim in (("02_two", 6), ("01_one", 1)):
+        (tmp_path / chapter).mkdir()
+        found = claims.rows(claim, WRITTEN[claim], COMPARED, chapter, "paired.csv")
+        found.to_csv(tmp_path / chapter / claims.VERDICTS, index=False)
+    claims.join(tmp_path)
+    table = pd.read_csv(tmp_path / claims.CLAIMS)
+    assert tuple(table.columns) == claims.COLUMNS and table["claim"].tolist() == [1, 1, 6, 6]
+    assert table["verdict"].tolist() == ["holds", "equivalent"] * 2
+    claims.check(table, WRITTEN)
+    with pytest.raises(AudiotlError, match="holds"):
+        claims.check(table.assign(verdict="holds"), WRITTEN)
+    with pytest.raises(AudiotlError, match="99"):
+        claims.check(table.assign(claim=99), WRITTEN)
+
+
+def test_no_verdicts_no_table(tmp_path):
+    assert claims.join(tmp_path) is None and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not (REAL / claims.CLAIMS).is_file(), reason="no claims on recordings yet")
+def test_the_committed_verdicts_follow_from_their_rows():
+    table = pd.read_csv(REAL / claims.CLAIMS)
+    claims.check(table, WRITTEN)
+    for row in table.itertuples():
+        assert (REAL / row.chapter / row.table).is_file()
