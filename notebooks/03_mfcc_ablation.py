@@ -37,6 +37,7 @@ degraded = [["environment", "speech"]]      # source and target
 degradations = [["noise", 20], ["telephone", 0], ["speed", 1.25]]
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import dataclasses
 import itertools
 from functools import partial
 import matplotlib.pyplot as plt
@@ -265,6 +266,11 @@ results.table("live_scores", wide.set_axis(wide.columns.map(", ".join), axis=1).
 # %%
 added = joining(0.01, "features_from == 'live' and scaling == 'standardised' and "
                       "statistics == 'mfcc'")
+claimed = added.assign(case="beside the " + added["source"] + " network on " + added["target"].map(
+    {name: sound.corpus.title for name, sound in sounds.items()}) + ", pooling " + added["pooling"])
+results.claim(6, claimed, "differences.csv")
+
+# %%
 figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
                         "MFCC beside the network, minus the network, in points", margin=0.01)
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
@@ -309,6 +315,20 @@ for source, target in null_cases:
     rivals += coalitions.against_null(layers, mfcc, *problem(target), source=source, target=target)
 results.table("interaction_null", stats.score_table(rivals).rename(columns={"score": "nats"}))
 
+# %%
+met = [one for one in rivals if one.keys["what"] == "interaction"]
+rows = []
+for mfcc, copy, noise in zip(met[::3], met[1::3], met[2::3], strict=True):
+    case = f"{mfcc.keys['source']} network on {sounds[mfcc.keys['target']].corpus.title}"
+    nothing = dataclasses.replace(mfcc, values=np.zeros_like(mfcc.values))
+    rows += [stats.compare(mfcc, other, against=name, case=f"{case}, against {name}")
+             for name, other in (("nothing", nothing), ("a copy", copy), ("noise", noise))]
+rows = pd.DataFrame(rows)
+results.table("interaction_contrasts", rows)
+
+# %%
+results.claim(8, rows, "interaction_contrasts.csv")
+
 # %% [markdown]
 # ## Is it the mel, or the cosine?
 #
@@ -332,6 +352,11 @@ rows = pd.DataFrame([stats.compare(found, cells[key[0], "mel", "dct"], front_end
                      for key, found in cells.items() if key[1:] != ("mel", "dct")])
 rows = rows.assign(clear=stats.clear(rows), equivalent=stats.equivalent(rows, 0.01))
 results.table("frontend_contrasts", rows, show=0)
+claimed = rows[rows["front_end"].isin(["log, dct", "mel, learnt", "log, learnt"])]
+results.claim(9, claimed.assign(case=claimed["front_end"] + " on " + claimed["target"]),
+              "frontend_contrasts.csv")
+
+# %%
 figure = compare.forest(rows, "front_end", None, "target", margin=0.01,
                         xlabel="axis and transform, minus mel with DCT, in points")
 results.figure("frontends", figure, "Eleven front ends against mel and DCT, by target.")

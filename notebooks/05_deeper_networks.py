@@ -11,28 +11,33 @@
 # 14 to 91 % (arXiv 2205.08138). We know of no study that scored *every* subset of a deep network's
 # layers on audio.
 #
-# **What we do.** Every subset of the layers, MFCC counted as one more block, gets a ridge probe
-# with five penalties on folds that never cut a recording or a speaker; the penalty is chosen on
-# the other folds (*nested*). Each block is first brought down to at most `width` principal
-# components of the training clips, so that wide layers do not win by width. (The 120 columns of
-# MFCC are cut as well, and lose by it; chapter 03 scores them whole.) With every subset scored,
-# the **Shapley value** of a layer is exact: what it adds, averaged over all orders in which layers
-# may be added.
+# **What we do.** First the question that 2017 left out: all layers have five times the columns of
+# the last one, so how much of their lead is mere width? All layers are brought down to the width
+# of the last, and the last is widened to that of all. Then every subset of the layers is scored,
+# MFCC counted as one more block, each block brought down to at most `width` principal components
+# of the training clips. With every subset scored, the **Shapley value** of a layer is exact: what
+# it adds, averaged over all orders in which layers may be added. Each layer gives the mean and the
+# deviation over time of its maps; the probe is ridge regression, its penalty chosen on the other
+# folds (*nested*), and folds never cut a recording or a speaker.
 
 # %% tags=["parameters"]
 data = "built-in"              # built-in, or the folder that holds the corpora
 size = "quick"                 # of the built-in corpora: smoke or quick
 corpus_seed = 0                # of the built-in corpora and of folds
 network_seed = 0               # of the source networks
-source = "environment"         # corpus that the networks learn from
+sources = ["environment"]      # corpora that ConvNet5 learns from; deeper ones from the first
 targets = ["speech", "music_family"]   # corpora on which every subset is scored
 networks = ["convnet5"]        # also resnet18, densenet121 (hours), or published ones
 recipe = {"epochs": 10, "crop": 64}    # how ConvNet5 is trained (training.Recipe)
 deep_recipe = {"epochs": 6, "crop": 64, "learning_rate": 1e-3, "weight_decay": 1e-2}
-width = 32                     # principal components that a block keeps at most
+pooling = "mean+std"           # mean or mean+std over time
+width = 64                     # principal components that a block keeps at most in the search
+repeats = 1                    # 1: the corpus's own folds; more: five folds dealt so often
+most_columns = 1500            # of a network whose folds are dealt more than once
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import itertools
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -45,6 +50,7 @@ from audiotl.models import pretrained
 from audiotl.plots import compare
 from audiotl.plots import subsets as plots
 from audiotl.plots.style import title_of
+from audiotl.probes import controls
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -141,25 +147,133 @@ pd.DataFrame({"block": names, "by hand": by_hand.values(), "package": values}).r
 # A network that others trained is read where its weights are at hand, and left out where not.
 
 # %%
-heard = features(datasets.load(source, data, size, corpus_seed))
+source_sounds = {}
+for name in sources:
+    sound = features(datasets.load(name, data, size, corpus_seed))
+    source_sounds[sound.corpus.domain] = sound
+heard = [sound.corpus for sound in source_sounds.values()]
 target_sounds = {}
 for name in targets:
-    kept, _ = datasets.without_shared(datasets.load(name, data, size, corpus_seed), [heard.corpus])
+    kept, _ = datasets.without_shared(datasets.load(name, data, size, corpus_seed), heard)
     target_sounds[name] = features(kept)
-results.corpora(heard, *target_sounds.values())
+results.corpora(*source_sounds.values(), *target_sounds.values())
 
 # %%
 trained, untrained, left_out = {}, {}, []
 for name in networks:
-    if name not in pretrained.NETWORKS:
-        how = Recipe(**(recipe if name == "convnet5" else deep_recipe))
-        trained[name] = source_network(heard, how, name, seed=network_seed).model
-        untrained[name] = source_network(heard, how, name, labels="none", seed=network_seed).model
-    elif pretrained.available(name, data):
-        trained[name] = pretrained.load(name, data)
-    else:
-        left_out.append(name)
+    if name in pretrained.NETWORKS:
+        if pretrained.available(name, data):
+            trained["published", name] = pretrained.load(name, data)
+        else:
+            left_out.append(name)
+        continue
+    how = Recipe(**(recipe if name == "convnet5" else deep_recipe))
+    for domain, sound in list(source_sounds.items())[:None if name == "convnet5" else 1]:
+        trained[domain, name] = source_network(sound, how, name, seed=network_seed).model
+        untrained[domain, name] = source_network(sound, how, name, labels="none",
+                                                 seed=network_seed).model
 print("left out, weights not at hand:", ", ".join(left_out) or "none")
+
+# %%
+cases = [(source, network, target) for source, network in trained for target in target_sounds
+         if source not in source_sounds
+         or not datasets.related(source_sounds[source].corpus, target_sounds[target].corpus)]
+
+def layers_of(source, network, target):
+    return embed(trained[source, network], target_sounds[target], pooling=pooling)
+
+def names_of(rows):
+    return [f"{title_of(row.network)}, {row.source} → {target_sounds[row.target].corpus.title}"
+            for row in rows.itertuples()]
+
+# %% [markdown]
+# ## How much of the gain is width?
+#
+# Four blocks of columns a network: the last layer; all layers side by side; all layers brought down
+# to the width of the last by principal components of the training clips (*joint*); and the last
+# layer *widened* to the width of all by random Fourier features of its own (Rahimi and Recht 2007).
+# If all layers only won by width, *joint* would be no better than the last, and *widened* as good
+# as all. MFCC (20 and 40 coefficients), the mean and deviation of log-mel bands, and the same
+# network with random weights stand beside, each at its own width.
+
+# %%
+def score(target, blocks, transform=None, **keys):
+    """Nested score of all the blocks side by side; folds are dealt anew `repeats` times."""
+    corpus = target_sounds[target].corpus
+    y, folds = corpus.targets(), [corpus.splits(seed=corpus_seed)]
+    if repeats > 1 and columns_of(blocks) <= most_columns:
+        folds = controls.repeated_splits(y, corpus.groups, repeats=repeats)
+    return controls.score(blocks, y, folds, corpus.groups, probes.named("ridge"), transform,
+                          target=target, **keys)
+
+def columns_of(blocks):
+    return sum(block.shape[1] for block in blocks.values())
+
+# %%
+arms, columns = {}, {}
+for source, network, target in cases:
+    sound, layers = target_sounds[target], layers_of(source, network, target)
+    last = dict(list(layers.items())[-1:])
+    narrow, broad = columns_of(last), columns_of(layers)
+    few = broad <= most_columns
+    keys = {"source": source, "network": network}
+    sides = {"last": (last, None), "all": (layers, None),
+             "joint": (layers, partial(probes.joint_pca, width=narrow)),
+             "widened": (last, partial(probes.random_features, width=broad)),
+             "with mfcc": (layers | {"mfcc": sound.mfcc}, None)}
+    if (source, network) in untrained:
+        sides["random"] = embed(untrained[source, network], sound, pooling=pooling), None
+    arms[source, network, target] = {
+        side: score(target, *how, **keys) for side, how in sides.items()}
+    columns |= {(source, network, target, side): narrow if side == "joint" else
+                broad if side == "widened" else columns_of(how[0]) for side, how in sides.items()}
+
+# %%
+baselines = {(name, target): score(target, {name: block}, source="none", network=name)
+             for target, sound in target_sounds.items()
+             for name, block in sound.baselines().items()}
+
+# %%
+widths = stats.score_table([one.named(side=side) for sides in arms.values()
+                            for side, one in sides.items()]
+                           + [one.named(side="alone") for one in baselines.values()])
+widths["columns"] = [columns.get(key, 0) for key in
+                     widths[["source", "network", "target", "side"]].itertuples(index=False)]
+widths = widths.drop(columns=["subset", "probe", "protocol"])
+results.table("widths", widths, show=12)
+
+# %%
+OWN, JOINT, WIDENED = "all - last", "joint - last", "all - widened"
+by_width = []
+for sides in arms.values():
+    pairs = {OWN: ("all", "last"), JOINT: ("joint", "last"), WIDENED: ("all", "widened"),
+             "with mfcc - all": ("with mfcc", "all"), "all - random": ("all", "random")}
+    for name, (one, other) in pairs.items():
+        if other in sides:
+            by_width.append(stats.compare(sides[one], sides[other], comparison=name))
+by_width = pd.DataFrame(by_width).drop(columns=["subset", "probe", "protocol"], errors="ignore")
+by_width["clear"] = by_width.groupby("comparison", group_keys=False)[
+    list(by_width)].apply(stats.clear)
+by_width["case"] = names_of(by_width)
+results.table("by_width", by_width, show=12)
+
+# %%
+shown = by_width[by_width["comparison"].isin([OWN, JOINT, WIDENED])]
+figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
+results.figure("widths", figure, "All layers against the last: at own width, brought down to the "
+               "width of the last, and against the last widened, with intervals.")
+
+# %%
+claimed = {name: rows for name, rows in by_width.groupby("comparison")}
+results.claim(1, claimed[OWN], "by_width.csv")
+
+# %%
+results.claim(2, claimed[JOINT], "by_width.csv",
+              "all layers, brought down to the width of the last, beat it")
+
+# %%
+results.claim(2, claimed[WIDENED], "by_width.csv",
+              "all layers beat the last, widened to their width by random features")
 
 # %% [markdown]
 # ## Every subset of every network
@@ -169,63 +283,45 @@ print("left out, weights not at hand:", ", ".join(left_out) or "none")
 
 # %%
 searches = {}
-for network, model in trained.items():
-    for target, sound in target_sounds.items():
-        corpus = sound.corpus
-        if network in untrained and datasets.related(heard.corpus, corpus):
-            continue
-        blocks = embed(model, sound) | {"mfcc": sound.mfcc}
-        searches[network, target] = search(
-            blocks, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
-            probes.named("ridge"), width=width, title=f"{network} -> {target}")
+for source, network, target in cases:
+    sound = target_sounds[target]
+    corpus, blocks = sound.corpus, layers_of(source, network, target) | {"mfcc": sound.mfcc}
+    searches[source, network, target] = search(
+        blocks, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
+        probes.named("ridge"), width=width, title=f"{network}, {source} -> {target}")
 
 # %%
-domain = {name: "music" if name in pretrained.NETWORKS else heard.corpus.domain for name in trained}
-rows = [pd.DataFrame({"source": domain[network], "network": network, "target": target,
+rows = [pd.DataFrame({"source": source, "network": network, "target": target,
                       "subset": found.labels(), "score": found.scores(),
                       "size": [len(subset) for subset in found.subsets],
                       "mfcc": ["mfcc" in subset for subset in found.subsets]})
-        for (network, target), found in searches.items()]
+        for (source, network, target), found in searches.items()]
 table = pd.concat(rows, ignore_index=True)
 results.table("subsets.csv.gz", table, show=5)
 
 # %% [markdown]
 # ## All, picked, or last?
 #
-# *Picked* is the subset of layers that was best on the other folds. *Random* is the same network
-# with random weights, its batch norm calibrated on the source's clips. All on the same clips.
+# *Picked* is the subset of layers that was best on the other folds, scored on this one.
 
 # %%
-def random_score(network, target):
-    """All layers of the untrained network; None for a published one."""
-    if network not in untrained:
-        return None
-    sound = target_sounds[target]
-    blocks = embed(untrained[network], sound)
-    found = search(blocks, sound.corpus.targets(), sound.corpus.splits(seed=corpus_seed),
-                   sound.corpus.groups, probes.named("ridge"), width=width, subsets=[tuple(blocks)])
-    return found.scored(tuple(blocks))
-
-# %%
-scores, paired, smallest = [], [], []
-for (network, target), found in searches.items():
-    keys = {"source": domain[network], "network": network, "target": target}
+scores, paired = [], []
+for (source, network, target), found in searches.items():
+    keys = {"source": source, "network": network, "target": target}
     layers = [name for name in found.names if name != "mfcc"]
     without = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
-    everything = found.scored(layers)
-    sides = {"last": found.scored(layers[-1:]), "best": found.scored_best(without),
-             "random": random_score(network, target), "mfcc": found.scored(["mfcc"])}
-    for name, other in sides.items():
-        if other:
-            paired.append(stats.compare(everything, other, comparison=f"all - {name}", **keys))
-    both = found.scored(found.names)
-    paired.append(stats.compare(both, everything, comparison="with mfcc - all", **keys))
+    everything, picked = found.scored(layers), found.scored_best(without)
+    last, mfcc = found.scored(layers[-1:]), found.scored(["mfcc"])
+    for name, one, other in (("best - all", picked, everything), ("all - last", everything, last),
+                             ("all - mfcc", everything, mfcc),
+                             ("with mfcc - all", found.scored(found.names), everything)):
+        paired.append(stats.compare(one, other, comparison=name, **keys))
     enough = [i for i in without if found.scores()[i] >= everything.mean - 0.01]
     picks = found.nested_best(without)[1]
-    scores.append(keys | {"layers": len(layers), "all": everything.mean, "all_mfcc": both.mean,
-                          "picked_layers": np.mean([len(pick) for pick in picks]),
-                          "smallest": min(len(found.subsets[i]) for i in enough)}
-                  | {name: other.mean if other else np.nan for name, other in sides.items()})
+    scores.append(keys | {
+        "layers": len(layers), "all": everything.mean, "best": picked.mean, "last": last.mean,
+        "mfcc": mfcc.mean, "picked_layers": np.mean([len(pick) for pick in picks]),
+        "smallest": min(len(found.subsets[i]) for i in enough)})
 scores = pd.DataFrame(scores)
 results.table("summary", scores, show=30)
 
@@ -239,15 +335,17 @@ paired = pd.DataFrame(paired).drop(columns=["subset", "probe", "protocol"], erro
 parts = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
          for _, rows in paired.groupby("comparison", sort=False)]
 paired = pd.concat(parts, ignore_index=True)
+paired["case"] = names_of(paired)
 results.table("paired", paired, show=12)
 
 # %%
-shown = paired[paired["comparison"].isin(["all - last", "all - best", "all - random"])]
-names = [f"{title_of(row.network)} → {title_of(row.target)}"
-         for row in shown.itertuples()]
-figure = compare.forest(shown.assign(row=names), "row", "source", "comparison", margin=0.01)
-results.figure("cover", figure, "All layers against the last, the picked subset and random "
-               "weights, for each network and target, with intervals.")
+results.claim(3, paired[paired["comparison"] == "best - all"], "paired.csv")
+
+# %%
+shown = paired[paired["comparison"].isin(["best - all", "all - last"])]
+figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
+results.figure("cover", figure, "The picked subset against all layers, and all layers against the "
+               "last, for each network and target, with intervals.")
 
 # %% [markdown]
 # Filled dots are clear differences; the grey band is one point either side of zero. An interval
@@ -269,8 +367,8 @@ results.figure("sizes", figure, "Worst, median and best score over all subsets o
 
 # %%
 values, pairs = [], []
-for (network, target), found in searches.items():
-    keys = {"source": domain[network], "network": network, "target": target}
+for (source, network, target), found in searches.items():
+    keys = {"source": source, "network": network, "target": target}
     masks = shapley.masks(found.subsets, found.names)
     nobody = guess(target_sounds[target].corpus)
     value, pair = shapley.attribute(found.nested_bits, masks, nobody, found.groups, found.names)
@@ -308,8 +406,8 @@ results.figure("interactions", figure, "Interaction index of each pair of layers
 # Tick layers: score, interval and rank among all subsets appear at once.
 
 # %%
-widgets.LayerTicker({f"{network} → {target}": found
-                     for (network, target), found in searches.items()})
+widgets.LayerTicker({f"{network}, {source} → {target}": found
+                     for (source, network, target), found in searches.items()})
 
 # %% [markdown]
 # ## What we learnt
@@ -326,6 +424,6 @@ widgets.LayerTicker({f"{network} → {target}": found
 #
 # 1. `python -m audiotl report --only 05 -p networks resnet18` trains a ResNet-18 on the built-in
 #    sounds and searches it. Which of its layers is worth most?
-# 2. Set `width` to 8. Which layers lose most?
+# 2. Set `width` to 8. Which layers lose most? And what does `pooling = "mean"` change?
 # 3. A network of 24 layers has 16,777,215 subsets. Ask `search` for them, read the sentence, and
 #    estimate Shapley values from `shapley.sample`.

@@ -57,14 +57,16 @@ def against_null(layers: Blocks, block: np.ndarray, y: np.ndarray, splits: Split
     """
     rivals = {"block": block, "copy": list(layers.values())[len(layers) // 2],
               "noise": np.random.default_rng(seed).standard_normal(block.shape)}
+    folds = np.empty(len(y), int)
+    for k, (_, test) in enumerate(splits):
+        folds[test] = k
     last = [j == len(layers) for _, j in itertools.combinations(range(len(layers) + 1), 2)]
     out = []
     for name, rival in rivals.items():
         game = log_likelihoods(layers | {"rival": rival}, y, splits)
         for what, values in {"value": shapley.values(game)[-1],
                              "interaction": shapley.interactions(game)[last].mean(0)}.items():
-            out.append(stats.Scored.of(values, np.zeros(len(y)), groups, block=name, what=what,
-                                       **keys))
+            out.append(stats.Scored.of(values, folds, groups, block=name, what=what, **keys))
     return out
 
 

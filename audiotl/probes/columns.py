@@ -34,15 +34,24 @@ def reduce(train: Blocks, test: Blocks, width: int) -> tuple[Blocks, Blocks]:
     """
     out: tuple[Blocks, Blocks] = ({}, {})
     for name, block in train.items():
-        d, axes = block.shape[1], None
-        if d > width:
-            centred = block - block.mean(0)
-            kept = (d - min(width, len(block) - 1), d - 1)
-            covariance = centred.T @ centred
-            axes = linalg.eigh(covariance, subset_by_index=kept, check_finite=False)[1][:, ::-1]
+        axes = _axes(block - block.mean(0), width) if block.shape[1] > width else None
         for side, values in zip(out, (block, test[name]), strict=True):
             side[name] = values if axes is None else (values - block.mean(0)) @ axes
     return out
+
+
+def _axes(centred: np.ndarray, width: int) -> np.ndarray:
+    # Principal axes ``(d, width)`` from the smaller of the two products of the columns.
+    n, d = centred.shape
+    width = min(width, n - 1)
+    wide = d > n
+    product = centred @ centred.T if wide else centred.T @ centred
+    kept = (len(product) - width, len(product) - 1)
+    vectors = linalg.eigh(product, subset_by_index=kept, check_finite=False)[1][:, ::-1]
+    if not wide:
+        return vectors
+    axes = centred.T @ vectors
+    return axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
 
 
 def joint_pca(train: Blocks, test: Blocks, width: int) -> tuple[Blocks, Blocks]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy import linalg
 
 from audiotl import AudiotlError, cache, stats
 from audiotl.datasets.corpus import check_split, deal_groups
-from audiotl.probes import Blocks, Probe, Subset
+from audiotl.probes import Blocks, Probe, Ridge, Subset, one_hot
 from audiotl.probes.subset_search import Splits, search
 
 Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
@@ -44,6 +45,39 @@ class Transformed(Probe):
         return np.concatenate(parts)
 
 
+class WideRidge(Ridge):
+    """Ridge regression subset by subset, for thousands of columns: the normal equations of columns
+    or of clips, whichever are fewer."""
+
+    def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
+             subsets: Sequence[Subset]) -> np.ndarray:
+        """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
+        classes, answers = one_hot(y)
+        level = answers.mean(0)
+        out = []
+        for subset in subsets:
+            x, tested = (np.concatenate([side[name] for name in subset], 1, dtype=np.float64)
+                         for side in (train, test))
+            mean = x.mean(0)
+            out.append([classes[(values + level).argmax(1)]
+                        for values in self._values(x - mean, answers - level, tested - mean)])
+        return np.array(out)
+
+    def _values(self, x: np.ndarray, y: np.ndarray, tested: np.ndarray) -> Iterator[np.ndarray]:
+        wide = x.shape[1] > len(x)
+        product, right = (x @ x.T, y) if wide else (x.T @ x, x.T @ y)
+        tested = tested @ x.T if wide else tested
+        for cell in self.cells:
+            system = product + cell["lambda"] * np.eye(len(product))
+            yield tested @ linalg.solve(system, right, assume_a="pos", overwrite_a=True,
+                                        check_finite=False)
+
+    def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
+                subsets: Sequence[Subset]) -> np.ndarray:
+        """Packed bits, as of any `Probe`."""
+        return Probe.correct(self, train, y, test, answers, subsets)
+
+
 def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.ndarray,
           probe: Probe, transform: Transform | None = None, scale: bool = True,
           **keys) -> stats.Scored:
@@ -55,6 +89,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
         **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
     """
     everything = tuple(blocks)
+    probe = WideRidge([cell["lambda"] for cell in probe.cells]) if type(probe) is Ridge else probe
     probe = probe if transform is None else Transformed(probe, transform)
     return stats.over_repeats([
         search(blocks, y, splits, groups, probe, subsets=[everything], scale=scale, progress=False)

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from audiotl import AudiotlError, probes
 from audiotl.datasets import LeakError
+from audiotl.probes import controls
 from audiotl.probes.controls import repeated_splits, score
 
 
@@ -84,3 +85,24 @@ def test_repeated_folds_keep_groups_whole_and_differ(problem):
         repeated_splits(y[:12], groups[:12], n_folds=4, repeats=30)
     with pytest.raises(LeakError):
         score({"a": np.ones((120, 1))}, y, repeats, np.full(120, "one"), probes.Ridge())
+
+
+@pytest.mark.parametrize("columns", [5, 60])
+def test_ridge_on_all_columns_at_once_answers_as_block_by_block(columns):
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 3, 50)
+    train, test = ({"a": rng.normal(size=(n, columns)), "b": rng.normal(size=(n, columns))}
+                   for n in (50, 30))
+    subsets = [("a",), ("a", "b")]
+    wide, block_by_block = (probe.fold(train, y, test, subsets)
+                            for probe in (controls.WideRidge(), probes.named("ridge")))
+    assert wide.shape == (2, 5, 30) and np.mean(wide == block_by_block) > 0.99
+
+
+def test_components_are_the_same_from_columns_and_from_clips():
+    rng = np.random.default_rng(3)
+    train, test = ({"a": rng.normal(size=(n, 60))} for n in (40, 9))
+    fitted, tested = probes.joint_pca(train, test, 4)
+    pca = PCA(4).fit(train["a"])
+    assert np.allclose(np.abs(fitted["joint"]), np.abs(pca.transform(train["a"])))
+    assert np.allclose(np.abs(tested["joint"]), np.abs(pca.transform(test["a"])))
