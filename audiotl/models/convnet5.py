@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -73,11 +71,6 @@ class ConvNet5(nn.Module):
         """The parts from input to output, the head last."""
         return *self.blocks, self.head
 
-    @torch.no_grad()
-    def first_filters(self) -> Tensor:
-        """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""
-        return self.blocks[0][0].weight.detach().cpu()
-
 
 def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
     # Once trained, a batch norm is a factor and an addend of every map; in the kernels they cost no
@@ -87,23 +80,3 @@ def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
     weight = conv.weight * factor[:, None, None, None]
     bias = norm.bias - norm.running_mean * factor
     return elu(pool(nn.functional.conv2d(x, weight, bias, padding=1)))
-
-
-def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:
-    """How first-layer kernels moved from the draw they began from.
-
-    Args:
-        kernels: per source ``(width, 1, 3, 3)``.
-        start: the source that holds the untrained draw.
-
-    Returns:
-        Columns ``source, likeness_to_start`` (median cosine) and ``imbalance`` (median of |sum|
-        over sum of |weights|: 0 is a pure contrast, 1 a smoother).
-    """
-    flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
-    unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
-    rows = [{"source": name,
-             "likeness_to_start": float(np.median((unit[name] * unit[start]).sum(1))),
-             "imbalance": float(np.median(np.abs(k.sum(1)) / np.abs(k).sum(1)))}
-            for name, k in flat.items()]
-    return pd.DataFrame(rows)
