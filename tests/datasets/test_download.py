@@ -4,7 +4,6 @@ import io
 import socket
 import tarfile
 import threading
-import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -121,13 +120,6 @@ def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
 
 def pack(path: Path, members: dict[str, bytes | str]) -> Path:
     """An archive of files (bytes) and links (str: where they lead)."""
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in members.items():
-                item = zipfile.ZipInfo(name)
-                item.external_attr = isinstance(content, str) * 0o120777 << 16
-                archive.writestr(item, content)
-        return path
     with tarfile.open(path, "w:gz") as archive:
         for name, content in members.items():
             item = tarfile.TarInfo(name)
@@ -147,19 +139,18 @@ def archived(server, monkeypatch):
     """A corpus that comes as an archive from the loopback server: ``(serve, handler)``."""
     home, _, handler = server
 
-    def serve(members: dict, name: str = "toy.tar.gz") -> None:
-        path = pack(home / name, members)
-        address = download.SETS["toy"][0] + name
+    def serve(members: dict) -> None:
+        path = pack(home / "toy.tar.gz", members)
+        address = download.SETS["toy"][0] + "toy.tar.gz"
         packed = download.Archive(address, download.sha256(path), "Toy/v1")
         monkeypatch.setitem(download.ARCHIVES, "packed", packed)
 
     return serve, handler
 
 
-@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.zip"])
-def test_an_archive_is_unpacked_whole(archived, tmp_path, name):
+def test_an_archive_is_unpacked_whole(archived, tmp_path):
     serve, handler = archived
-    serve(CLIPS, name)
+    serve(CLIPS)
     out = fetch("packed", tmp_path / "data", progress=False)
     assert out == tmp_path / "data" / "Toy" / "v1"
     assert (out / "no" / "b.wav").read_bytes() == b"two" * 50_000
@@ -168,15 +159,14 @@ def test_an_archive_is_unpacked_whole(archived, tmp_path, name):
     assert len(handler.asked) == 1
 
 
-@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.zip"])
 @pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "/outside.wav",
-                                  "yes\\..\\..\\outside.wav", "link", "hard"])
-def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, name, evil):
+                                  "link", "hard"])
+def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, evil):
     serve, _ = archived
-    serve(CLIPS | {evil: {"link": "/etc", "hard": "yes/a.wav"}.get(evil, b"evil")}, name)
-    with pytest.raises(AudiotlError, match=r"toy.*holds"):
+    serve(CLIPS | {evil: {"link": "/etc", "hard": "../../a.txt"}.get(evil, b"evil")})
+    with pytest.raises(AudiotlError, match=r"toy.*outside|toy.*link"):
         fetch("packed", tmp_path / "data", progress=False)
-    assert names(tmp_path / "data") == [name] and not list(tmp_path.rglob("outside*"))
+    assert names(tmp_path / "data") == ["toy.tar.gz"] and not list(tmp_path.rglob("outside*"))
 
 
 def test_an_archive_of_the_wrong_checksum_or_cut_in_half_stays_packed(archived, server, tmp_path):
@@ -196,13 +186,13 @@ def test_an_archive_of_the_wrong_checksum_or_cut_in_half_stays_packed(archived, 
     assert names(fetch("packed", tmp_path / "data", progress=False)) == ["a.wav", "b.wav"]
 
 
-@pytest.mark.parametrize("name", ["toy.tar.gz", "toy.zip"])
-def test_what_is_no_archive_is_one_sentence(tmp_path, name):
-    whole = pack(tmp_path / name, CLIPS).read_bytes()
+def test_what_is_no_archive_is_one_sentence(tmp_path):
+    path = pack(tmp_path / "toy.tar.gz", CLIPS)
+    whole = path.read_bytes()
     for content in (b"", b"no archive", whole[:len(whole) // 2]):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(AudiotlError, match=name):
-            download.unpack(tmp_path / name, tmp_path / "out" / "v1")
+        path.write_bytes(content)
+        with pytest.raises(AudiotlError, match="toy"):
+            download.unpack(path, tmp_path / "out" / "v1")
         assert list((tmp_path / "out").iterdir()) == []
 
 

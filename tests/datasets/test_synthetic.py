@@ -18,15 +18,6 @@ from audiotl.datasets.corpus import COLUMNS
 from audiotl.datasets.synthetic import acoustics, environment, espeak, music, speech
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    """A cache folder with every corpus in its tiny size."""
-    folder = tmp_path_factory.mktemp("cache")
-    for name in synthetic.NAMES:
-        synthetic.load(name, "tiny", cache=folder)
-    return folder
-
-
 @pytest.fixture
 def two_workers(monkeypatch):
     """Corpora of any size are made by two processes."""
@@ -45,8 +36,8 @@ def content(corpus) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name, clips, groups, classes, duration", [
     ("speech", 6, 3, 2, 1.0), ("music", 20, 10, 18, 3.0), ("environment", 20, 20, 10, 3.0)])
-def test_shape(cache, name, clips, groups, classes, duration):
-    corpus = synthetic.load(name, "tiny", cache=cache)
+def test_shape(name, clips, groups, classes, duration):
+    corpus = synthetic.load(name, "tiny")
     assert (len(corpus), len(set(corpus.groups)), len(corpus.classes)) == (clips, groups, classes)
     assert corpus.synthetic and corpus.listed == len(corpus) and corpus.note and corpus.title
     assert (corpus.duration, corpus.multilabel, corpus.domain) == (duration, name == "music", name)
@@ -68,8 +59,8 @@ def test_planned_sizes():
 
 
 @pytest.mark.parametrize("name", synthetic.NAMES)
-def test_sound_is_usable(cache, name):
-    corpus = synthetic.load(name, "tiny", cache=cache)
+def test_sound_is_usable(name):
+    corpus = synthetic.load(name, "tiny")
     for path in corpus.clips["path"]:
         info = soundfile.info(path)
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
@@ -79,10 +70,12 @@ def test_sound_is_usable(cache, name):
         assert np.sqrt(np.mean(samples**2)) > 0.003 and abs(samples.mean()) < 1e-4, path
 
 
-def test_a_seed_fixes_every_byte_in_whatever_process(cache, tmp_path, two_workers):
-    for name in synthetic.NAMES:
-        first, again = (synthetic.load(name, "tiny", cache=root) for root in (cache, tmp_path))
-        assert content(first) == content(again)
+def test_a_seed_fixes_every_byte_in_whatever_process(tmp_path, monkeypatch, two_workers):
+    before = {name: synthetic.load(name, "tiny") for name in synthetic.NAMES}
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path))
+    for name, first in before.items():
+        again = synthetic.load(name, "tiny")
+        assert content(first) == content(again) and first.clips["path"][0] != again.clips["path"][0]
         assert first.clips.drop(columns="path").equals(again.clips.drop(columns="path"))
 
 
@@ -123,62 +116,46 @@ def test_takes_of_a_scene_share_the_device():
     assert states[0] == states[1]
 
 
-def test_family_view(cache):
-    view = synthetic.family_view(synthetic.load("music", "tiny", cache=cache))
+def test_family_view():
+    view = synthetic.family_view(synthetic.load("music", "tiny"))
     assert not view.multilabel and view.classes == tuple(music.FAMILIES) and view.synthetic
     assert np.bincount(view.targets()).tolist() == [2] * 10
 
 
-def test_made_once_in_the_default_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path))
+def test_a_corpus_is_made_once_and_again_if_a_clip_is_gone(fresh_cache, monkeypatch):
     corpus = synthetic.load("speech", "tiny")
-    assert Path(corpus.clips["path"][0]).is_relative_to(tmp_path / "builtin" / "speech-tiny-0-v1")
+    assert Path(corpus.clips["path"][0]).is_relative_to(fresh_cache / "builtin/speech-tiny-0-v1")
+    before = content(corpus)
+    Path(corpus.clips["path"][3]).unlink()
+    with pytest.warns(UserWarning, match="speech-tiny"):
+        assert content(synthetic.load("speech", "tiny")) == before
     monkeypatch.setattr(synthetic, "make", None)
     assert synthetic.load("speech", "tiny").clips.equals(corpus.clips)
 
 
-def test_half_a_corpus_is_never_read(tmp_path):
-    home = tmp_path / "builtin"
-    leftover = home / ".speech-tiny-0-v1-killed" / "corpus"
-    leftover.mkdir(parents=True)
-    (leftover / "index.csv").write_text("path,label,fold,group\n")
-    unmarked = home / "speech-tiny-0-v1"
-    unmarked.mkdir()
-    (unmarked / "index.csv").write_text("path,label,fold,group\nno/x.flac,no,-1,x\n")
-    assert synthetic.read(unmarked) is None
-    corpus = synthetic.load("speech", "tiny", cache=tmp_path)
-    assert len(corpus) == 6
-    assert sorted(p.name for p in home.iterdir()) == [leftover.parent.name, unmarked.name]
-
-    before = content(corpus)
-    Path(corpus.clips["path"][3]).unlink()
-    assert synthetic.read(unmarked) is None
-    assert content(synthetic.load("speech", "tiny", cache=tmp_path)) == before
-
-
-def test_two_makers_at_once(tmp_path):
+def test_two_makers_at_once(fresh_cache):
     with ThreadPoolExecutor(2) as pool:
-        made = pool.map(lambda _: synthetic.load("speech", "tiny", cache=tmp_path), range(2))
-        one, other = made
+        one, other = pool.map(lambda _: synthetic.load("speech", "tiny"), range(2))
     assert one.clips.equals(other.clips) and len(one) == 6
-    assert [p.name for p in (tmp_path / "builtin").iterdir()] == ["speech-tiny-0-v1"]
+    assert [p.name for p in (fresh_cache / "builtin").iterdir()] == ["speech-tiny-0-v1"]
 
 
-def test_errors_name_the_culprit(tmp_path):
+def test_errors_name_the_culprit(fresh_cache):
     with pytest.raises(AudiotlError, match="'birds'"):
-        synthetic.load("birds", cache=tmp_path)
+        synthetic.load("birds")
     with pytest.raises(AudiotlError, match="'huge'"):
-        synthetic.load("speech", "huge", cache=tmp_path)
-    (tmp_path / "builtin").write_text("a file where the folder should be")
+        synthetic.load("speech", "huge")
+    fresh_cache.mkdir()
+    (fresh_cache / "builtin").write_text("a file where the folder should be")
     with pytest.raises(AudiotlError, match="speech-tiny.*AUDIOTL_CACHE"):
-        synthetic.load("speech", "tiny", cache=tmp_path)
+        synthetic.load("speech", "tiny")
 
 
-def test_a_process_that_dies_is_reported_and_leaves_nothing(tmp_path, monkeypatch, two_workers):
+def test_a_process_that_dies_is_reported_and_leaves_nothing(fresh_cache, monkeypatch, two_workers):
     monkeypatch.setattr(joblib, "delayed", lambda _: lambda *_: (os._exit, (1,), {}))
     with pytest.raises(AudiotlError, match="speech-tiny"):
-        synthetic.load("speech", "tiny", cache=tmp_path)
-    assert list((tmp_path / "builtin").iterdir()) == []
+        synthetic.load("speech", "tiny")
+    assert list((fresh_cache / "builtin").iterdir()) == []
 
 
 def test_acoustics_keep_their_promises():
