@@ -132,7 +132,8 @@ def curves(shown, until=None):
         column[1].axhline(chance[domain], color=GREY, ls=":", lw=1.3)
         column[0].set_title(domain if until is None else f"{domain}, epoch {until}")
         column[0].set_ylim(bottom=0)
-        column[1].set(xlabel="epoch", ylim=(0, 1), ylabel=f"{measures[domain]} (chance dotted)")
+        column[1].set(xlabel="epoch", ylim=(0, 1), ylabel=f"{measures[domain]}, chance dotted")
+        column[1].xaxis.set_major_locator(plt.MaxNLocator(5, integer=True))
     axes[0, 0].set_ylabel("loss")
     axes[0, 0].legend()
     return figure
@@ -230,7 +231,7 @@ for domain, net in networks.items():
 # %% [markdown]
 # ## What do the first filters look like?
 #
-# The 32 kernels of the first layer see three mel bands by three frames. Red adds, blue takes away:
+# Half of the 32 kernels of the first layer; they see three mel bands by three frames. Red adds, blue takes away:
 # left-right contrast answers to onsets, top-bottom contrast to the edge of a spectral line,
 # diagonals to glides. All networks began from the same random draw, which is the last row: look
 # down a column to see what each kind of sound made of the same kernel.
@@ -244,13 +245,13 @@ kernels = {name: net.model.blocks[0][0].weight.detach().numpy()[:, 0]
 
 @styled
 def filters():
-    figure, axes = plt.subplots(2 * len(kernels), 16, figsize=(8, len(kernels)))
-    for axis, kernel in zip(axes.flat, np.concatenate(list(kernels.values())), strict=True):
-        reach = np.abs(kernel).max()
-        axis.imshow(kernel, cmap="RdBu_r", vmin=-reach, vmax=reach, origin="lower")
-        axis.set(xticks=[], yticks=[])
-    for axis, name in zip(axes[::2, 0], kernels, strict=True):
-        axis.set_ylabel(name, color=colour_of(name), fontweight="bold")
+    figure, axes = plt.subplots(len(kernels), 16, figsize=(9, 0.6 * len(kernels)))
+    for line, (name, kernel) in zip(axes, kernels.items(), strict=True):
+        for axis, image in zip(line, kernel[:16], strict=True):
+            reach = np.abs(image).max()
+            axis.imshow(image, cmap="RdBu_r", vmin=-reach, vmax=reach, origin="lower")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", color=colour_of(name))
     return figure
 
 
