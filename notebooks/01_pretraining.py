@@ -231,10 +231,10 @@ for domain, net in networks.items():
 # %% [markdown]
 # ## What do the first filters look like?
 #
-# Half of the 32 kernels of the first layer; they see three mel bands by three frames. Red adds, blue takes away:
-# left-right contrast answers to onsets, top-bottom contrast to the edge of a spectral line,
-# diagonals to glides. All networks began from the same random draw, which is the last row: look
-# down a column to see what each kind of sound made of the same kernel.
+# The kernels of the first layer see three mel bands by three frames; here are half of the 32. Red
+# adds, blue takes away: left-right contrast answers to onsets, top-bottom contrast to the edge of a
+# spectral line, diagonals to glides. All networks began from the same random draw, which is the
+# last row: look down a column to see what each kind of sound made of the same kernel.
 
 # %%
 first = next(iter(sounds.values()))
