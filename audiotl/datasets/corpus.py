@@ -34,7 +34,6 @@ class Corpus:
         multilabel: whether a clip carries several tags.
         synthetic: whether the sound was made by this package; said wherever a number is shown.
         listed: rows in the corpus's own table; ``listed - len(corpus)`` of them have no audio.
-        note: one sentence for the reports: source, licence, traps.
         drop_shared: the official folds are known to cut a few groups; the training clips of such a
             group are left out when its other clips are tested. Without it such folds are refused.
         domain: ``"environment"``, ``"speech"`` or ``"music"``; the name where nobody knows.
@@ -48,7 +47,6 @@ class Corpus:
     multilabel: bool = False
     synthetic: bool = False
     listed: int = 0
-    note: str = ""
     drop_shared: bool = False
     domain: str = ""
     title: str = ""

@@ -30,8 +30,7 @@ def read(root: Path) -> Corpus:
         raise AudiotlError(f"{root} has {len(classes)} class folders with audio "
                            f"({', '.join(corpus.SUFFIXES)}); put the clips of each class into a "
                            "folder of its own, two classes or more.")
-    return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name,
-                  note=f"The user's own sounds in {root.name}; each clip is taken as independent.")
+    return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name)
 
 
 def read_manifest(path: Path) -> Corpus:
@@ -71,8 +70,7 @@ def read_manifest(path: Path) -> Corpus:
                         "list the recording once.")
     classes = tuple(sorted({tag for label in clips["label"] for tag in corpus.split_tags(label)}))
     return Corpus("manifest", clips, classes, DURATION, listed=len(table), title=path.stem,
-                  multilabel=bool(table["label"].astype(str).str.contains(";").any()),
-                  note=f"The user's own sounds, listed in {path.name}.")
+                  multilabel=bool(table["label"].astype(str).str.contains(";").any()))
 
 
 def _first_group(clips: pd.DataFrame) -> pd.Series:

@@ -48,7 +48,6 @@ class Published(NamedTuple):
     duration: float
     domain: str
     title: str
-    note: str
     drop_shared: bool = False
     multilabel: bool = False
 
@@ -68,8 +67,8 @@ def read(name: str, root: Path) -> Corpus:
     clips["path"] = [str(found[stem]) for stem in clips["path"]]
     classes = sorted({tag for label in table["label"] for tag in split_tags(label)})
     corpus = Corpus(name.removesuffix("_10"), clips, tuple(classes), about.duration,
-                    about.multilabel, listed=len(table), note=about.note,
-                    drop_shared=about.drop_shared, domain=about.domain, title=about.title)
+                    about.multilabel, listed=len(table), drop_shared=about.drop_shared,
+                    domain=about.domain, title=about.title)
     return corpus.only(TEN_WORDS) if name == "speech_commands_10" else corpus
 
 
@@ -156,47 +155,40 @@ NOTE = r"(?P<label>[^/]+)/(?:[^/]*?_)?(?P<group>[A-G]s?\d|)_[^_]+_(?P<dynamics>[
 
 WORDS = Published(
     ("SpeechCommands/speech_commands_v0.02", "SpeechCommands/speech_commands_v0.01"), named(WORD),
-    1.0, "speech", "Speech Commands",
-    "Speech Commands, crowd-sourced single words (CC BY 4.0), folds by speaker.")
-NOTES = Published(
-    ("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, "music",
-    "Philharmonia, instruments",
-    "Philharmonia Orchestra sound samples (CC BY-SA 3.0), folds by note.")
+    1.0, "speech", "Speech Commands")
+NOTES = Published(("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, "music",
+                  "Philharmonia, instruments")
 
 CORPORA = {
     # Salamon et al. 2014
-    "urbansound8k": Published(
-        ("UrbanSound8K",), urbansound8k, 4.0, "environment", "UrbanSound8K",
-        "UrbanSound8K, recordings from Freesound (CC BY-NC 3.0), official folds.", True),
+    "urbansound8k": Published(("UrbanSound8K",), urbansound8k, 4.0, "environment", "UrbanSound8K",
+                              drop_shared=True),
     # Piczak 2015
-    "esc50": Published(
-        ("ESC-50",), esc50, 5.0, "environment", "ESC-50",
-        "ESC-50, field recordings from Freesound (CC BY-NC), official folds.", True),
-    # Warden 2018
+    "esc50": Published(("ESC-50",), esc50, 5.0, "environment", "ESC-50", drop_shared=True),
+    # Warden 2018; a group is a speaker
     "speech_commands": WORDS,
     "speech_commands_10": WORDS._replace(title="Speech Commands, ten words"),
-    # Ghandoura et al. 2021
-    "arabic_speech_commands": Published(
-        ("ArabicSpeechCommands",), arabic_speech_commands, 1.0, "speech", "Arabic Speech Commands",
-        "Arabic Speech Commands, 40 keywords (CC BY 4.0), folds by speaker."),
-    # Livingstone and Russo 2018: up to 5.3 s, of which 4 s are used
+    # Ghandoura et al. 2021; a group is a speaker
+    "arabic_speech_commands": Published(("ArabicSpeechCommands",), arabic_speech_commands, 1.0,
+                                        "speech", "Arabic Speech Commands"),
+    # Livingstone and Russo 2018; a group is an actor. Up to 5.3 s, of which 4 s are used
     "ravdess": Published(
         ("RAVDESS",),
         named(r".*/03-01-(?P<label>\d\d)-\d\d-\d\d-\d\d-(?P<group>\d\d)",
               lambda said: EMOTIONS[int(said["label"]) - 1], "actor {group}"),
-        4.0, "speech", "RAVDESS, emotion",
-        "RAVDESS acted emotional speech (CC BY-NC-SA 4.0), folds by actor."),
+        4.0, "speech", "RAVDESS, emotion"),
     # Jackson et al. 2018; the official test set shares speakers with training and is not used
     "fsdd": Published(
         ("fsdd/recordings",),
         named(r"(?P<label>\d)_(?P<group>[^_/]+)_[^_/]+", fold_by_group=True), 1.0, "speech",
-        "Free Spoken Digits", "Free Spoken Digit Dataset (CC BY-SA 4.0), leave one speaker out."),
-    # Tzanetakis and Cook 2002: excerpts of 30 s, of which 10 s are used
+        "Free Spoken Digits"),
+    # Tzanetakis and Cook 2002: excerpts of 30 s, of which 10 s are used. Known faults are repeats,
+    # distortions and several clips an artist (Sturm 2013)
     "gtzan": Published(
         ("GTZAN/genres", "genres"),
         named(r"(?P<label>[^/]+)/(?P<group>[^/]+)", group="{label}/{group}"), 10.0, "music",
-        "GTZAN genres", "GTZAN genres; it has known faults (Sturm 2013: repeats, distortions, "
-        "several clips an artist)."),
+        "GTZAN genres"),
+    # A group is an instrument and a note
     "philharmonia": NOTES,
     "philharmonia_tags": NOTES._replace(
         rows=named(NOTE, music_tags, "{label} {group}"), title="Philharmonia, tags",

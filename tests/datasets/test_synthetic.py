@@ -39,7 +39,7 @@ def content(corpus) -> dict[str, bytes]:
 def test_shape(name, clips, groups, classes, duration):
     corpus = synthetic.load(name, "tiny")
     assert (len(corpus), len(set(corpus.groups)), len(corpus.classes)) == (clips, groups, classes)
-    assert corpus.synthetic and corpus.listed == len(corpus) and corpus.note and corpus.title
+    assert corpus.synthetic and corpus.listed == len(corpus) and corpus.title
     assert (corpus.duration, corpus.multilabel, corpus.domain) == (duration, name == "music", name)
     assert list(corpus.clips.columns) == COLUMNS and (corpus.clips["fold"] == -1).all()
     targets = corpus.targets()

@@ -5,7 +5,7 @@ from torch import nn
 from audiotl import AudiotlError
 from audiotl.models import build
 from audiotl.models.convnet5 import PAPER_POOLS, ConvNet5
-from audiotl.models.scale import scale_decibel
+from audiotl.models.layered import scale_decibel
 
 
 def test_the_papers_input_ends_as_one_by_one_and_five_blocks_of_32():

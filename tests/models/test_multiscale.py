@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from audiotl.models import Multiscale, build
-from audiotl.models.scale import scale_decibel
+from audiotl.models.layered import scale_decibel
 
 NAMES = ("convnet5", "resnet18", "densenet121")
 

@@ -1,7 +1,7 @@
 """Three corpora made here from a seed, so that the whole study runs with no data and no network.
 
 They teach the method and stand for no recorded corpus. Each is a module, its recipe: ``DURATION``
-in seconds, ``MULTILABEL``, ``TITLE``, ``NOTE``, ``SIZES`` (``tiny`` is for tests),
+in seconds, ``MULTILABEL``, ``TITLE``, ``SIZES`` (``tiny`` is for tests),
 ``classes(size)``, ``plan(size)`` (one tuple a group) and ``render(seed, *job)``, which yields each
 clip of a group.
 
@@ -65,8 +65,7 @@ def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:
     clips = pd.read_csv(folder / "index.csv", keep_default_na=False)
     clips["path"] = [str(folder / path) for path in clips["path"]]
     return Corpus(name, clips, maker.classes(size), maker.DURATION, maker.MULTILABEL,
-                  synthetic=True, listed=len(clips), note=maker.NOTE, domain=name,
-                  title=maker.TITLE)
+                  synthetic=True, listed=len(clips), domain=name, title=maker.TITLE)
 
 
 def family_view(corpus: Corpus) -> Corpus:

@@ -27,8 +27,6 @@ from audiotl.datasets.synthetic import acoustics as ac
 DURATION = 3.0
 MULTILABEL = True
 TITLE = "Synthetic music, tags"
-NOTE = ("Synthetic music for teaching the method: random phrases on the General MIDI sound font "
-        "TimGM6mb.sf2, which pretty_midi ships and Linux distributions list as GPL-2.0.")
 
 FAMILIES = {
     "piano": (0, 1, 2, 3), "mallet": (9, 11, 12, 13), "organ": (16, 17, 18, 19),
@@ -156,5 +154,5 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
 
 @functools.cache
 def sound_font() -> bytes:
-    """The General MIDI sound font that pretty_midi ships, 6 MB."""
+    """The General MIDI sound font TimGM6mb that pretty_midi ships, 6 MB (GPL-2.0 by Debian)."""
     return (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()
