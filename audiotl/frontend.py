@@ -7,6 +7,7 @@ Slaney mel scale and area normalisation), and tests compare with it.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import sys
 import types
@@ -28,18 +29,17 @@ def _import_torchaudio() -> types.ModuleType:
     # torchaudio 2.11 loads an extension that wants CUDA and raises OSError beside a CPU-only torch.
     # The transforms used here are pure Python: a stub may take the extension's place.
     try:
-        import torchaudio
+        return importlib.import_module("torchaudio")
     except OSError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
             del sys.modules[name]
-        stub = types.ModuleType("torchaudio._extension")
-        for flag in ("_IS_TORCHAUDIO_EXT_AVAILABLE", "_IS_RIR_AVAILABLE", "_IS_ALIGN_AVAILABLE"):
-            setattr(stub, flag, False)
-        stub.fail_if_no_align = lambda function: function
-        stub._check_cuda_version = lambda: None
-        sys.modules[stub.__name__] = stub
-        import torchaudio
-    return torchaudio
+    stub = types.ModuleType("torchaudio._extension")
+    for flag in ("_IS_TORCHAUDIO_EXT_AVAILABLE", "_IS_RIR_AVAILABLE", "_IS_ALIGN_AVAILABLE"):
+        setattr(stub, flag, False)
+    stub.fail_if_no_align = lambda function: function
+    stub._check_cuda_version = lambda: None
+    sys.modules[stub.__name__] = stub
+    return importlib.import_module("torchaudio")
 
 
 torchaudio = _import_torchaudio()
@@ -259,8 +259,7 @@ def statistics(series: Tensor) -> Tensor:
     if series.shape[-1] < 3:
         raise AudiotlError("Statistics over time need three frames or more, not "
                            f"{series.shape[-1]}; use longer clips.")
-    second = series.diff(dim=-1)
-    parts = (series, second, second.diff(dim=-1))
+    parts = (series, series.diff(dim=-1), series.diff(2, dim=-1))
     # The clamp keeps the gradient of a constant series finite.
     deviations = [part.var(-1, unbiased=False).clamp(min=1e-12).sqrt() for part in parts]
     return torch.cat([part.mean(-1) for part in parts] + deviations, -1)

@@ -61,9 +61,8 @@ def moments(level: Tensor) -> tuple[Tensor, Tensor]:
     Shape:
         ``(n, bands, frames)`` to ``(n, 3, bands)`` and ``(n, 3, bands, bands)``.
     """
-    second = level.diff(dim=-1)
     means, covariances = [], []
-    for part in (level, second, second.diff(dim=-1)):
+    for part in (level, level.diff(dim=-1), level.diff(2, dim=-1)):
         means.append(part.mean(-1))
         centred = part - means[-1][..., None]
         covariances.append(centred @ centred.transpose(1, 2) / part.shape[-1])
