@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from audiotl import AudiotlError
 
 AXES = ("mel", "log", "linear")
-TRANSFORMS = ("dct", "learnt", "none")
 CHUNK = 2**16
 """Samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB."""
 WIDTH = 16
@@ -187,7 +186,8 @@ LIBROSA = Settings(n_fft=2048, hop=512, n_bands=128)
 """What librosa's MFCC see unless told otherwise."""
 
 
-def _dct(n_out: int, n_bands: int) -> Tensor:
+def dct(n_out: int, n_bands: int) -> Tensor:
+    """The first rows of the orthonormal DCT-II, ``(n_out, n_bands)``, which make cepstra."""
     return torchaudio.functional.create_dct(n_out, n_bands, norm="ortho").T.contiguous()
 
 
@@ -204,47 +204,12 @@ class MFCC(nn.Module):
         super().__init__()
         self.settings = settings
         self.power = PowerSpectrum(settings)
-        self.register_buffer("dct", _dct(n_mfcc, settings.n_bands), persistent=False)
+        self.register_buffer("dct", dct(n_mfcc, settings.n_bands), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
         floor = level.amax(dim=(-2, -1), keepdim=True) - self.settings.range_db
         return self.dct @ torch.maximum(level, floor)
-
-
-class Transform(nn.Module):
-    """What may follow the logarithm: a linear map along the bands, frame by frame.
-
-    Args:
-        kind: ``"dct"``, the first `n_out` rows of the orthonormal DCT-II, which makes cepstra;
-            ``"learnt"``, a map of the same shape that starts from random orthonormal rows and is
-            trained; ``"none"``, the bands as they are.
-        n_bands: bands of the input.
-        n_out: coefficients of the output; ``"none"`` keeps the bands.
-
-    Shape:
-        ``(batch, n_bands, frames)`` to ``(batch, outputs, frames)``.
-
-    Raises:
-        ValueError: unknown kind.
-
-    >>> Transform("dct")(torch.zeros(2, 64, 9)).shape
-    torch.Size([2, 20, 9])
-    """
-
-    def __init__(self, kind: str, n_bands: int = 64, n_out: int = 20):
-        super().__init__()
-        if kind not in TRANSFORMS:
-            raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, not {kind!r}")
-        self.kind = kind
-        self.outputs = n_bands if kind == "none" else n_out
-        if kind == "dct":
-            self.register_buffer("weight", _dct(n_out, n_bands), persistent=False)
-        elif kind == "learnt":
-            self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(n_out, n_bands)))
-
-    def forward(self, level: Tensor) -> Tensor:
-        return level if self.kind == "none" else self.weight @ level
 
 
 def statistics(series: Tensor) -> Tensor:
