@@ -80,21 +80,13 @@ class Corpus:
         clips = self.clips.iloc[rows].reset_index(drop=True)
         return dataclasses.replace(self, clips=clips, listed=len(rows))
 
-    def only(self, classes: Sequence[str], per_class: int | None = None, seed: int = 0) -> Corpus:
-        """The clips of some classes, at most `per_class` of each (a seeded draw)."""
+    def only(self, classes: Sequence[str]) -> Corpus:
+        """The clips of some classes."""
         unknown = sorted(set(classes) - set(self.classes))
         if unknown:
             raise AudiotlError(f"{self.name} has no class {unknown[0]!r}; "
                                f"choose among {', '.join(self.classes)}.")
-        rng = np.random.default_rng(seed)
-        labels = self.clips["label"].to_numpy()
-        rows = []
-        for name in classes:
-            here = np.flatnonzero(labels == name)
-            if per_class is not None and len(here) > per_class:
-                here = rng.choice(here, per_class, replace=False)
-            rows.append(here)
-        kept = self.subset(np.sort(np.concatenate(rows)))
+        kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
