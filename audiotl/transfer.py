@@ -110,12 +110,10 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe, steps: i
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         target: features of the target corpus, one class a clip.
-        split: training and test rows; no group on both sides.
-        recipe: of the trained modes; its epochs and steps are set by `steps`.
-        steps: optimiser steps of a trained mode, see `training.budget`.
+        split: training and test rows.
+        recipe: of the trained modes; its epochs and steps are set by `steps` (`training.budget`).
         network: what to train; in a mode of `RATES` of the same kind as the source's.
-        source: its `corpus` is every clip it has heard. The mode ``probe`` takes any model with
-            taps.
+        source: its `corpus` is every clip it has heard.
         keep: whether the trained network stays in the cache.
         **settings: of the network.
 
@@ -203,15 +201,11 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
 
 
 def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
-    """About `fraction` of `rows`: whole groups, each class in its share, small sets within large.
+    """About `fraction` of `rows`, sorted: whole groups, each class in its share, small in large.
 
-    Groups come in a seeded order, those of each class spread evenly along it (a group of several
-    classes counts for its most frequent one), and the set is what comes before `fraction`. Every
-    class keeps at least its first group. Fewer than `FEW_GROUPS` cannot make up small fractions:
-    then single clips are drawn (those that are tested are of other groups in any case).
-
-    Returns:
-        Sorted rows.
+    The groups of each class (of several, the most frequent one) come in a seeded order, and those
+    before `fraction` are taken, at least the first. Fewer than `FEW_GROUPS` cannot make up small
+    fractions: then single clips are drawn (those that are tested are of other groups in any case).
     """
     if not 0 < fraction <= 1:
         raise AudiotlError("A fraction of the training clips lies above 0 and up to 1, not at "
@@ -249,22 +243,13 @@ def target_split(corpus: Corpus, seed: int, corpus_seed: int = 0) -> tuple[int, 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a `Grid`.
-
-    Args:
-        target: name of the corpus.
-        network: one of `models.NETWORKS`.
-        input: one of `INPUTS`.
-        mode: one of `MODES`.
-        fraction: of the target's training clips.
-        seed: of weights, order, the clips drawn, and of the fold that is tested.
-    """
+    """One run of a `Grid`; the seed is of weights, order, clips drawn, and of the fold tested."""
 
     target: str
-    network: str
-    input: str
-    mode: str
-    fraction: float
+    network: str  # one of `models.NETWORKS`
+    input: str  # one of `INPUTS`
+    mode: str  # one of `MODES`
+    fraction: float  # of the target's training clips
     seed: int
 
 

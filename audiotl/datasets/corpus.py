@@ -128,6 +128,11 @@ def split_tags(cell: str) -> list[str]:
     return [tag.strip() for tag in cell.split(";") if tag.strip()]
 
 
+def classes_of(clips: pd.DataFrame) -> tuple[str, ...]:
+    """The sorted labels of clips, tag by tag."""
+    return tuple(sorted({tag for label in clips["label"] for tag in split_tags(label)}))
+
+
 def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
                 where: str = "this split", classes: np.ndarray | None = None) -> None:
     """Refuse a split with one group on both sides, or one that tests a class it does not train on.

@@ -147,15 +147,8 @@ def unpack(path: Path, home: Path) -> None:
     try:
         with (cache.explain_full_disk(home), tarfile.open(path) as archive,
               tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as temporary):
-            archive.extractall(Path(temporary) / "content", filter=_inside)
+            archive.extractall(Path(temporary) / "content", filter="data")
             os.rename(Path(temporary) / "content", home)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise AudiotlError(f"{path} cannot be unpacked ({error}); "
                            "remove it and fetch it again.") from None
-
-
-def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    # The usual filter takes the slash from an absolute name; such an archive is refused here.
-    if member.name.startswith("/"):
-        raise tarfile.AbsolutePathError(member)
-    return tarfile.data_filter(member, folder)

