@@ -56,13 +56,6 @@ def test_a_damaged_checkpoint_is_passed_over(sound, tmp_path, monkeypatch, cut_o
     assert torch.equal(weights(whole.model), weights(resumed.model))
 
 
-def test_a_leak_is_refused(sound):
-    corpus = sound.corpus
-    corpus.clips["group"] = "one"
-    with pytest.raises(datasets.LeakError, match="one"):
-        train(sound, (np.arange(10), np.arange(10, 20)), RECIPE, progress=False)
-
-
 def test_patience_stops_and_keeps_the_best_weights(sound):
     recipe = Recipe(epochs=40, batch=8, crop=64, validation=0.3, patience=2, learning_rate=0.05)
     made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)

@@ -173,14 +173,6 @@ def test_fractions_are_nested_group_safe_and_stratified():
         fraction_rows(corpus, rows, 0.0)
 
 
-def test_speakers_who_say_every_word_stay_whole():
-    corpus = many_groups()
-    corpus.clips["label"] = [f"c{i % 5}" for i in range(400)]
-    chosen = fraction_rows(corpus, np.arange(400), 0.3)
-    assert not set(corpus.groups[chosen]) & set(corpus.groups[np.setdiff1d(np.arange(400), chosen)])
-    assert 80 <= len(chosen) <= 160
-
-
 def test_few_speakers_each_give_single_clips():
     corpus = many_groups()
     corpus.clips["group"] = [f"speaker{i % 4}" for i in range(400)]

@@ -6,17 +6,15 @@ rest.
 
 from __future__ import annotations
 
-import http.client
 import os
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pooch
+import requests
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache
@@ -105,7 +103,7 @@ def download(url: str, path: Path, digest: str, progress: bool = False) -> None:
     try:
         with cache.explain_full_disk(part):
             pooch.retrieve(url, f"sha256:{digest}", path.name, path.parent, downloader=receive)
-    except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
+    except OSError as error:  # those of requests are
         raise AudiotlError(f"{url} could not be fetched ({type(error).__name__}: {error}); run the "
                            "same command again, it goes on with what has arrived.") from None
     except ValueError:
@@ -116,24 +114,18 @@ def download(url: str, path: Path, digest: str, progress: bool = False) -> None:
 def _receive(url: str, part: Path, progress: bool) -> None:
     # Appends to `part` what is not in it yet.
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            given = answer.headers.get("Content-Range", "")
-            goes_on = answer.status == 206 and given.startswith(f"bytes {have}-")
-            left = int(answer.headers.get("Content-Length") or 0)
-            bar = tqdm(total=left or None, desc=part.stem, unit="B", unit_scale=True,
-                       disable=not progress)
-            with bar, open(part, "ab" if goes_on else "wb") as file:
-                while block := answer.read(1 << 20):
-                    file.write(block)
-                    left -= len(block)
-                    bar.update(len(block))
-        if left > 0:
-            raise ConnectionError(f"it broke off {left:,} bytes before its end")
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing is left to send: the part is whole, or not of this file
-            raise
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+    with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
+        if answer.status_code == 416:
+            return  # nothing is left to send: the part is whole, or not of this file
+        answer.raise_for_status()
+        goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        bar = tqdm(total=int(answer.headers.get("Content-Length") or 0) or None, desc=part.stem,
+                   unit="B", unit_scale=True, disable=not progress)
+        with bar, open(part, "ab" if goes_on else "wb") as file:
+            for block in answer.iter_content(1 << 15):
+                file.write(block)
+                bar.update(len(block))
 
 
 def unpack(path: Path, home: Path) -> None:

@@ -46,18 +46,6 @@ def test_shape(name, clips, groups, classes, duration):
     assert targets.sum(1).min() >= 3 if corpus.multilabel else set(targets) == set(range(classes))
 
 
-def test_planned_sizes():
-    planned = {}
-    for name in synthetic.NAMES:
-        for size in synthetic.SIZES:
-            jobs = synthetic.recipe(name).plan(size)
-            clips = sum(len(job[-1]) if name == "speech" else job[-1] for job in jobs)
-            planned[name, size] = (clips, len(set(jobs)))
-    assert planned == {("speech", "quick"): (1400, 40), ("speech", "smoke"): (120, 12),
-                       ("music", "quick"): (1000, 200), ("music", "smoke"): (120, 40),
-                       ("environment", "quick"): (1200, 240), ("environment", "smoke"): (120, 40)}
-
-
 @pytest.mark.parametrize("name", synthetic.NAMES)
 def test_sound_is_usable(name):
     corpus = synthetic.load(name, "tiny")
