@@ -98,10 +98,9 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
                     _extract.key(*content), degradation, settings)
 
 
-def _content(corpus: Corpus, degradation: Degradation | None) -> tuple:
+def _content(corpus: Corpus, *degradation: Degradation) -> tuple:
     # What is heard of a corpus: the sound of its clips and nothing of their labels.
-    sound = corpus.duration, cache.fingerprint(corpus.clips["path"])
-    return sound if degradation is None else (*sound, degradation)
+    return corpus.duration, cache.fingerprint(corpus.clips["path"]), *filter(None, degradation)
 
 
 @cache.step("features", VERSION)

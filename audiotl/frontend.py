@@ -116,17 +116,6 @@ def band_centres(settings: Settings) -> Tensor:
     return torch.linspace(0, settings.sample_rate / 2, len(bank)) @ bank / bank.sum(0)
 
 
-def decibel(power: Tensor, range_db: float | None = 80.0) -> Tensor:
-    """Power to decibel relative to each clip's maximum, floored `range_db` below it.
-
-    Shape ``(batch, bands, frames)`` in and out; the maximum is per clip, so its features depend
-    neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
-    """
-    level = 10 * torch.log10(power.clamp(min=1e-10))
-    level = level - level.amax(dim=(-2, -1), keepdim=True)
-    return level if range_db is None else level.clamp(min=-range_db)
-
-
 class PowerSpectrum(nn.Module):
     """Band powers of an STFT: ``(batch, samples)`` to ``(batch, bands, frames)``.
 
@@ -164,7 +153,9 @@ class PowerSpectrum(nn.Module):
 
 
 class LogSpectrogram(nn.Module):
-    """Log-mel (or log-frequency, or linear) spectrogram.
+    """Log-mel (or log-frequency, or linear) spectrogram, relative to each clip's loudest point.
+
+    So it depends neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
 
     Shape:
         ``(batch, samples)`` to ``(batch, 1, bands, frames)``, in dB from ``-range_db`` to 0.
@@ -179,7 +170,9 @@ class LogSpectrogram(nn.Module):
         self.power = PowerSpectrum(settings)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return decibel(self.power(waveform), self.settings.range_db)[:, None]
+        level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
+        level = level - level.amax(dim=(-2, -1), keepdim=True)
+        return level.clamp(min=-self.settings.range_db)[:, None]
 
 
 LIBROSA = Settings(n_fft=2048, hop=512, n_bands=128)
@@ -230,7 +223,7 @@ def statistics(series: Tensor) -> Tensor:
     return torch.cat([part.mean(-1) for part in parts] + deviations, -1)
 
 
-class MFCCStatistics(nn.Module):
+class MFCCStatistics(MFCC):
     """The MFCC baseline of Choi et al. 2017: `statistics` of the MFCC.
 
     Shape:
@@ -240,10 +233,5 @@ class MFCCStatistics(nn.Module):
     torch.Size([2, 120])
     """
 
-    def __init__(self, settings: Settings = LIBROSA, n_mfcc: int = 20):
-        super().__init__()
-        self.settings = settings
-        self.mfcc = MFCC(settings, n_mfcc)
-
     def forward(self, waveform: Tensor) -> Tensor:
-        return statistics(self.mfcc(waveform))
+        return statistics(super().forward(waveform))

@@ -163,7 +163,7 @@ def every_front_end(domain, clip):
         spectrogram(axis, front(wave)[0, 0].numpy(), seconds, band_centres(front.settings))
         axis.set_title(f"{name}, Hz", fontsize=10)
     shapes = cepstra(wave)[0, 1:].numpy()      # without the first, the loudness
-    axes[3].imshow(shapes / np.abs(shapes).max(), origin="lower", aspect="auto", cmap="RdBu_r")
+    axes[3].imshow(shapes, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-60, vmax=60)
     axes[3].set_title("MFCC 2 to 20, by frame", fontsize=10)
     axes[3].grid(False)
     label = title_of_clip(sounds[domain].corpus, order[domain][clip - 1])

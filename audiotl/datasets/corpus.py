@@ -113,15 +113,6 @@ class Corpus:
                                "add folds or groups.")
         return out
 
-    def describe(self) -> str:
-        """One line for progress and reports: clips, classes, groups, what is missing."""
-        missing = self.listed - len(self)
-        gap = f" ({missing:,} of {self.listed:,} listed clips have no usable audio here)"
-        kind = "tags" if self.multilabel else "classes"
-        return (f"{self.name}{' (synthetic)' * self.synthetic}: {len(self):,} clips, "
-                f"{len(self.classes)} {kind}, {self.clips['group'].nunique():,} groups, "
-                f"{self.duration:g} s{gap * (missing > 0)}")
-
 
 def split_tags(cell: str) -> list[str]:
     """The tags in one cell: ``"a;b"`` gives ``["a", "b"]``."""

@@ -71,7 +71,7 @@ def test_manifest(tmp_path):
     corpus = datasets.load("manifest", tmp_path)
     assert corpus.multilabel and corpus.classes == ("cat", "dog", "loud")
     assert corpus.targets().tolist() == [[0, 1, 1], [0, 1, 0], [1, 0, 0]]
-    assert (len(corpus), corpus.listed) == (3, 4) and "1 of 4" in corpus.describe()
+    assert (len(corpus), corpus.listed) == (3, 4)
     for text, culprit in (("path,name\nclips/a.wav,dog\n", "'label'"),
                           ("path,label,fold\nclips/a.wav,dog,one\n", "manifest.csv has a fold"),
                           ("path,label\nnothing.wav,dog\n", "1 files")):

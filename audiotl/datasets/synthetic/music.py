@@ -1,12 +1,11 @@
 """Short pieces of music with tags: General MIDI instruments play phrases, some of them over drums.
 
-The tags are what music tagging asks for, in miniature, and not equally easy: register is a place in
-the spectrum, a family is a timbre among many, a mode only the relation of a few notes.
+The tags are not equally easy: register is a place in the spectrum, a family is a timbre among many,
+a mode only the relation of a few notes.
 
 The group is a band: one instrument (a General MIDI program), one key, one drum loop, one mix, and a
 few pieces. A program may be on both sides of a split: the question is to know instruments heard
-before in music not heard before. With one sample set behind each program it is easier than for real
-instruments.
+before in music not heard before.
 """
 
 from __future__ import annotations
