@@ -29,7 +29,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How the network behind every front end is trained; the same for all."""
+    """How the network behind every front end is trained."""
 
     epochs: int = 30
     batch: int = 128

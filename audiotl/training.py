@@ -172,7 +172,7 @@ MOVING = ("model", "optimiser", "schedule")
 
 @dataclasses.dataclass
 class _State:
-    # Where a training stands: all that the next epoch depends on, beside seed and epoch.
+    # All that the next epoch depends on, beside seed and epoch.
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -216,10 +216,9 @@ def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) ->
     if start is not None:
         groups = start.rates(model, recipe.learning_rate)
     optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=is_large(model))
-    a_pass = -(-clips // recipe.batch)
+    steps = -(-clips // recipe.batch) * recipe.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [group["lr"] for group in groups],
-        total_steps=min(recipe.steps or np.inf, a_pass * recipe.epochs))
+        optimiser, [group["lr"] for group in groups], min(recipe.steps or steps, steps))
     return _State(model, optimiser, schedule, [])
 
 
@@ -296,8 +295,7 @@ def augment(x: Tensor, targets: Tensor, rng: np.random.Generator, tilt: float = 
     """Tilt, mask and mix a batch of decibel spectrograms; each is off at 0.
 
     Args:
-        tilt: largest slope in dB at the edges of the band axis: a random straight line over the
-            mel bands, as another microphone or room would add.
+        tilt: largest slope in dB at the edges of the band axis, as of another microphone.
         mask: largest fraction of bands, and of frames, in whose place each clip gets its mean
             (Park et al. 2019).
         mixup: parameter of the Beta distribution by which pairs of clips and their targets are

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import datasets, training
-from audiotl.features import features
+from audiotl import training
 from audiotl.training import Recipe, budget, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
-
-
-@pytest.fixture
-def sound(class_folders, fresh_cache):
-    return features(datasets.load("folder", class_folders), progress=False)
 
 
 def weights(model):

@@ -140,9 +140,9 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
     """
     figure, axes = _row(frame, panel)
     for name, axis in axes.items():
-        rows = frame[frame[panel] == name].sort_values(x)
+        rows = frame[frame[panel] == name]
         for value, part in rows.groupby(colour, sort=False):
-            shade = colour_of(value)
+            part, shade = part.sort_values(x), colour_of(value)
             axis.plot(part[x], 100 * part[y], color=shade, marker="o", ms=4, label=title_of(value))
             if "groups" in part and (part["groups"] >= stats.FEWEST_GROUPS).all():
                 axis.vlines(part[x], 100 * part["ci_low"], 100 * part["ci_high"], color=shade,

@@ -169,23 +169,6 @@ def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, evil):
     assert names(tmp_path / "data") == ["toy.tar.gz"] and not list(tmp_path.rglob("outside*"))
 
 
-def test_an_archive_of_the_wrong_checksum_or_cut_in_half_stays_packed(archived, server, tmp_path):
-    serve, handler = archived
-    serve(CLIPS)
-    handler.cut_after = 100
-    with pytest.raises(AudiotlError, match=r"toy\.tar\.gz"):
-        fetch("packed", tmp_path / "data", progress=False)
-    assert names(tmp_path / "data") == ["toy.tar.gz.part"]
-    handler.cut_after = None
-    whole = (server[0] / "toy.tar.gz").read_bytes()
-    (server[0] / "toy.tar.gz").write_bytes(whole[:-1] + b"x")
-    with pytest.raises(AudiotlError, match=r"toy\.tar\.gz"):
-        fetch("packed", tmp_path / "data", progress=False)
-    assert names(tmp_path / "data") == []
-    (server[0] / "toy.tar.gz").write_bytes(whole)
-    assert names(fetch("packed", tmp_path / "data", progress=False)) == ["a.wav", "b.wav"]
-
-
 def test_what_is_no_archive_is_one_sentence(tmp_path):
     path = pack(tmp_path / "toy.tar.gz", CLIPS)
     whole = path.read_bytes()

@@ -14,7 +14,6 @@ from joblib.externals.loky import get_reusable_executor
 
 from audiotl import AudiotlError
 from audiotl.datasets import synthetic
-from audiotl.datasets.corpus import COLUMNS
 from audiotl.datasets.synthetic import acoustics, environment, espeak, music, speech
 
 
@@ -36,24 +35,15 @@ def content(corpus) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name, clips, groups, classes, duration", [
     ("speech", 6, 3, 2, 1.0), ("music", 20, 10, 18, 3.0), ("environment", 20, 20, 10, 3.0)])
-def test_shape(name, clips, groups, classes, duration):
+def test_a_corpus_has_its_shape_and_usable_sound(name, clips, groups, classes, duration):
     corpus = synthetic.load(name, "tiny")
     assert (len(corpus), len(set(corpus.groups)), len(corpus.classes)) == (clips, groups, classes)
-    assert corpus.synthetic and corpus.listed == len(corpus) and corpus.title
-    assert (corpus.duration, corpus.multilabel, corpus.domain) == (duration, name == "music", name)
-    assert list(corpus.clips.columns) == COLUMNS and (corpus.clips["fold"] == -1).all()
+    assert corpus.synthetic and (corpus.duration, corpus.domain) == (duration, name)
     targets = corpus.targets()
     assert targets.sum(1).min() >= 3 if corpus.multilabel else set(targets) == set(range(classes))
-
-
-@pytest.mark.parametrize("name", synthetic.NAMES)
-def test_sound_is_usable(name):
-    corpus = synthetic.load(name, "tiny")
     for path in corpus.clips["path"]:
-        info = soundfile.info(path)
-        assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
-        samples, _ = soundfile.read(path)
-        assert len(samples) == corpus.duration * 16_000
+        samples, rate = soundfile.read(path)
+        assert (len(samples), rate) == (duration * 16_000, 16_000)
         assert 0.05 < np.abs(samples).max() < 0.999, path
         assert np.sqrt(np.mean(samples**2)) > 0.003 and abs(samples.mean()) < 1e-4, path
 
@@ -146,17 +136,10 @@ def test_a_process_that_dies_is_reported_and_leaves_nothing(fresh_cache, monkeyp
     assert list((fresh_cache / "builtin").iterdir()) == []
 
 
-def test_acoustics_keep_their_promises():
-    rng = acoustics.generator(0, "test")
-    assert acoustics.rms(acoustics.noise(rng, 16_000, 1.5)) == pytest.approx(1)
-    brown = np.abs(np.fft.rfft(acoustics.noise(rng, 1 << 16, 2.0))) ** 2
-    octave = brown[4096:8192].mean() / brown[8192:16384].mean()
-    assert octave == pytest.approx(4, rel=0.1)  # brown noise loses 6 dB an octave
+def test_brown_noise_loses_six_decibels_an_octave_and_a_mode_falls_by_sixty_in_its_time():
+    brown = acoustics.noise(acoustics.generator(0, "test"), 1 << 16, 2.0)
+    power = np.abs(np.fft.rfft(brown)) ** 2
+    assert power[4096:8192].mean() / power[8192:16384].mean() == pytest.approx(4, rel=0.1)
     mode = acoustics.ring(np.eye(1, 16_000)[0], np.array([1000.0]), np.array([0.5]), np.ones(1))
     fall = np.abs(mode[8000:8100]).max() / np.abs(mode[:100]).max()
     assert fall == pytest.approx(1e-3, rel=0.1)
-    tone = acoustics.play(acoustics.partials(rng, np.ones(1)), acoustics.cycles(440.0, 16_000))
-    assert np.argmax(np.abs(np.fft.rfft(tone))) == 440
-    assert acoustics.rms(tone) == pytest.approx(1, rel=1e-3)
-    quiet = acoustics.finish(acoustics.noise(rng, 16_000) + 3, 6)
-    assert np.abs(quiet).max() == pytest.approx(10 ** (-6 / 20)) and abs(quiet.mean()) < 1e-12

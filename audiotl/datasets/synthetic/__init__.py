@@ -29,7 +29,6 @@ from audiotl.datasets.corpus import COLUMNS, Corpus, split_tags
 from audiotl.datasets.synthetic.acoustics import RATE
 
 NAMES = ("speech", "music", "environment")
-SIZES = ("quick", "smoke")
 VERSION = 1
 """Part of the entry's name: raise it when the sound of any recipe changes."""
 
@@ -53,8 +52,7 @@ def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:
                            f"choose among {', '.join(NAMES)}.")
     maker = recipe(name)
     if size not in maker.SIZES:
-        raise AudiotlError(f"The built-in corpora have no size {size!r}; "
-                           f"choose among {', '.join(SIZES)}.")
+        raise AudiotlError(f"The built-in corpora have no size {size!r}; choose quick or smoke.")
     entry = f"{name}-{size}-{seed}-v{VERSION}"
     try:
         folder = cache.entry("builtin", entry, lambda folder: make(name, size, seed, folder))

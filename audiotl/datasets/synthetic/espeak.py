@@ -1,9 +1,9 @@
 """Words to sound with eSpeak NG, each voice in a process of its own.
 
-The library keeps state between words (the phase of the voice, its flutter, its random numbers) that
-no call resets: the same word twice gives other bytes. A fresh process and a fixed order give the
-same bytes on every run, whatever was said before, and keep a library that is not thread safe out of
-the caller's process. The child needs only the standard library, so that it starts in some 30 ms.
+The library keeps state between words that no call resets: the same word twice gives other bytes. A
+fresh process and a fixed order give the same bytes on every run, and keep a library that is not
+thread safe out of the caller's process. The child needs only the standard library, so that it
+starts in some 30 ms.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Spoken words: the 35 words of Speech Commands said by forty voices of the synthesiser eSpeak NG.
 
 A voice is an accent of English, a voice variant (the shape of the vocal tract), a pitch, a pitch
-range, a rate, a microphone and a room. It is the group: the question is to know a word from a voice
-never heard. Each clip varies pitch and rate a little, and has its own onset, level and background
-noise. eSpeak NG is under the GPL-3.0; its output carries no licence of its own that we know of.
+range, a rate, a microphone and a room. It is the group. Each clip varies pitch and rate a little,
+and has its own onset, level and background noise. eSpeak NG is under the
+GPL-3.0; its output carries no licence of its own that we know of.
 """
 
 from __future__ import annotations
