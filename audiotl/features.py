@@ -51,22 +51,6 @@ class Features:
     degradation: Degradation | None = None
     settings: Settings = Settings()  # noqa: RUF009 (frozen)
 
-    def baselines(self, *, workers: int = 0, progress: bool = True) -> dict[str, np.ndarray]:
-        """Statistics without a network, ``{name: (n, d)}`` float32, each at its own width.
-
-        ``mfcc`` as it is here; ``mfcc40``, the same with 40 coefficients (240 columns), which takes
-        a second decode on the first call; ``logmel``, mean and standard deviation over time of each
-        band of the spectrograms.
-
-        Raises:
-            AudiotlError: a clip that could be decoded for the features no longer can.
-        """
-        content = _at(self.settings), 40, *_content(self.corpus, self.degradation)
-        folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
-        levels = (level.astype(np.float32) for level in self.spectrograms)
-        logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
-        return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": logmel}
-
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
              batch: int = 16, progress: bool = True,
@@ -106,7 +90,8 @@ def _content(corpus: Corpus, *degradation: Degradation) -> tuple:
 @cache.step("features", VERSION)
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
              degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
-    fronts = LogSpectrogram(settings), MFCCStatistics(_at(settings))
+    cepstra = dataclasses.replace(LIBROSA, sample_rate=settings.sample_rate)
+    fronts = LogSpectrogram(settings), MFCCStatistics(cepstra)
     shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
@@ -123,21 +108,6 @@ def _extract(folder: Path, settings: Settings, duration: float, sound: str,
         file.truncate(size)  # the rows of skipped clips come last and are empty
     np.save(folder / "mfcc.npy", np.concatenate(mfcc))
     (folder / "record.json").write_text(json.dumps({"kept": kept, "skipped": skipped}))
-
-
-@cache.step("mfcc", VERSION)
-def _mfcc(folder: Path, settings: Settings, n_mfcc: int, duration: float, sound: str,
-          degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
-    mfcc = []
-    for _, made, bad in _heard(corpus, (MFCCStatistics(settings, n_mfcc),), degradation, **how):
-        if bad:
-            raise AudiotlError(bad[0][1])
-        mfcc += made
-    np.save(folder / "mfcc.npy", np.concatenate(mfcc))
-
-
-def _at(settings: Settings) -> Settings:
-    return dataclasses.replace(LIBROSA, sample_rate=settings.sample_rate)
 
 
 def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,

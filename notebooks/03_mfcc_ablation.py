@@ -53,7 +53,7 @@ from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, 
 from audiotl.datasets import choi2017
 from audiotl.degrade import Degradation
 from audiotl.embedding import embed
-from audiotl.features import features
+from audiotl.features import features, waveform
 from audiotl.models import pretrained
 from audiotl.plots import compare
 from audiotl.plots.style import title_of
@@ -245,8 +245,21 @@ def live_score(target, blocks, scaling):
     return controls.score(blocks, y, folds, groups, probe, scale=scaling != "raw")
 
 # %%
-more = statistics != ["mfcc"]
-beside = {name: s.baselines() if more else {"mfcc": s.mfcc} for name, s in sounds.items()}
+def more_statistics(sound):
+    """MFCC statistics of 40 coefficients, and mean and deviation of each band over time."""
+    front, paths = frontend.MFCCStatistics(n_mfcc=40), sound.corpus.clips["path"]
+    parts = []
+    for first in range(0, len(paths), 16):
+        waves = [waveform(path, 16_000, sound.corpus.duration) for path in paths[first:first + 16]]
+        parts.append(front(torch.from_numpy(np.stack(waves))).numpy())
+    levels = (level.astype(np.float32) for level in sound.spectrograms)
+    logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
+    return {"mfcc40": np.concatenate(parts), "logmel": logmel}
+
+# %%
+beside = {name: {"mfcc": sound.mfcc} for name, sound in sounds.items()}
+if statistics != ["mfcc"]:
+    beside = {name: beside[name] | more_statistics(sound) for name, sound in sounds.items()}
 for source, target in cases:
     for pooling in poolings if source not in published else ["mean"]:
         taps = [embed(model, sounds[target], pooling=pooling) for model in networks[source]]
