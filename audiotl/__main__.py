@@ -105,7 +105,8 @@ def _data(options: argparse.Namespace) -> int:
         print(f"{options.name} is complete in {fetch(options.name, root)}")
         return 0
     corpus = datasets.load(options.name, options.data)
-    print(corpus.describe())
+    print(f"{corpus.name}: {len(corpus):,} of {corpus.listed:,} listed clips are here, "
+          f"{len(corpus.classes)} classes, {corpus.clips['group'].nunique():,} groups")
     bad = 0
     for path in corpus.clips["path"]:
         try:

@@ -14,7 +14,7 @@ MAX_DURATION = 600.0
 """Seconds read at most when no duration is asked for: a lying header cannot fill the memory."""
 
 RATES = (1000, 1_000_000)
-"""Sample rates in Hz that a file may claim; anything else is a damaged header."""
+"""Sample rates in Hz that a file may claim."""
 
 LARGEST = 1e10
 """Samples beyond this are damage; integers kept as floats stay below."""
@@ -72,8 +72,7 @@ def _fault(mono: np.ndarray) -> str | None:
 
 def _read(file: soundfile.SoundFile, wanted: int, block: int = 1 << 18) -> np.ndarray:
     # Block by block and mixed at once: a damaged header may promise hours that are not there.
-    parts = []
-    left = wanted
+    parts, left = [np.zeros(0, np.float32)], wanted
     while left > 0:
         frames = min(max(1, block // file.channels), left)
         part = file.read(frames, dtype="float32", always_2d=True)
@@ -81,7 +80,7 @@ def _read(file: soundfile.SoundFile, wanted: int, block: int = 1 << 18) -> np.nd
             break
         parts.append(part.mean(axis=1) if part.shape[1] > 1 else part[:, 0])
         left -= len(part)
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return np.concatenate(parts)
 
 
 def _plain(error: Exception) -> str:

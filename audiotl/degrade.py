@@ -15,8 +15,9 @@ from scipy import signal
 
 from audiotl import AudiotlError
 
-TELEPHONE = (300.0, 3400.0)
-"""Pass band of a telephone line in Hz."""
+NAMES = {"noise": "noise {:g} dB", "gain": "gain {:+g} dB", "telephone": "telephone",
+         "speed": "speed x{:g}"}
+"""How tables name each kind of degradation with its amount."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,76 +40,52 @@ class Degradation:
     seed: int = 0
 
     def __post_init__(self):
-        if self.kind not in ("noise", "gain", "telephone", "speed"):
-            raise AudiotlError(f"There is no degradation {self.kind!r}; choose noise, gain, "
-                               "telephone or speed.")
+        if self.kind not in NAMES:
+            raise AudiotlError(f"There is no degradation {self.kind!r}; "
+                               f"choose among {', '.join(NAMES)}.")
 
     @property
     def name(self) -> str:
         """How tables name it, e.g. ``"noise 10 dB"``, ``"telephone"`` or ``"speed x1.25"``."""
-        return {"noise": f"noise {self.amount:g} dB", "gain": f"gain {self.amount:+g} dB",
-                "telephone": "telephone", "speed": f"speed x{self.amount:g}"}[self.kind]
+        return NAMES[self.kind].format(self.amount)
 
     def __call__(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """The degraded sound: float32 ``(..., n)`` to ``(..., m)``; m = n but for another speed."""
+        """The degraded sound: float32 ``(n,)`` to ``(m,)``; m = n but for another speed."""
         if self.kind == "noise":
             return add_noise(samples, self.amount, self.seed)
         if self.kind == "gain":
             return (samples * 10 ** (self.amount / 20)).astype(np.float32)
         if self.kind == "telephone":
             return telephone(samples, sample_rate)
-        return change_speed(samples, self.amount)
-
-
-USUAL = (Degradation("noise", 20.0), Degradation("noise", 10.0), Degradation("noise", 0.0),
-         Degradation("gain", -12.0), Degradation("telephone"), Degradation("speed", 0.8),
-         Degradation("speed", 1.25))
-"""The degradations of the study."""
+        # A smaller body sounds higher and faster.
+        return soxr.resample(np.ascontiguousarray(samples, np.float32), self.amount, 1.0)
 
 
 def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
-    """White Gaussian noise at an exact signal-to-noise ratio over each clip; silence stays silent.
+    """White Gaussian noise at an exact signal-to-noise ratio; silence stays silent.
 
-    The noise is drawn from the clip's own samples and the seed, so it is the same in every batch.
+    The noise is drawn from the clip's own samples and the seed.
 
     Shape:
-        ``(..., n)`` in and out.
+        ``(n,)`` in and out.
     """
-    rows = samples.reshape(-1, samples.shape[-1])
-    out = np.empty(rows.shape, np.float32)
-    for row, clean in zip(out, rows, strict=True):
-        mark = zlib.crc32(np.ascontiguousarray(clean, np.float32).tobytes())
-        rng = np.random.default_rng([seed, mark])
-        noise = rng.standard_normal(len(clean), dtype=np.float32)
-        wanted = np.mean(np.square(clean, dtype=np.float64)) / 10 ** (snr_db / 10)
-        row[:] = clean + noise * np.sqrt(wanted / np.mean(np.square(noise, dtype=np.float64)))
-    return out.reshape(samples.shape)
+    mark = zlib.crc32(np.ascontiguousarray(samples, np.float32).tobytes())
+    rng = np.random.default_rng([seed, mark])
+    noise = rng.standard_normal(len(samples), dtype=np.float32)
+    wanted = np.mean(np.square(samples, dtype=np.float64)) / 10 ** (snr_db / 10)
+    scale = np.sqrt(wanted / np.mean(np.square(noise, dtype=np.float64)))
+    return (samples + noise * scale).astype(np.float32)
 
 
 def telephone(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Band-pass from 300 to 3400 Hz: linear phase, 60 dB down within 100 Hz of either edge.
 
     Shape:
-        ``(..., n)`` in and out, without delay.
+        ``(n,)`` in and out, without delay.
     """
     taps, beta = signal.kaiserord(60.0, 100.0 / (sample_rate / 2))
     taps += 1 - taps % 2
-    edges = TELEPHONE[0] - 50, TELEPHONE[1] + 50
-    window = signal.firwin(taps, edges, pass_zero=False, window=("kaiser", beta), fs=sample_rate)
-    before = samples.ndim - 1
-    padded = np.pad(samples, [(0, 0)] * before + [(taps // 2, taps // 2)])
-    kernel = window.reshape((1,) * before + (-1,))
-    return signal.oaconvolve(padded, kernel, mode="valid", axes=-1).astype(np.float32)
-
-
-def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
-    """Play `factor` times as fast: the length divided and every frequency multiplied by it.
-
-    A smaller body sounds higher and faster, so this mimics a change in the size of the source.
-
-    Shape:
-        ``(..., n)`` to ``(..., about n / factor)``.
-    """
-    rows = np.ascontiguousarray(samples.reshape(-1, samples.shape[-1]).T, dtype=np.float32)
-    moved = soxr.resample(rows, factor, 1.0).T
-    return np.ascontiguousarray(moved.reshape(*samples.shape[:-1], -1))
+    window = signal.firwin(taps, (250, 3450), pass_zero=False, window=("kaiser", beta),
+                           fs=sample_rate)
+    padded = np.pad(samples, taps // 2)
+    return signal.oaconvolve(padded, window, mode="valid").astype(np.float32)

@@ -61,7 +61,7 @@ class Features:
         Raises:
             AudiotlError: a clip that could be decoded for the features no longer can.
         """
-        content = _at(self.settings), 40, *_content(self.corpus, self.degradation)
+        content = _cepstra(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
         levels = (level.astype(np.float32) for level in self.spectrograms)
         logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
@@ -98,16 +98,15 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
                     _extract.key(*content), degradation, settings)
 
 
-def _content(corpus: Corpus, degradation: Degradation | None) -> tuple:
+def _content(corpus: Corpus, *degradation: Degradation) -> tuple:
     # What is heard of a corpus: the sound of its clips and nothing of their labels.
-    sound = corpus.duration, cache.fingerprint(corpus.clips["path"])
-    return sound if degradation is None else (*sound, degradation)
+    return corpus.duration, cache.fingerprint(corpus.clips["path"]), *filter(None, degradation)
 
 
 @cache.step("features", VERSION)
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
              degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
-    fronts = LogSpectrogram(settings), MFCCStatistics(_at(settings))
+    fronts = LogSpectrogram(settings), MFCCStatistics(_cepstra(settings))
     shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
@@ -137,7 +136,7 @@ def _mfcc(folder: Path, settings: Settings, n_mfcc: int, duration: float, sound:
     np.save(folder / "mfcc.npy", np.concatenate(mfcc))
 
 
-def _at(settings: Settings) -> Settings:
+def _cepstra(settings: Settings) -> Settings:
     return dataclasses.replace(LIBROSA, sample_rate=settings.sample_rate)
 
 

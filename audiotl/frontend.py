@@ -7,6 +7,7 @@ Slaney mel scale and area normalisation), and tests compare with it.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import sys
 import types
@@ -17,7 +18,6 @@ from torch import Tensor, nn
 from audiotl import AudiotlError
 
 AXES = ("mel", "log", "linear")
-TRANSFORMS = ("dct", "learnt", "none")
 CHUNK = 2**16
 """Samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB."""
 WIDTH = 16
@@ -28,18 +28,17 @@ def _import_torchaudio() -> types.ModuleType:
     # torchaudio 2.11 loads an extension that wants CUDA and raises OSError beside a CPU-only torch.
     # The transforms used here are pure Python: a stub may take the extension's place.
     try:
-        import torchaudio
+        return importlib.import_module("torchaudio")
     except OSError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
             del sys.modules[name]
-        stub = types.ModuleType("torchaudio._extension")
-        for flag in ("_IS_TORCHAUDIO_EXT_AVAILABLE", "_IS_RIR_AVAILABLE", "_IS_ALIGN_AVAILABLE"):
-            setattr(stub, flag, False)
-        stub.fail_if_no_align = lambda function: function
-        stub._check_cuda_version = lambda: None
-        sys.modules[stub.__name__] = stub
-        import torchaudio
-    return torchaudio
+    stub = types.ModuleType("torchaudio._extension")
+    for flag in ("_IS_TORCHAUDIO_EXT_AVAILABLE", "_IS_RIR_AVAILABLE", "_IS_ALIGN_AVAILABLE"):
+        setattr(stub, flag, False)
+    stub.fail_if_no_align = lambda function: function
+    stub._check_cuda_version = lambda: None
+    sys.modules[stub.__name__] = stub
+    return importlib.import_module("torchaudio")
 
 
 torchaudio = _import_torchaudio()
@@ -117,17 +116,6 @@ def band_centres(settings: Settings) -> Tensor:
     return torch.linspace(0, settings.sample_rate / 2, len(bank)) @ bank / bank.sum(0)
 
 
-def decibel(power: Tensor, range_db: float | None = 80.0) -> Tensor:
-    """Power to decibel relative to each clip's maximum, floored `range_db` below it.
-
-    Shape ``(batch, bands, frames)`` in and out; the maximum is per clip, so its features depend
-    neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
-    """
-    level = 10 * torch.log10(power.clamp(min=1e-10))
-    level = level - level.amax(dim=(-2, -1), keepdim=True)
-    return level if range_db is None else level.clamp(min=-range_db)
-
-
 class PowerSpectrum(nn.Module):
     """Band powers of an STFT: ``(batch, samples)`` to ``(batch, bands, frames)``.
 
@@ -165,7 +153,9 @@ class PowerSpectrum(nn.Module):
 
 
 class LogSpectrogram(nn.Module):
-    """Log-mel (or log-frequency, or linear) spectrogram.
+    """Log-mel (or log-frequency, or linear) spectrogram, relative to each clip's loudest point.
+
+    So it depends neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
 
     Shape:
         ``(batch, samples)`` to ``(batch, 1, bands, frames)``, in dB from ``-range_db`` to 0.
@@ -180,14 +170,17 @@ class LogSpectrogram(nn.Module):
         self.power = PowerSpectrum(settings)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return decibel(self.power(waveform), self.settings.range_db)[:, None]
+        level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
+        level = level - level.amax(dim=(-2, -1), keepdim=True)
+        return level.clamp(min=-self.settings.range_db)[:, None]
 
 
 LIBROSA = Settings(n_fft=2048, hop=512, n_bands=128)
 """What librosa's MFCC see unless told otherwise."""
 
 
-def _dct(n_out: int, n_bands: int) -> Tensor:
+def dct(n_out: int, n_bands: int) -> Tensor:
+    """The first rows of the orthonormal DCT-II, ``(n_out, n_bands)``, which make cepstra."""
     return torchaudio.functional.create_dct(n_out, n_bands, norm="ortho").T.contiguous()
 
 
@@ -204,47 +197,12 @@ class MFCC(nn.Module):
         super().__init__()
         self.settings = settings
         self.power = PowerSpectrum(settings)
-        self.register_buffer("dct", _dct(n_mfcc, settings.n_bands), persistent=False)
+        self.register_buffer("dct", dct(n_mfcc, settings.n_bands), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         level = 10 * torch.log10(self.power(waveform).clamp(min=1e-10))
         floor = level.amax(dim=(-2, -1), keepdim=True) - self.settings.range_db
         return self.dct @ torch.maximum(level, floor)
-
-
-class Transform(nn.Module):
-    """What may follow the logarithm: a linear map along the bands, frame by frame.
-
-    Args:
-        kind: ``"dct"``, the first `n_out` rows of the orthonormal DCT-II, which makes cepstra;
-            ``"learnt"``, a map of the same shape that starts from random orthonormal rows and is
-            trained; ``"none"``, the bands as they are.
-        n_bands: bands of the input.
-        n_out: coefficients of the output; ``"none"`` keeps the bands.
-
-    Shape:
-        ``(batch, n_bands, frames)`` to ``(batch, outputs, frames)``.
-
-    Raises:
-        ValueError: unknown kind.
-
-    >>> Transform("dct")(torch.zeros(2, 64, 9)).shape
-    torch.Size([2, 20, 9])
-    """
-
-    def __init__(self, kind: str, n_bands: int = 64, n_out: int = 20):
-        super().__init__()
-        if kind not in TRANSFORMS:
-            raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, not {kind!r}")
-        self.kind = kind
-        self.outputs = n_bands if kind == "none" else n_out
-        if kind == "dct":
-            self.register_buffer("weight", _dct(n_out, n_bands), persistent=False)
-        elif kind == "learnt":
-            self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(n_out, n_bands)))
-
-    def forward(self, level: Tensor) -> Tensor:
-        return level if self.kind == "none" else self.weight @ level
 
 
 def statistics(series: Tensor) -> Tensor:
@@ -259,14 +217,13 @@ def statistics(series: Tensor) -> Tensor:
     if series.shape[-1] < 3:
         raise AudiotlError("Statistics over time need three frames or more, not "
                            f"{series.shape[-1]}; use longer clips.")
-    second = series.diff(dim=-1)
-    parts = (series, second, second.diff(dim=-1))
+    parts = (series, series.diff(dim=-1), series.diff(2, dim=-1))
     # The clamp keeps the gradient of a constant series finite.
     deviations = [part.var(-1, unbiased=False).clamp(min=1e-12).sqrt() for part in parts]
     return torch.cat([part.mean(-1) for part in parts] + deviations, -1)
 
 
-class MFCCStatistics(nn.Module):
+class MFCCStatistics(MFCC):
     """The MFCC baseline of Choi et al. 2017: `statistics` of the MFCC.
 
     Shape:
@@ -276,10 +233,5 @@ class MFCCStatistics(nn.Module):
     torch.Size([2, 120])
     """
 
-    def __init__(self, settings: Settings = LIBROSA, n_mfcc: int = 20):
-        super().__init__()
-        self.settings = settings
-        self.mfcc = MFCC(settings, n_mfcc)
-
     def forward(self, waveform: Tensor) -> Tensor:
-        return statistics(self.mfcc(waveform))
+        return statistics(super().forward(waveform))

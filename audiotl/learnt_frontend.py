@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from audiotl import cache, parallel, stats
 from audiotl.datasets.corpus import check_split
 from audiotl.features import Features
-from audiotl.frontend import Transform, statistics
+from audiotl.frontend import dct, statistics
 
 VERSION = 1
 TRANSFORMS = ("dct", "pca", "learnt", "none")
@@ -29,7 +29,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How the network behind every front end is trained; the same for all."""
+    """How the network behind every front end is trained."""
 
     epochs: int = 30
     batch: int = 128
@@ -61,9 +61,8 @@ def moments(level: Tensor) -> tuple[Tensor, Tensor]:
     Shape:
         ``(n, bands, frames)`` to ``(n, 3, bands)`` and ``(n, 3, bands, bands)``.
     """
-    second = level.diff(dim=-1)
     means, covariances = [], []
-    for part in (level, second, second.diff(dim=-1)):
+    for part in (level, level.diff(dim=-1), level.diff(2, dim=-1)):
         means.append(part.mean(-1))
         centred = part - means[-1][..., None]
         covariances.append(centred @ centred.transpose(1, 2) / part.shape[-1])
@@ -101,7 +100,9 @@ class Networks(nn.Module):
         columns = 6 * budget.coefficients if learnt else width
         for seed in seeds:
             torch.manual_seed(seed)
-            own = [Transform("learnt", width, budget.coefficients).weight] if learnt else []
+            own = []
+            if learnt:
+                own.append(nn.init.orthogonal_(torch.empty(budget.coefficients, width)))
             for layer in (nn.Linear(columns, budget.hidden), nn.Linear(budget.hidden, n_classes)):
                 own += [layer.weight.T, layer.bias[None]]
             drawn.append([weight.detach() for weight in own])
@@ -174,15 +175,8 @@ def score(sound: Features, transform: str, splits: Sequence[Split], seeds: Seque
 @cache.step("frontends", VERSION)
 def _score(folder: Path, key: str, transform: str, y: np.ndarray, seeds: list[int], content: list,
            budget: Budget, *, sound: Features, splits: Sequence[Split]) -> None:
-    bands, fixed = sound.spectrograms.shape[1], transform in ("dct", "none")
-    front = Transform(transform if fixed else "dct", bands, budget.coefficients)
-    x = []
-    with torch.no_grad():
-        for i in range(0, len(y), 256):
-            level = torch.from_numpy(sound.spectrograms[i:i + 256].astype(np.float32))
-            x.append([statistics(front(level))] if fixed else moments(level))
-    x = [torch.cat(same) for same in zip(*x, strict=True)]
-    width = bands if transform == "learnt" else 6 * front.outputs
+    x = _inputs(sound, transform, budget.coefficients)
+    width = 6 * budget.coefficients if transform == "pca" else x[0].shape[-1]
     # The networks are drawn here, one after the other: threads share torch's chance.
     how = transform == "learnt", width, len(sound.corpus.classes), budget, seeds
     jobs = [(Networks(*how), split) for split in splits]
@@ -192,6 +186,18 @@ def _score(folder: Path, key: str, transform: str, y: np.ndarray, seeds: list[in
     for (_, test), predicted in zip(splits, found, strict=True):
         correct[:, test] = predicted == y[test]
     np.save(folder / "right.npy", correct)
+
+
+def _inputs(sound: Features, transform: str, coefficients: int) -> list[Tensor]:
+    # The statistics of a fixed map of all clips, or the moments of their bands.
+    levels = (torch.from_numpy(sound.spectrograms[i:i + 256].astype(np.float32))
+              for i in range(0, len(sound.corpus), 256))
+    if transform == "none":
+        return [torch.cat(list(map(statistics, levels)))]
+    if transform == "dct":
+        cosines = dct(coefficients, sound.spectrograms.shape[1])
+        return [torch.cat([statistics(cosines @ level) for level in levels])]
+    return [torch.cat(part) for part in zip(*map(moments, levels), strict=True)]
 
 
 def _fold(job: tuple[Networks, Split], x: list[Tensor], y: Tensor, budget: Budget,

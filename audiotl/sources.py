@@ -30,7 +30,7 @@ batch."""
 
 @dataclasses.dataclass(frozen=True)
 class SourceNetwork:
-    """A network and what it learnt from. Published networks and your own need only the first six.
+    """A network and what it learnt from; see `training.Trained` for the last three.
 
     Args:
         domain: of the sound it heard (`Corpus.domain`), ``"random"`` where it learnt nothing.
@@ -43,9 +43,6 @@ class SourceNetwork:
         classes: how many classes (tags) they have.
         steps: optimiser steps it took.
         score: accuracy (mean AUC for tags) on test clips of its classes; NaN where there are none.
-        history: one row an epoch, see `training.Trained`.
-        outputs: logits of the test clips, ``(n_test, n_classes)``.
-        test_rows: rows of the whole corpus that were tested.
     """
 
     domain: str

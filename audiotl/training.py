@@ -38,7 +38,7 @@ CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
 LARGE = 1_000_000
-"""Weights from which AdamW's fused step and half precision pay."""
+"""Weights of a network that is trained with AdamW's fused step and in half precision."""
 
 NEAR = 0.05
 """How far whole passes may be from a budget of steps, as a part of it."""
@@ -88,7 +88,7 @@ class Trained:
     Args:
         model: in evaluation mode, on the CPU.
         history: a row an epoch: ``epoch, train_loss, validation_loss, validation_score, seconds``.
-        test_rows: rows of the features' corpus that were tested.
+        test_rows: rows of the corpus that were tested.
         outputs: logits of the test clips, ``(n_test, n_classes)``.
         score: test accuracy, or mean AUC over tags.
         key: content key of the weights.
@@ -120,9 +120,8 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
         LeakError: the split has a group on both sides.
         AudiotlError: the weights to start from are another network's, or too few clips.
     """
-    train_rows, test_rows = split
     corpus = features.corpus
-    check_split(corpus.groups, train_rows, test_rows, where=f"the training split of {corpus.name}")
+    check_split(corpus.groups, *split, where=f"the training split of {corpus.name}")
     content = _content(features, split, recipe, network, start, device, settings)
     torch.manual_seed(recipe.seed)
     model = models.build(network, len(corpus.classes), **settings)
@@ -134,8 +133,8 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
     drop_checkpoints(key)
     model.cpu().load_state_dict(load_file(folder / "model.safetensors"))
     outputs = np.load(folder / "outputs.npy")
-    return Trained(model.eval(), pd.read_csv(folder / "history.csv"), test_rows, outputs,
-                   score(outputs, corpus.targets()[test_rows]), key)
+    return Trained(model.eval(), pd.read_csv(folder / "history.csv"), split[1], outputs,
+                   score(outputs, corpus.targets()[split[1]]), key)
 
 
 def network_key(features: Features, split: Split, recipe: Recipe, network: str,
@@ -147,8 +146,10 @@ def network_key(features: Features, split: Split, recipe: Recipe, network: str,
 def _content(features: Features, split: Split, recipe: Recipe, network: str,
              start: Start | None, device: str, settings: dict) -> list:
     labels = [list(features.corpus.classes), features.corpus.clips["label"].tolist()]
-    settings = settings | ({"start": start.key} if start else {})
-    settings |= {} if device == "cpu" else {"device": device}
+    if start:
+        settings = settings | {"start": start.key}
+    if device != "cpu":
+        settings = settings | {"device": device}
     return [features.key, labels, *(rows.tolist() for rows in split), recipe.key(), network,
             settings]
 
@@ -171,7 +172,7 @@ MOVING = ("model", "optimiser", "schedule")
 
 @dataclasses.dataclass
 class _State:
-    # Where a training stands: all that the next epoch depends on, beside seed and epoch.
+    # All that the next epoch depends on, beside seed and epoch.
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -211,33 +212,28 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
 
 def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
     model.to(memory_format=torch.channels_last)
-    large = sum(weight.numel() for weight in model.parameters()) > LARGE
     groups = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
     if start is not None:
         groups = start.rates(model, recipe.learning_rate)
-    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate,
-                                  weight_decay=recipe.weight_decay, fused=large)
-    a_pass = -(-clips // recipe.batch)
+    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=is_large(model))
+    steps = -(-clips // recipe.batch) * recipe.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [group["lr"] for group in groups],
-        total_steps=min(recipe.steps or np.inf, a_pass * recipe.epochs))
+        optimiser, [group["lr"] for group in groups], min(recipe.steps or steps, steps))
     return _State(model, optimiser, schedule, [])
 
 
 def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe,
            start: Start | None) -> float:
     # One pass over the clips in a new order: the mean loss.
-    model, epoch = state.model, len(state.history)
+    model, epoch, total = state.model, len(state.history), 0.0
     device = next(model.parameters()).device
+    half = is_large(model) and (device.type != "cpu" or has_bfloat16())
     criterion, _, encoded = _answers(features.corpus)
     # Order and crops depend on seed and epoch alone, so a resumed run draws what a whole one does.
     torch.manual_seed(1_000_003 * recipe.seed + epoch)
     rng = np.random.default_rng([recipe.seed, epoch])
     left = (recipe.steps or np.inf) - epoch * -(-len(rows) // recipe.batch)
     order = rng.permutation(rows)[:int(min(left * recipe.batch, len(rows)))]
-    half = sum(w.numel() for w in model.parameters()) > LARGE
-    half = half and (device.type != "cpu" or has_bfloat16())
-    total = 0.0
     model.train()
     if start is not None:
         start.hold(model)
@@ -286,12 +282,10 @@ def _stalled(history: list[dict], patience: int) -> bool:
 def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0,
            rng: np.random.Generator | None = None) -> Tensor:
     frames = spectrograms.shape[2]
-    if rng is None or not 0 < crop < frames:
-        x = np.stack([spectrograms[row] for row in rows])
-    else:
-        starts = rng.integers(0, frames - crop + 1, len(rows))
-        x = np.stack([spectrograms[row, :, s:s + crop]
-                      for row, s in zip(rows, starts, strict=True)])
+    starts = np.zeros(len(rows), int)
+    if rng is not None and 0 < crop < frames:
+        starts, frames = rng.integers(0, frames - crop + 1, len(rows)), crop
+    x = np.stack([spectrograms[row, :, s:s + frames] for row, s in zip(rows, starts, strict=True)])
     x = torch.from_numpy(x).float()[:, None]
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -301,8 +295,7 @@ def augment(x: Tensor, targets: Tensor, rng: np.random.Generator, tilt: float = 
     """Tilt, mask and mix a batch of decibel spectrograms; each is off at 0.
 
     Args:
-        tilt: largest slope in dB at the edges of the band axis: a random straight line over the
-            mel bands, as another microphone or room would add.
+        tilt: largest slope in dB at the edges of the band axis, as of another microphone.
         mask: largest fraction of bands, and of frames, in whose place each clip gets its mean
             (Park et al. 2019).
         mixup: parameter of the Beta distribution by which pairs of clips and their targets are
@@ -374,18 +367,17 @@ def drop_checkpoints(key: str, but: int = 0) -> None:
 
 def untrained(features: Features, network: str = "convnet5", seed: int = 0,
               **settings) -> nn.Module:
-    """A network of random weights, with batch-norm statistics of the sound (no labels are used).
-
-    Without them a random deep network is a nearly linear map of shrinking values, too weak a
-    baseline.
-    """
+    """A network of random weights, `calibrated` on the sound: else too weak a baseline."""
     torch.manual_seed(seed)
-    return calibrated(models.build(network, len(features.corpus.classes), **settings), features,
-                      seed)
+    model = models.build(network, len(features.corpus.classes), **settings)
+    return calibrated(model, features, seed)
 
 
 def calibrated(model: nn.Module, features: Features, seed: int = 0) -> nn.Module:
-    """The network with its batch-norm statistics measured anew on 256 clips of the sound."""
+    """The network with its batch-norm statistics measured anew on 256 clips; no labels are used.
+
+    Li et al., "Revisiting batch normalization for practical domain adaptation" (2016).
+    """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -441,6 +433,11 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
     if abs(epochs * a_pass - steps) <= NEAR * steps:
         return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass
     return dataclasses.replace(recipe, epochs=-(-steps // a_pass), steps=steps), steps
+
+
+def is_large(model: nn.Module) -> bool:
+    """Whether AdamW's fused step and half precision pay."""
+    return sum(weight.numel() for weight in model.parameters()) > LARGE
 
 
 def has_bfloat16() -> bool:

@@ -81,8 +81,6 @@ class Start:
 
         Where `early` is 0 every weight but the head's is frozen.
         """
-        if self.early == 1:
-            return [{"params": list(model.parameters()), "lr": peak}]
         if self.early == 0:
             model.requires_grad_(False)
             head = model.stages[-1].requires_grad_(True)
@@ -106,20 +104,16 @@ def _kind(model: nn.Module) -> str:
 
 def transfer(mode: str, target: Features, split: Split, recipe: Recipe, steps: int,
              network: str = "convnet5", source: SourceNetwork | None = None, *,
-             probe: Probe | None = None, keep: bool = True, progress: bool = True,
-             **settings) -> Scored:
+             keep: bool = True, progress: bool = True, **settings) -> Scored:
     """Train one network on one target in one mode, and score the test clips.
 
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         target: features of the target corpus, one class a clip.
-        split: training and test rows; no group on both sides.
-        recipe: of the trained modes; its epochs and steps are set by `steps`.
-        steps: optimiser steps of a trained mode, see `training.budget`.
+        split: training and test rows.
+        recipe: of the trained modes; its epochs and steps are set by `steps` (`training.budget`).
         network: what to train; in a mode of `RATES` of the same kind as the source's.
-        source: its `corpus` is every clip it has heard. The mode ``probe`` takes any model with
-            taps.
-        probe: of the mode ``probe``, its cell chosen by folds inside the training clips.
+        source: its `corpus` is every clip it has heard.
         keep: whether the trained network stays in the cache.
         **settings: of the network.
 
@@ -137,7 +131,7 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe, steps: i
     train_rows, test_rows = split
     if mode == PROBE:
         taken, blocks = 0, embed(source.model, target, progress=progress)
-        answers = probed(blocks, classes, corpus.groups, split, probe or Ridge())
+        answers = probed(blocks, classes, corpus.groups, split, Ridge())
     else:
         recipe, taken = budget(recipe, corpus.groups, train_rows, steps)
         start = None if mode == SCRATCH else Start(source.model, RATES[mode])
@@ -167,9 +161,7 @@ def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None
 def check_source(source: Corpus, target: Corpus, test_rows: np.ndarray) -> None:
     """Refuse a source that holds a recording of the target's test clips.
 
-    Recordings are told by file, by group within one corpus (two corpora of one's own that number
-    their groups alike must have different names), and by Freesound number between UrbanSound8K
-    and ESC-50.
+    Recordings are told as by `datasets.shared`, and by group within one corpus.
 
     Raises:
         LeakError: names the first such clip.
@@ -209,30 +201,19 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
 
 
 def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
-    """About `fraction` of `rows`: whole groups, each class in its share, small sets within large.
+    """About `fraction` of `rows`, sorted: whole groups, each class in its share, small in large.
 
-    Groups come in a seeded order, those of each class spread evenly along it (a group of several
-    classes counts for its most frequent one), and the set is what comes before `fraction`. Every
-    class keeps at least its first group. Fewer than `FEW_GROUPS` cannot make up small fractions:
-    then single clips are drawn (those that are tested are of other groups in any case).
-
-    Returns:
-        Sorted rows.
+    The groups of each class (of several, the most frequent one) come in a seeded order, and those
+    before `fraction` are taken, at least the first. Fewer than `FEW_GROUPS` cannot make up small
+    fractions: then single clips are drawn (those that are tested are of other groups in any case).
     """
     if not 0 < fraction <= 1:
         raise AudiotlError("A fraction of the training clips lies above 0 and up to 1, not at "
                            f"{fraction:g}.")
-    label = corpus.clips["label"].to_numpy()[rows].astype(str)
-    groups = corpus.groups[rows]
-    if len(np.unique(groups)) < FEW_GROUPS:
-        groups = np.arange(len(rows))
-    return np.sort(rows[_first(groups, label, fraction, seed)])
-
-
-def _first(groups: np.ndarray, label: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    # Whole groups, class by class, up to the fraction: a mask.
-    names, member = np.unique(groups, return_inverse=True)
-    labels, label = np.unique(label, return_inverse=True)
+    names, member = np.unique(corpus.groups[rows], return_inverse=True)
+    if len(names) < FEW_GROUPS:
+        names = member = np.arange(len(rows))
+    labels, label = np.unique(corpus.clips["label"].to_numpy(str)[rows], return_inverse=True)
     counts = np.zeros((len(names), len(labels)), int)
     np.add.at(counts, (member, label), 1)
     main, sizes = counts.argmax(1), counts.sum(1)
@@ -244,7 +225,7 @@ def _first(groups: np.ndarray, label: np.ndarray, fraction: float, seed: int) ->
         # A group belongs to the set if its middle does.
         kept[mine[(end - sizes[mine] / 2) <= fraction * end[-1:].sum()]] = True
         kept[mine[:1]] = True
-    return kept[member]
+    return np.sort(rows[kept[member]])
 
 
 def target_split(corpus: Corpus, seed: int, corpus_seed: int = 0) -> tuple[int, Split]:
@@ -262,22 +243,13 @@ def target_split(corpus: Corpus, seed: int, corpus_seed: int = 0) -> tuple[int, 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a `Grid`.
-
-    Args:
-        target: name of the corpus.
-        network: one of `models.NETWORKS`.
-        input: one of `INPUTS`.
-        mode: one of `MODES`.
-        fraction: of the target's training clips.
-        seed: of weights, order, the clips drawn, and of the fold that is tested.
-    """
+    """One run of a `Grid`; the seed is of weights, order, clips drawn, and of the fold tested."""
 
     target: str
-    network: str
-    input: str
-    mode: str
-    fraction: float
+    network: str  # one of `models.NETWORKS`
+    input: str  # one of `INPUTS`
+    mode: str  # one of `MODES`
+    fraction: float  # of the target's training clips
     seed: int
 
 
@@ -305,28 +277,18 @@ class Grid:
             progress: bool = True) -> tuple[list[Scored], list[Run]]:
         """Scores of the runs, and the runs that are missing.
 
+        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not.
+
         Args:
             only_finished: start nothing; report what is there.
         """
-        found = {run: self.find(run) for run in wanted}
-        missing = [run for run, scored in found.items() if scored is None]
+        found = {run: _kept.find(*self.content(run)) for run in wanted}
+        missing = [run for run, folder in found.items() if folder is None]
         if not only_finished:
             for run in tqdm(missing, desc="runs", disable=not progress or not missing):
-                found[run] = self.make(run)
+                found[run] = _kept(*self.content(run), grid=self, run=run)
             missing = []
-        return [scored for scored in found.values() if scored is not None], missing
-
-    def find(self, run: Run) -> Scored | None:
-        """What a run scored, from the cache, or None. Nothing is trained."""
-        folder = _kept.find(*self.content(run))
-        return None if folder is None else self._read(run, folder)
-
-    def make(self, run: Run) -> Scored:
-        """What a run scored, from the cache or run on the spot.
-
-        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not.
-        """
-        return self._read(run, _kept(*self.content(run), grid=self, run=run))
+        return [self._read(run, folder) for run, folder in found.items() if folder], missing
 
     def content(self, run: Run) -> list:
         """What determines a run, for its key; no network is loaded or trained for it."""

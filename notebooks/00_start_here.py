@@ -36,7 +36,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.frontend import AXES, MFCC, LogSpectrogram, Settings, band_centres
 from audiotl.models import pretrained
-from audiotl.plots import spectrogram as plots
+from audiotl.plots.spectrogram import spectrogram
 from audiotl.plots.style import GREY, SOURCES, styled
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
@@ -121,7 +121,7 @@ def gallery():
             axis.axis("off")
         for axis, row in zip(line, picked[domain], strict=False):
             level = sound.spectrograms[row].astype("float32")
-            plots.spectrogram(axis, level, sound.corpus.duration)
+            spectrogram(axis, level, sound.corpus.duration)
             axis.set_title(title_of_clip(sound.corpus, row), fontsize=9, fontweight="normal")
         line[0].set_ylabel(domain, color=SOURCES.get(domain, GREY), fontweight="bold")
     figure.supylabel("mel bands, 0 to 8 kHz", fontsize=9, color=GREY)
@@ -160,10 +160,12 @@ def every_front_end(domain, clip):
     seconds = wave.shape[1] / 16_000
     figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.6))
     for axis, (name, front) in zip(axes, fronts.items(), strict=False):
-        plots.spectrogram(axis, front(wave)[0, 0].numpy(), seconds, band_centres(front.settings))
+        spectrogram(axis, front(wave)[0, 0].numpy(), seconds, band_centres(front.settings))
         axis.set_title(f"{name}, Hz", fontsize=10)
-    plots.cepstra(axes[3], cepstra(wave)[0].numpy(), seconds)
-    axes[3].set_title("MFCC", fontsize=10)
+    shapes = cepstra(wave)[0, 1:].numpy()      # without the first, the loudness
+    axes[3].imshow(shapes, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-60, vmax=60)
+    axes[3].set_title("MFCC 2 to 20, by frame", fontsize=10)
+    axes[3].grid(False)
     label = title_of_clip(sounds[domain].corpus, order[domain][clip - 1])
     figure.suptitle(f"{domain}: {label}", x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure

@@ -27,6 +27,7 @@ recipe = {"epochs": 10, "crop": 64}            # how a source is trained: traini
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from IPython.display import display
 from sklearn.metrics import confusion_matrix, roc_auc_score
@@ -35,10 +36,8 @@ from audiotl import datasets, stats, widgets
 from audiotl.embedding import embed
 from audiotl.features import features, waveform
 from audiotl.models import build
-from audiotl.models.convnet5 import kernel_table
-from audiotl.plots import learning
 from audiotl.plots.spectrogram import spectrogram
-from audiotl.plots.style import styled
+from audiotl.plots.style import FAINT, GREY, colour_of, styled
 from audiotl.report.results import Results
 from audiotl.sources import source_network
 from audiotl.training import Recipe, train
@@ -116,8 +115,31 @@ for domain, net in networks.items():
     chance[domain] = 0.5 if corpus.multilabel else np.bincount(truth).max() / len(truth)
 
 # %%
-histories = {domain: net.history for domain, net in networks.items()}
-figure = learning.curves(histories, measures, chance)
+@styled
+def curves(shown, until=None):
+    """Loss and inner validation score, a column a source; faint after the epoch `until`."""
+    figure, axes = plt.subplots(2, len(shown), figsize=(0.8 + 3 * len(shown), 4.2), sharex="col",
+                                squeeze=False)
+    looks = [(0, "train_loss", "-", "training"), (0, "validation_loss", ":", "inner validation"),
+             (1, "validation_score", ":", None)]
+    for column, domain in zip(axes.T, shown, strict=True):
+        history = networks[domain].history.set_index("epoch")
+        for line, name, style, label in looks:
+            if name in history:
+                column[line].plot(history[name], color=FAINT, ls=style)
+                column[line].plot(history[name][:until], color=colour_of(domain), ls=style,
+                                  marker="o", markevery=[-1], ms=4, label=label)
+        column[1].axhline(chance[domain], color=GREY, ls=":", lw=1.3)
+        column[0].set_title(domain if until is None else f"{domain}, epoch {until}")
+        column[0].set_ylim(bottom=0)
+        column[1].set(xlabel="epoch", ylim=(0, 1), ylabel=f"{measures[domain]}, chance dotted")
+        column[1].xaxis.set_major_locator(plt.MaxNLocator(5, integer=True))
+    axes[0, 0].set_ylabel("loss")
+    axes[0, 0].legend()
+    return figure
+
+
+figure = curves(list(networks))
 results.figure("curves", figure, "Loss and validation score by epoch for the source networks.")
 
 # %% [markdown]
@@ -130,9 +152,9 @@ results.figure("curves", figure, "Loss and validation score by epoch for the sou
 
 # %%
 def until(source, epoch):
-    return learning.curves({source: histories[source]}, measures, chance, epoch)
+    return curves([source], epoch)
 
-shortest = min(map(len, histories.values()))
+shortest = min(len(net.history) for net in networks.values())
 widgets.live(until, source=list(networks), epoch=range(1, shortest + 1))
 
 # %% [markdown]
@@ -162,6 +184,32 @@ results.table("scores", pd.DataFrame(scores))
 # ## Which sounds are confused?
 
 # %%
+@styled
+def confusion(counts, corpus):
+    """Rows are true classes, each in percent; empty where none was tested."""
+    names = [name.replace("_", " ") for name in corpus.classes]
+    share = pd.DataFrame(counts, names, names)
+    share = share.mul(100 / share.sum(axis=1).replace(0, np.nan), axis=0)
+    size = 2.2 + (0.42 if len(names) <= 12 else 0.24) * len(names)
+    figure, axis = plt.subplots(figsize=(size + 0.6, size))
+    sns.heatmap(share, ax=axis, cmap="Greens", vmin=0, vmax=100, cbar=False, square=True,
+                linewidths=0.5, annot=len(names) <= 12, fmt=".0f", annot_kws={"size": 8})
+    axis.set(xlabel="heard as (% of the row)", ylabel="true class", title=corpus.title)
+    return figure
+
+
+@styled
+def by_tag(table):
+    table = table.sort_values("auc")
+    figure, axis = plt.subplots(figsize=(6, 0.24 * len(table) + 0.9))
+    axis.hlines(table["tag"], 0.5, table["auc"], color=FAINT)
+    axis.plot(table["auc"], table["tag"], "o", color=colour_of("music"), ms=5)
+    axis.set(xlabel="AUC on held-out clips (0.5 is chance)", xlim=(None, 1))
+    axis.grid(True, axis="x")
+    axis.grid(False, axis="y")
+    return figure
+
+# %%
 for domain, net in networks.items():
     corpus = sounds[domain].corpus
     truth = corpus.targets()[net.test_rows]
@@ -171,29 +219,43 @@ for domain, net in networks.items():
                               "auc": [roc_auc_score(truth[:, k], net.outputs[:, k]) for k in both],
                               "clips": truth[:, both].sum(0).astype(int)})
         display(results.table(f"tags_{domain}", table.sort_values("auc"), show=5))
-        name, picture = f"tags_{domain}", learning.per_tag(table)
+        name, picture = f"tags_{domain}", by_tag(table)
         alt = f"AUC of each tag of the {domain} network."
     else:
         counts = confusion_matrix(truth, net.outputs.argmax(1), labels=range(len(corpus.classes)))
         name = f"confusion_{domain}"
-        picture = learning.confusion(counts, list(corpus.classes), corpus.title)
+        picture = confusion(counts, corpus)
         alt = f"Confusion matrix of the {domain} network on held-out clips."
     display(results.figure("cover" if domain == next(iter(networks)) else name, picture, alt))
 
 # %% [markdown]
 # ## What do the first filters look like?
 #
-# The 32 kernels of the first layer see three mel bands by three frames. Red adds, blue takes away:
-# left-right contrast answers to onsets, top-bottom contrast to the edge of a spectral line,
-# diagonals to glides. All networks began from the same random draw, which is the last row: look
-# down a column to see what each kind of sound made of the same kernel.
+# The kernels of the first layer see three mel bands by three frames; here are half of the 32. Red
+# adds, blue takes away: left-right contrast answers to onsets, top-bottom contrast to the edge of a
+# spectral line, diagonals to glides. All networks began from the same random draw, which is the
+# last row: look down a column to see what each kind of sound made of the same kernel.
 
 # %%
 first = next(iter(sounds.values()))
 untrained = source_network(first, how, labels="none", seed=network_seed)
-kernels = {name: net.model.first_filters().numpy()
+kernels = {name: net.model.blocks[0][0].weight.detach().numpy()[:, 0]
            for name, net in [*networks.items(), ("random", untrained)]}
-results.figure("filters", learning.filters(kernels), "First-layer kernels of each source network "
+
+
+@styled
+def filters():
+    figure, axes = plt.subplots(len(kernels), 16, figsize=(9, 0.6 * len(kernels)))
+    for line, (name, kernel) in zip(axes, kernels.items(), strict=True):
+        for axis, image in zip(line, kernel[:16], strict=True):
+            reach = np.abs(image).max()
+            axis.imshow(image, cmap="RdBu_r", vmin=-reach, vmax=reach, origin="lower")
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", color=colour_of(name))
+    return figure
+
+
+results.figure("filters", filters(), "First-layer kernels of each source network "
                "and of a random one, 3 by 3, as small images.")
 
 # %% [markdown]
@@ -203,7 +265,12 @@ results.figure("filters", learning.filters(kernels), "First-layer kernels of eac
 # noise looks like something, too.
 
 # %%
-results.table("filters", kernel_table(kernels, start="random"))
+flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
+unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
+rows = [{"source": name,
+         "likeness_to_start": np.median((unit[name] * unit["random"]).sum(1)),
+         "imbalance": np.median(np.abs(k.sum(1)) / np.abs(k).sum(1))} for name, k in flat.items()]
+results.table("filters", pd.DataFrame(rows))
 
 # %% [markdown]
 # ## What does a map answer to?

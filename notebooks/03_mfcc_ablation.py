@@ -37,6 +37,7 @@ degraded = [["environment", "speech"]]      # source and target
 degradations = [["noise", 20], ["telephone", 0], ["speed", 1.25]]
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import copy
 import dataclasses
 import itertools
 from functools import partial
@@ -47,8 +48,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
-from audiotl import (audio, datasets, frontend, learnt_frontend, probes, replication,
-                     shift, stats, widgets)
+from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
+                     stats, widgets)
 from audiotl.datasets import choi2017
 from audiotl.degrade import Degradation
 from audiotl.embedding import embed
@@ -60,7 +61,7 @@ from audiotl.probes import coalitions, controls
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
-from audiotl.training import Recipe
+from audiotl.training import Recipe, calibrated
 
 results = Results("03_mfcc_ablation")
 results.on_recordings()
@@ -318,11 +319,11 @@ results.table("interaction_null", stats.score_table(rivals).rename(columns={"sco
 # %%
 met = [one for one in rivals if one.keys["what"] == "interaction"]
 rows = []
-for mfcc, copy, noise in zip(met[::3], met[1::3], met[2::3], strict=True):
+for mfcc, same, noise in zip(met[::3], met[1::3], met[2::3], strict=True):
     case = f"{mfcc.keys['source']} network on {sounds[mfcc.keys['target']].corpus.title}"
     nothing = dataclasses.replace(mfcc, values=np.zeros_like(mfcc.values))
     rows += [stats.compare(mfcc, other, against=name, case=f"{case}, against {name}")
-             for name, other in (("nothing", nothing), ("a copy", copy), ("noise", noise))]
+             for name, other in (("nothing", nothing), ("a copy", same), ("noise", noise))]
 rows = pd.DataFrame(rows)
 results.table("interaction_contrasts", rows)
 
@@ -369,20 +370,43 @@ results.figure("frontends", figure, "Eleven front ends against mel and DCT, by t
 # Gain cannot touch the network, which hears decibels below the clip's loudest point.
 
 # %%
-def under(target, clean, conditions, **keys):
-    found = shift.under(clean, conditions, *problem(target), probes.named("ridge"), **keys)
-    return shift.table(found, coalitions.guesses(*problem(target)[:2]).mean()).assign(target=target)
+def under(target, conditions, **keys):
+    """Scores of held-out clips by condition; cell and scaling come from clean training clips."""
+    clean, names, probe = conditions["clean"], tuple(conditions["clean"]), probes.named("ridge")
+    y, splits, groups = problem(target)
+    found = search(clean, y, splits, groups, probe, subsets=[names], progress=False)
+    right = {condition: np.zeros(len(y)) for condition in conditions}
+    for k, (train, held) in enumerate(splits):
+        tests = {name: np.concatenate([blocks[name][held] for blocks in conditions.values()])
+                 for name in names}
+        fit, tests = probes.standardise({name: clean[name][train] for name in names}, tests)
+        answers = probe.fold(fit, y[train], tests, [names])[0, found.inner[k].argmax()]
+        for condition, part in zip(conditions, np.split(answers, len(conditions)), strict=True):
+            right[condition][held] = part == y[held]
+    return margins(target, [stats.Scored.of(values, found.fold, groups, condition=name, **keys)
+                            for name, values in right.items()])
 
+def margins(target, scored):
+    """Score table with the share of the clean margin over chance; groups are drawn alike."""
+    chance, rows = coalitions.guesses(*problem(target)[:2]).mean(), []
+    draws = [stats.bootstrap_draws(one.values.mean((0, 1)), one.groups) - chance for one in scored]
+    for one, draw in zip(scored, draws, strict=True):
+        low, high = np.percentile(draw / draws[0], [2.5, 97.5])
+        rows.append({"kept": (one.mean - chance) / (scored[0].mean - chance), "kept_low": low,
+                     "kept_high": high})
+    return stats.score_table(scored).join(pd.DataFrame(rows)).assign(target=target)
+
+# %%
 parts, kinds = [], [Degradation(*one) for one in degradations]
 for source, target in degraded:
-    heard = {kind.name: features(sounds[target].corpus, degradation=kind) for kind in kinds}
-    heard["clean"] = sounds[target]
+    heard = {"clean": sounds[target]}
+    heard |= {kind.name: features(sounds[target].corpus, degradation=kind) for kind in kinds}
     pool = partial(embed, networks[source][0], pooling=poolings[-1])
     taps = {name: pool(sound) for name, sound in heard.items()}
     mfcc = {name: {"mfcc": sound.mfcc} for name, sound in heard.items()}
     both = {name: taps[name] | mfcc[name] for name in heard}
     for which, blocks in {"mfcc": mfcc, "network": taps, "both": both}.items():
-        parts.append(under(target, blocks.pop("clean"), blocks, source=source, blocks=which))
+        parts.append(under(target, blocks, source=source, blocks=which))
 table = pd.concat(parts, ignore_index=True).rename(columns={"condition": "degradation"})
 results.table("robustness", table, show=0)
 shown = table.query("degradation != 'clean'")
@@ -395,9 +419,14 @@ results.figure("robustness", figure, "What MFCC, network and both keep of their 
 # give each band back the mean it has over clean clips. *Floor*: cut clean and noisy spectrograms
 # off higher than 80 dB below the loudest point; the network stays, the probe is fitted anew.
 # *Batch norm*: measure its statistics, without labels, on the clean and on the noisy clips for
-# each.
+# each (Li et al. 2016).
 
 # %%
+def with_levels(sound, name, level):
+    """The same clips with other spectrograms; the name stands for what was done."""
+    level = np.clip(level, -80, 0).astype(np.float16)
+    return dataclasses.replace(sound, spectrograms=level, key=cache.key_of(sound.key, name))
+
 parts, noise = [], next(kind for kind in kinds if kind.name.startswith("noise"))
 for source, target in degraded:
     sound, model = sounds[target], networks[source][0]
@@ -406,15 +435,15 @@ for source, target in degraded:
     print(f"{target}: {np.mean(loud - quiet > 10):.0%} of all points rise by more than 10 dB")
     level = loud + (quiet.mean((0, 2)) - loud.mean((0, 2)))[:, None]
     pairs = {"none": [(model, sound), (model, noisy)],
-             "level": [(model, sound), (model, shift.with_levels(noisy, "level", level))],
-             "batch norm": [(shift.adapted(model, one), one) for one in (sound, noisy)]}
+             "level": [(model, sound), (model, with_levels(noisy, "level", level))],
+             "batch norm": [(calibrated(copy.deepcopy(model), one), one) for one in (sound, noisy)]}
     for floor in (-60, -40):
         pairs[f"floor {floor} dB"] = [
-            (model, shift.with_levels(one, f"floor {floor}", np.maximum(levels, floor)))
+            (model, with_levels(one, f"floor {floor}", np.maximum(levels, floor)))
             for one, levels in ((sound, quiet), (noisy, loud))]
     for name, pair in pairs.items():
-        clean, shifted = (embed(*side, pooling=poolings[-1]) for side in pair)
-        parts.append(under(target, clean, {"noisy": shifted}, source=source, mended=name))
+        clean, noised = (embed(*side, pooling=poolings[-1]) for side in pair)
+        parts.append(under(target, {"clean": clean, "noisy": noised}, source=source, mended=name))
 results.table("noise_causes", pd.concat(parts, ignore_index=True))
 
 # %% [markdown]

@@ -90,6 +90,15 @@ def class_folders(tmp_path) -> Path:
     return home
 
 
+@pytest.fixture
+def sound(class_folders, fresh_cache):
+    """Features of the class folders."""
+    from audiotl import datasets
+    from audiotl.features import features
+
+    return features(datasets.load("folder", class_folders), progress=False)
+
+
 def small_wav2vec2():
     """torchaudio's wav2vec 2.0 with random weights, three convolutions and layers of width 24."""
     import torch

@@ -127,8 +127,6 @@ def test_a_clip_that_is_gone_since_is_named(sound):
     gone.unlink()
     with pytest.raises(AudiotlError, match=gone.name):
         embed(Loudness(), sound, progress=False)
-    with pytest.raises(AudiotlError, match=gone.name):
-        sound.baselines(progress=False)
 
 
 def test_memory_does_not_grow_with_the_number_of_clips(sound):

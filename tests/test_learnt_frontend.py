@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import datasets, learnt_frontend
+from audiotl import learnt_frontend
 from audiotl.datasets.corpus import LeakError
-from audiotl.features import features
-from audiotl.frontend import Transform, statistics
+from audiotl.frontend import dct, statistics
 from audiotl.learnt_frontend import Budget, Networks, fit, mapped, moments, principal, score
 
 
@@ -58,13 +57,12 @@ def test_a_learnt_transform_finds_what_the_first_cepstra_cannot_see():
     level = torch.from_numpy(noise + ripple[:, :, None]).float()
     budget = Budget(epochs=25, batch=32, coefficients=3, hidden=8, dropout=0.0, learning_rate=1e-2)
     args = (torch.from_numpy(y), np.arange(200), 2, budget, (0, 1), np.arange(200, 300))
-    fixed = predict((statistics(Transform("dct", 16, 3)(level)),), *args).numpy()
+    fixed = predict((statistics(dct(3, 16) @ level),), *args).numpy()
     learnt = predict(moments(level), *args).numpy()
     assert (fixed == y[200:]).mean() < 0.65 < 0.95 < (learnt == y[200:]).mean()
 
 
-def test_every_transform_is_scored_and_remembered(class_folders, fresh_cache, monkeypatch):
-    sound = features(datasets.load("folder", class_folders), progress=False)
+def test_every_transform_is_scored_and_remembered(sound, monkeypatch):
     small = Budget(epochs=8, batch=12, coefficients=6, hidden=16)
     args = (sound.corpus.splits(), (0, 1), small)
     found = {name: score(sound, name, *args) for name in learnt_frontend.TRANSFORMS}

@@ -22,7 +22,7 @@ FLOORS = [
     {"__init__", "cache", "parallel", "audio", "degrade", "stats"},
     {"frontend", "datasets", "models"},
     {"features", "learnt_frontend", "probes", "shapley", "similarity", "transferability"},
-    {"training", "embedding", "transfer", "sources", "replication", "shift"},
+    {"training", "embedding", "transfer", "sources", "replication"},
     {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
 MOST_ROOMS = 26

@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from audiotl import AudiotlError, cache, datasets, sources, training
+from audiotl import AudiotlError, cache, sources, training
 from audiotl.datasets.corpus import Corpus
-from audiotl.features import features
 from audiotl.sources import source_network
 from audiotl.training import Recipe, train, untrained
 
@@ -42,11 +41,6 @@ def test_draws_of_a_seed_lie_within_each_other_and_seeds_differ(corpus):
     assert (sources.cut(corpus, rows, 500) == rows).all()
     with pytest.raises(AudiotlError, match="501"):
         sources.cut(corpus, rows, 501)
-
-
-@pytest.fixture
-def sound(class_folders, fresh_cache):
-    return features(datasets.load("folder", class_folders), progress=False)
 
 
 def made(sound, **how):

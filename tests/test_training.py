@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import datasets, training
-from audiotl.features import features
+from audiotl import training
 from audiotl.training import Recipe, budget, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
-
-
-@pytest.fixture
-def sound(class_folders, fresh_cache):
-    return features(datasets.load("folder", class_folders), progress=False)
 
 
 def weights(model):
@@ -54,13 +48,6 @@ def test_a_damaged_checkpoint_is_passed_over(sound, tmp_path, monkeypatch, cut_o
     with pytest.warns(UserWarning, match=newest.name):
         resumed = train(sound, split, RECIPE, progress=False)
     assert torch.equal(weights(whole.model), weights(resumed.model))
-
-
-def test_a_leak_is_refused(sound):
-    corpus = sound.corpus
-    corpus.clips["group"] = "one"
-    with pytest.raises(datasets.LeakError, match="one"):
-        train(sound, (np.arange(10), np.arange(10, 20)), RECIPE, progress=False)
 
 
 def test_patience_stops_and_keeps_the_best_weights(sound):

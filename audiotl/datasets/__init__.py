@@ -17,24 +17,13 @@ from audiotl.datasets import own_sounds, recordings
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
 __all__ = ["BUILTIN", "Corpus", "LeakError", "check_split", "data_root", "load", "names", "related",
-           "shared", "shared_labels", "without_shared"]
+           "shared", "without_shared"]
 
 BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
 """In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` for those of recordings."""
 
-READERS = {**recordings.READERS, "folder": own_sounds.read, "manifest": own_sounds.read_manifest}
-
-VOCABULARIES = (
-    {"environment", "urbansound8k", "esc50", "esc10"},
-    {"speech", "speech_commands", "fsdd"},
-    {"music", "music_family", "philharmonia", "philharmonia_tags"},
-    {"arabic_speech_commands"}, {"ravdess"}, {"ravdess_sex"}, {"ravdess_intensity"}, {"gtzan"})
-"""Corpora whose labels name things of one kind: a dog that barks is not the word "dog"."""
-
-SAME_LABEL = {str(digit): word for digit, word in enumerate(recordings.DIGITS)} | {
-    "dog_bark": "dog", "bark": "dog", "engine_idling": "engine", "horn": "car_horn",
-    "drill": "drilling", "shot": "gun_shot"}
+OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest}
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
@@ -54,7 +43,7 @@ def data_root(root: str | Path | None = None) -> Path | None:
 
 def names() -> list[str]:
     """Every corpus that `load` knows; ``folder`` and ``manifest`` read the user's own sounds."""
-    return [*BUILTIN, "music_family", *READERS]
+    return [*BUILTIN, "music_family", *recordings.CORPORA, *OWN]
 
 
 def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
@@ -78,7 +67,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
         return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
-    if name not in READERS:
+    if name not in names():
         raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
     if name == "manifest" and data and Path(data).is_file():
         return own_sounds.read_manifest(Path(data))
@@ -86,7 +75,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     if where is None:
         raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; "
                            "give --data or set AUDIOTL_DATA.")
-    corpus = READERS[name](where)
+    corpus = OWN[name](where) if name in OWN else recordings.read(name, where)
     if len(corpus) == 0:
         raise AudiotlError(f"{name} has no audio under {where}; "
                            "fetch it, or point --data elsewhere.")
@@ -104,7 +93,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
     ours, theirs = (np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target))
     same |= np.isin(ours, theirs) & (ours != "")
     pair = {source.name, target.name}
-    if len(pair) == 2 and pair <= {"urbansound8k", "esc50", "esc10"}:
+    if pair == {"urbansound8k", "esc50"}:
         same |= np.isin(source.groups, target.groups)
     return same
 
@@ -124,17 +113,3 @@ def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, in
         if not related(corpus, other):
             keep &= ~shared(corpus, other)
     return corpus.subset(keep), int((~keep).sum())
-
-
-def shared_labels(target: Corpus, source: Corpus) -> tuple[str, ...]:
-    """Labels of `target` that a network trained on `source` has learnt to tell, by whatever name.
-
-    Labels of different kinds are never the same (see `VOCABULARIES`); those of the user's own
-    sounds are compared by their spelling.
-    """
-    kinds = [next((kind for kind in VOCABULARIES if corpus.name in kind), None)
-             for corpus in (target, source)]
-    if None not in kinds and kinds[0] is not kinds[1]:
-        return ()
-    learnt = {SAME_LABEL.get(label, label) for label in source.classes}
-    return tuple(label for label in target.classes if SAME_LABEL.get(label, label) in learnt)

@@ -18,12 +18,12 @@ import pandas as pd
 
 from audiotl import AudiotlError
 from audiotl.datasets.corpus import need_folder
+from audiotl.datasets.own_sounds import read_table
 
 Split = tuple[np.ndarray, np.ndarray]
 """Rows to train on, and rows to test on."""
 
 LAYERS = ("0", "1", "2", "3", "4")
-FETCH = "fetch it with: python -m audiotl data fetch choi2017"
 UNPUBLISHED = ("0124", "0134", "0234")
 """Subsets that the authors' list of four-layer combinations leaves out."""
 
@@ -82,14 +82,11 @@ def load(root: str | Path, name: str) -> Task:
     folder = need_folder(Path(root) / "choi2017", "The 2017 study")
     regression = name.startswith("emoMusic")
     corpus = "emoMusic" if regression else name
-    sheet = folder / "data_csv" / f"{corpus}.csv"
-    if not sheet.is_file():
-        raise AudiotlError(f"The table {sheet} is missing; {FETCH}.")
-    table = pd.read_csv(sheet)
+    column = {"emoMusic_a": "label_arousal", "emoMusic_v": "label_valence"}.get(name, "label")
+    table = read_table(folder / "data_csv" / f"{corpus}.csv", (column,))
     blocks = {layer: _features(folder, f"{corpus}_layer_{layer}", len(table)) for layer in LAYERS}
     if (folder / "data_feats" / f"{corpus}_mfcc.npy").is_file():
         blocks["mfcc"] = _features(folder, f"{corpus}_mfcc", len(table))
-    column = {"emoMusic_a": "label_arousal", "emoMusic_v": "label_valence"}.get(name, "label")
     y = table[column].to_numpy(np.float64 if regression else np.int64)
     return Task(name, regression, blocks, y, *_folds(corpus, table, y))
 
@@ -101,10 +98,9 @@ def demonstration(seed: int = 0, n: int = 150) -> Task:
     on a scale a hundred times as large.
     """
     rng = np.random.default_rng(seed)
-    y = np.sort(rng.integers(0, 3, n))
-    makes = {layer: (8, 0.6, 1.0) for layer in LAYERS} | {"mfcc": (100, 0.35, 100.0)}
-    blocks = {}
-    for name, (width, strength, scale) in makes.items():
+    y, blocks = np.sort(rng.integers(0, 3, n)), {}
+    for name in (*LAYERS, "mfcc"):
+        width, strength, scale = (8, 0.6, 1.0) if name in LAYERS else (100, 0.35, 100.0)
         centres = strength * rng.normal(size=(3, width))
         blocks[name] = scale * (centres[y] + rng.normal(size=(n, width)))
     splits, inner = _ten(contiguous(y, 10))
@@ -129,11 +125,8 @@ def contiguous(classes: np.ndarray, n_folds: int) -> np.ndarray:
 def inner_splits(fold: np.ndarray, outer: int, parts: int = 3) -> list[Split]:
     """Splits of the training rows of fold `outer`: its folds dealt to `parts` parts."""
     rest = [k for k in np.unique(fold) if k != outer]
-    out = []
-    for part in range(parts):
-        held = np.isin(fold, rest[part::parts])
-        out.append((np.flatnonzero(~held & (fold != outer)), np.flatnonzero(held)))
-    return out
+    held = [np.isin(fold, rest[part::parts]) for part in range(parts)]
+    return [(np.flatnonzero(~part & (fold != outer)), np.flatnonzero(part)) for part in held]
 
 
 def features() -> list[str]:
@@ -207,10 +200,9 @@ def _features(folder: Path, stem: str, n: int) -> np.ndarray:
     path = folder / "data_feats" / f"{stem}.npy"
     try:
         x = np.load(path, allow_pickle=False).astype(np.float64)
-    except FileNotFoundError as error:
-        raise AudiotlError(f"The features {path} are missing; {FETCH}.") from error
+        if x.ndim != 2 or len(x) != n:
+            raise ValueError(f"shape {x.shape} for {n} clips")
     except (ValueError, OSError) as error:
-        raise AudiotlError(f"The features {path} cannot be read ({error}); {FETCH}.") from error
-    if x.ndim != 2 or len(x) != n:
-        raise AudiotlError(f"The features {path} have shape {x.shape} for {n} clips; {FETCH}.")
+        raise AudiotlError(f"The features {path} cannot be read ({error}); fetch them with: "
+                           "python -m audiotl data fetch choi2017") from error
     return x

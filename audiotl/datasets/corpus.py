@@ -34,7 +34,6 @@ class Corpus:
         multilabel: whether a clip carries several tags.
         synthetic: whether the sound was made by this package; said wherever a number is shown.
         listed: rows in the corpus's own table; ``listed - len(corpus)`` of them have no audio.
-        note: one sentence for the reports: source, licence, traps.
         drop_shared: the official folds are known to cut a few groups; the training clips of such a
             group are left out when its other clips are tested. Without it such folds are refused.
         domain: ``"environment"``, ``"speech"`` or ``"music"``; the name where nobody knows.
@@ -48,7 +47,6 @@ class Corpus:
     multilabel: bool = False
     synthetic: bool = False
     listed: int = 0
-    note: str = ""
     drop_shared: bool = False
     domain: str = ""
     title: str = ""
@@ -82,21 +80,13 @@ class Corpus:
         clips = self.clips.iloc[rows].reset_index(drop=True)
         return dataclasses.replace(self, clips=clips, listed=len(rows))
 
-    def only(self, classes: Sequence[str], per_class: int | None = None, seed: int = 0) -> Corpus:
-        """The clips of some classes, at most `per_class` of each (a seeded draw)."""
+    def only(self, classes: Sequence[str]) -> Corpus:
+        """The clips of some classes."""
         unknown = sorted(set(classes) - set(self.classes))
         if unknown:
             raise AudiotlError(f"{self.name} has no class {unknown[0]!r}; "
                                f"choose among {', '.join(self.classes)}.")
-        rng = np.random.default_rng(seed)
-        labels = self.clips["label"].to_numpy()
-        rows = []
-        for name in classes:
-            here = np.flatnonzero(labels == name)
-            if per_class is not None and len(here) > per_class:
-                here = rng.choice(here, per_class, replace=False)
-            rows.append(here)
-        kept = self.subset(np.sort(np.concatenate(rows)))
+        kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -123,19 +113,15 @@ class Corpus:
                                "add folds or groups.")
         return out
 
-    def describe(self) -> str:
-        """One line for progress and reports: clips, classes, groups, what is missing."""
-        missing = self.listed - len(self)
-        gap = f" ({missing:,} of {self.listed:,} listed clips have no usable audio here)"
-        kind = "tags" if self.multilabel else "classes"
-        return (f"{self.name}{' (synthetic)' * self.synthetic}: {len(self):,} clips, "
-                f"{len(self.classes)} {kind}, {self.clips['group'].nunique():,} groups, "
-                f"{self.duration:g} s{gap * (missing > 0)}")
-
 
 def split_tags(cell: str) -> list[str]:
     """The tags in one cell: ``"a;b"`` gives ``["a", "b"]``."""
     return [tag.strip() for tag in cell.split(";") if tag.strip()]
+
+
+def classes_of(clips: pd.DataFrame) -> tuple[str, ...]:
+    """The sorted labels of clips, tag by tag."""
+    return tuple(sorted({tag for label in clips["label"] for tag in split_tags(label)}))
 
 
 def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,

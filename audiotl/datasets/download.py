@@ -1,24 +1,20 @@
 """Downloads by pooch: files of a pinned version, kept only if their SHA-256 is right.
 
 What has arrived when a connection breaks stays as ``NAME.part``, and the next run asks for the
-rest. An archive is looked through before anything of it is unpacked.
+rest.
 """
 
 from __future__ import annotations
 
-import http.client
 import os
-import stat
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
-import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pooch
+import requests
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache
@@ -32,7 +28,7 @@ SETS = {"choi2017": (CHOI2017, Path(__file__).with_name("choi2017.sha256"))}
 
 
 class Archive(NamedTuple):
-    """A corpus that comes as one ``.tar.gz`` or ``.zip``; its content goes to ``ROOT/folder``."""
+    """A corpus that comes as one ``.tar.gz``; its content goes to ``ROOT/folder``."""
 
     url: str
     sha256: str
@@ -107,7 +103,7 @@ def download(url: str, path: Path, digest: str, progress: bool = False) -> None:
     try:
         with cache.explain_full_disk(part):
             pooch.retrieve(url, f"sha256:{digest}", path.name, path.parent, downloader=receive)
-    except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
+    except OSError as error:  # those of requests are
         raise AudiotlError(f"{url} could not be fetched ({type(error).__name__}: {error}); run the "
                            "same command again, it goes on with what has arrived.") from None
     except ValueError:
@@ -118,57 +114,33 @@ def download(url: str, path: Path, digest: str, progress: bool = False) -> None:
 def _receive(url: str, part: Path, progress: bool) -> None:
     # Appends to `part` what is not in it yet.
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            given = answer.headers.get("Content-Range", "")
-            goes_on = answer.status == 206 and given.startswith(f"bytes {have}-")
-            left = int(answer.headers.get("Content-Length") or 0)
-            bar = tqdm(total=left or None, desc=part.stem, unit="B", unit_scale=True,
-                       disable=not progress)
-            with bar, open(part, "ab" if goes_on else "wb") as file:
-                while block := answer.read(1 << 20):
-                    file.write(block)
-                    left -= len(block)
-                    bar.update(len(block))
-        if left > 0:
-            raise ConnectionError(f"it broke off {left:,} bytes before its end")
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing is left to send: the part is whole, or not of this file
-            raise
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+    with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
+        if answer.status_code == 416:
+            return  # nothing is left to send: the part is whole, or not of this file
+        answer.raise_for_status()
+        goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        bar = tqdm(total=int(answer.headers.get("Content-Length") or 0) or None, desc=part.stem,
+                   unit="B", unit_scale=True, disable=not progress)
+        with bar, open(part, "ab" if goes_on else "wb") as file:
+            for block in answer.iter_content(1 << 15):
+                file.write(block)
+                bar.update(len(block))
 
 
 def unpack(path: Path, home: Path) -> None:
-    """Unpack an archive into the folder `home`, which appears whole or not at all.
+    """Unpack a ``.tar.gz`` into the folder `home`, which appears whole or not at all.
 
     Raises:
-        AudiotlError: not an archive, or one with a member that is a link, a device or leads out of
-            the folder (nothing is unpacked).
+        AudiotlError: not an archive, or one with a member that is a device or leads out of the
+            folder (nothing is unpacked).
     """
     home.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with (cache.explain_full_disk(home),
-              tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as temporary,
-              zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as archive):
-            _check_members(path, archive)
-            made = Path(temporary) / "content"
-            how = {"filter": "data"} if isinstance(archive, tarfile.TarFile) else {}
-            archive.extractall(made, **how)
-            os.rename(made, home)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        with (cache.explain_full_disk(home), tarfile.open(path) as archive,
+              tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as temporary):
+            archive.extractall(Path(temporary) / "content", filter="data")
+            os.rename(Path(temporary) / "content", home)
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise AudiotlError(f"{path} cannot be unpacked ({error}); "
                            "remove it and fetch it again.") from None
-
-
-def _check_members(path: Path, archive: tarfile.TarFile | zipfile.ZipFile) -> None:
-    if isinstance(archive, tarfile.TarFile):
-        members = [(item.name, item.isfile() or item.isdir()) for item in archive.getmembers()]
-    else:
-        kinds = (0, stat.S_IFREG, stat.S_IFDIR)
-        members = [(item.filename, stat.S_IFMT(item.external_attr >> 16) in kinds)
-                   for item in archive.infolist()]
-    for name, plain in members:
-        inside = PurePosixPath(name.replace("\\", "/"))
-        if inside.is_absolute() or ".." in inside.parts or ":" in name or not plain:
-            raise AudiotlError(f"{path} holds {name!r}, which leads out of its folder or is a link "
-                               "or a device; nothing of it was unpacked.")

@@ -20,7 +20,7 @@ def read(root: Path) -> Corpus:
     Each clip is its own group, copies of it included. Clips that belong together (one recording,
     one speaker) need a manifest with a ``group`` column.
     """
-    root = corpus.need_folder(Path(root), "folder")
+    corpus.need_folder(root, "folder")
     rows = [(str(path), stem.split("/")[0], -1, stem)
             for stem, path in corpus.find_audio(root).items() if "/" in stem]
     clips = pd.DataFrame(rows, columns=corpus.COLUMNS)
@@ -30,8 +30,7 @@ def read(root: Path) -> Corpus:
         raise AudiotlError(f"{root} has {len(classes)} class folders with audio "
                            f"({', '.join(corpus.SUFFIXES)}); put the clips of each class into a "
                            "folder of its own, two classes or more.")
-    return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name,
-                  note=f"The user's own sounds in {root.name}; each clip is taken as independent.")
+    return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name)
 
 
 def read_manifest(path: Path) -> Corpus:
@@ -48,14 +47,12 @@ def read_manifest(path: Path) -> Corpus:
             no number.
         LeakError: two files are equal byte for byte and in different groups.
     """
-    path = Path(path)
     path = path / "manifest.csv" if path.is_dir() else path
     table = read_table(path, ("path", "label"))
     files = [path.parent / name for name in table["path"].astype(str)]
-    clips = pd.DataFrame({"path": [str(file) for file in files]})
-    clips["label"] = table["label"].astype(str)
-    clips["fold"] = _folds(table, path)
-    clips["group"] = table["group" if "group" in table else "path"].astype(str)
+    clips = pd.DataFrame({"path": map(str, files), "label": table["label"].astype(str),
+                          "fold": _folds(table, path),
+                          "group": table["group" if "group" in table else "path"].astype(str)})
     clips = clips[[file.is_file() for file in files]].reset_index(drop=True)
     if clips.empty:
         raise AudiotlError(f"None of the {len(files)} files listed in {path} is there; paths are "
@@ -69,10 +66,9 @@ def read_manifest(path: Path) -> Corpus:
         raise LeakError(f"{path}: {Path(clips['path'][row]).name} of group {clips['group'][row]!r} "
                         f"is a copy of a clip of group {first[row]!r}; give copies one group, or "
                         "list the recording once.")
-    classes = tuple(sorted({tag for label in clips["label"] for tag in corpus.split_tags(label)}))
-    return Corpus("manifest", clips, classes, DURATION, listed=len(table), title=path.stem,
+    return Corpus("manifest", clips, corpus.classes_of(clips), DURATION, listed=len(table),
                   multilabel=bool(table["label"].astype(str).str.contains(";").any()),
-                  note=f"The user's own sounds, listed in {path.name}.")
+                  title=path.stem)
 
 
 def _first_group(clips: pd.DataFrame) -> pd.Series:

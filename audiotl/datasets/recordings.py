@@ -1,27 +1,22 @@
 """Published corpora of recordings, each read from its official layout with audio of any suffix.
 
-One function a corpus; `root` is the folder that holds them all. A row of a published table without
-audio is left out and counted (``corpus.listed - len(corpus)``).
+`CORPORA` says of each where it lies and what its clips are called. A row of a published table
+without audio is left out and counted (``corpus.listed - len(corpus)``).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from audiotl import AudiotlError
-from audiotl.datasets.corpus import COLUMNS, Corpus, find_audio, need_folder
+from audiotl.datasets.corpus import COLUMNS, Corpus, classes_of, find_audio, need_folder
 from audiotl.datasets.own_sounds import read_table
 
-URBAN_CLASSES = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling",
-                 "engine_idling", "gun_shot", "jackhammer", "siren", "street_music")
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 FAMILIES = {
     "strings": ("violin", "viola", "cello", "double_bass"),
@@ -31,214 +26,180 @@ FAMILIES = {
              "saxophone"),
     "flute": ("flute", "piccolo"),
 }
-SOFT = ("pianissimo", "piano", "mezzo-piano")
-LOUD = ("fortissimo", "forte", "mezzo-forte")
+DYNAMICS = {"pianissimo": "soft", "piano": "soft", "mezzo-piano": "soft",
+            "fortissimo": "loud", "forte": "loud", "mezzo-forte": "loud"}
+
+Rows = Callable[[Path, dict[str, Path]], pd.DataFrame]
+"""From the folder of a corpus and its audio by path without suffix: `COLUMNS`, the path without
+suffix where there is no audio."""
 
 
-def urbansound8k(root: Path) -> Corpus:
-    """UrbanSound8K (Salamon et al. 2014): 8,732 clips of up to 4 s, ten classes, ten official
-    folds.
+class Published(NamedTuple):
+    """Where a corpus lies and what it is; see `Corpus` for what is not said here.
 
-    Group = Freesound recording. Five of them lie in two folds each, under two classes (fsID 77751,
-    106905, 132016, 176638, 180937).
+    Args:
+        folders: below the data root; the first that is there is read.
+        rows: how its clips are found.
+        drop_shared: for folds that cut a few recordings in two.
     """
-    home = need_folder(root / "UrbanSound8K", "urbansound8k")
+
+    folders: tuple[str, ...]
+    rows: Rows
+    duration: float
+    domain: str
+    title: str
+    drop_shared: bool = False
+    multilabel: bool = False
+
+
+def read(name: str, root: Path) -> Corpus:
+    """A corpus of `CORPORA` from the folder that holds them all.
+
+    Raises:
+        AudiotlError: its folder or table is not there, or not as it should be.
+    """
+    about = CORPORA[name]
+    places = [root / folder for folder in about.folders]
+    home = need_folder(next((place for place in places if place.is_dir()), places[0]), name)
+    found = find_audio(home)
+    table = about.rows(home, found).astype({"fold": int, "group": str})
+    clips = table[table["path"].isin(found)].reset_index(drop=True)
+    clips["path"] = [str(found[stem]) for stem in clips["path"]]
+    corpus = Corpus(name.removesuffix("_10"), clips, classes_of(table), about.duration,
+                    about.multilabel, listed=len(table), drop_shared=about.drop_shared,
+                    domain=about.domain, title=about.title)
+    return corpus.only(TEN_WORDS) if name == "speech_commands_10" else corpus
+
+
+def named(pattern: str, label: Callable[[dict], str] = lambda said: said["label"],
+          group: str = "{group}", fold_by_group: bool = False) -> Rows:
+    """Rows of a corpus whose file names say what is in them.
+
+    Args:
+        pattern: what a path without suffix must match, with groups ``label`` and ``group``.
+        label: what to call a clip, given the groups of its match.
+        group: format of the group of a clip, of the same.
+        fold_by_group: whether each group is a fold; else there are no folds.
+    """
+    def rows(home: Path, found: dict[str, Path]) -> pd.DataFrame:
+        matches = [match for stem in found if (match := re.fullmatch(pattern, stem))]
+        said = [match.groupdict() for match in matches]
+        table = pd.DataFrame(
+            [(match[0], label(one), -1, group.format(**one))
+             for match, one in zip(matches, said, strict=True)], columns=COLUMNS)
+        if fold_by_group:
+            table["fold"] = pd.factorize(table["group"], sort=True)[0]
+        return table
+
+    return rows
+
+
+def _listed(files: pd.Series, label: pd.Series, fold, group: pd.Series) -> pd.DataFrame:
+    paths = files.str.rsplit(".", n=1).str[0]
+    return pd.DataFrame({"path": paths, "label": label, "fold": fold, "group": group})
+
+
+def urbansound8k(home: Path, _) -> pd.DataFrame:
+    """8,732 clips of up to 4 s in ten classes and ten folds; a group is a Freesound recording.
+
+    Five recordings lie in two folds each, under two classes (fsID 77751, 106905, 132016, 176638,
+    180937).
+    """
     table = read_table(home / "metadata" / "UrbanSound8K.csv",
                        ("slice_file_name", "fsID", "fold", "class"))
-    names = "fold" + table["fold"].astype(str) + "/" + table["slice_file_name"]
-    clips = _with_audio(home / "audio", names, table["class"], table["fold"], table["fsID"])
-    return Corpus("urbansound8k", clips, URBAN_CLASSES, 4.0, listed=len(table), drop_shared=True,
-                  domain="environment", title="UrbanSound8K",
-                  note="UrbanSound8K, recordings from Freesound (CC BY-NC 3.0), official folds.")
+    files = "audio/fold" + table["fold"].astype(str) + "/" + table["slice_file_name"]
+    return _listed(files, table["class"], table["fold"], table["fsID"])
 
 
-def esc50(root: Path, esc10: bool = False) -> Corpus:
-    """ESC-50 and ESC-10 (Piczak 2015): 2,000 (400) clips of 5 s, 50 (10) classes, five official
-    folds.
+def esc50(home: Path, _) -> pd.DataFrame:
+    """2,000 clips of 5 s in 50 classes and five folds; a group is a Freesound recording.
 
-    Group = Freesound recording. Four of them lie in two folds each, under two classes (131943,
-    134049, 209698, 234879).
+    Four recordings lie in two folds each, under two classes (131943, 134049, 209698, 234879).
     """
-    name = "esc10" if esc10 else "esc50"
-    home = need_folder(root / "ESC-50", name)
     table = read_table(home / "meta" / "esc50.csv",
                        ("filename", "fold", "category", "esc10", "src_file"))
-    if esc10:
-        table = table[table["esc10"].astype(str) == "True"]
-    clips = _with_audio(home / "audio", table["filename"], table["category"], table["fold"],
-                        table["src_file"])
-    return Corpus(name, clips, tuple(sorted(table["category"].unique())), 5.0, listed=len(table),
-                  drop_shared=True, domain="environment", title="ESC-10" if esc10 else "ESC-50",
-                  note="ESC-50, field recordings from Freesound (CC BY-NC), official folds.")
+    return _listed("audio/" + table["filename"], table["category"], table["fold"],
+                   table["src_file"])
 
 
-def speech_commands(root: Path, words: Sequence[str] = ()) -> Corpus:
-    """Speech Commands v0.01 and v0.02 (Warden 2018): single words of one second, many speakers.
+def arabic_speech_commands(home: Path, _) -> pd.DataFrame:
+    """40 keywords by 30 speakers in 10 rounds; labels are English translations of what is said."""
+    table = pd.concat([read_table(home / f"{part}.csv", ("file", "class"))
+                       for part in ("train", "val", "test")], ignore_index=True)
+    speaker = table["file"].str.extract(r"([^/_]+)_[^/]*$")[0]
+    return _listed(table["file"], table["class"], -1, speaker)
 
-    Clips under ``SpeechCommands/speech_commands_v0.02/WORD`` (else v0.01, else WORD folders in
-    `root` itself). Group = speaker, the hexadecimal digits before ``_nohash_``. Folders whose name
-    begins with ``_`` (background noise) are no class.
 
-    Args:
-        words: keep only these words.
+def music_tags(said: dict[str, str]) -> str:
+    """Tags of a note: instrument, family, register (middle is C3 to B4) and dynamics.
+
+    >>> music_tags({"label": "tuba", "group": "C2", "dynamics": "forte"})
+    'tuba;brass;low;loud'
     """
-    places = [root / "SpeechCommands" / f"speech_commands_v0.0{version}" for version in (2, 1)]
-    home = next((place for place in places if place.is_dir()), None)
-    if home is None:
-        home = root if (root / "yes").is_dir() else need_folder(places[0], "speech_commands")
-    rows = [(str(path), word, -1, clip.split("_nohash_")[0]) for word, clip, path in _files(home)
-            if "_nohash_" in clip and not word.startswith("_")]
-    corpus = _of(rows, "speech_commands", 1.0, domain="speech", title="Speech Commands",
-                 note="Speech Commands, crowd-sourced single words (CC BY 4.0), folds by speaker.")
-    if not words:
-        return corpus
-    missing = [word for word in words if word not in corpus.classes]
-    if missing:
-        raise AudiotlError(f"speech_commands has no word {missing[0]!r} under {home}; "
-                           "check the download.")
-    return dataclasses.replace(corpus.only(words), title="Speech Commands, ten words")
-
-
-def arabic_speech_commands(root: Path) -> Corpus:
-    """Arabic Speech Commands v1 (Ghandoura et al. 2021): 40 keywords x 30 speakers x 10 rounds, 1
-    s.
-
-    Group = speaker. The official split (18, 6 and 6 speakers) is the column ``official``:
-    ``train``, ``val`` or ``test``. Labels are English translations of what is said.
-    """
-    home = need_folder(root / "ArabicSpeechCommands", "arabic_speech_commands")
-    parts = [read_table(home / f"{part}.csv", ("file", "class")).assign(official=part)
-             for part in ("train", "val", "test")]
-    table = pd.concat(parts, ignore_index=True)
-    names = table["file"].str.removeprefix("dataset/")
-    speaker = names.str.rsplit("/", n=1).str[-1].str.split("_").str[0]
-    clips = _with_audio(home / "dataset", names, table["class"], -1, speaker,
-                        official=table["official"])
-    return Corpus("arabic_speech_commands", clips, tuple(sorted(table["class"].unique())), 1.0,
-                  listed=len(table), domain="speech", title="Arabic Speech Commands",
-                  note="Arabic Speech Commands, 40 keywords (CC BY 4.0), folds by speaker.")
-
-
-def ravdess(root: Path, task: str = "emotion") -> Corpus:
-    """RAVDESS speech (Livingstone and Russo 2018): two sentences in eight emotions by 24 actors.
-
-    Clips ``RAVDESS/Actor_NN/03-01-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR``; group = actor.
-    The longest lasts 5.3 s; the first 4 s are used.
-
-    Args:
-        task: what the label is: ``"emotion"``, ``"sex"`` of the actor (odd numbers are men), or
-            ``"intensity"``, where the neutral clips, which have only one, are left out.
-    """
-    home = need_folder(root / "RAVDESS", "ravdess")
-    rows = []
-    for _, name, path in _files(home):
-        fields = name.split("-")
-        if len(fields) != 7 or fields[:2] != ["03", "01"]:
-            continue
-        emotion, intensity, actor = (int(fields[i]) for i in (2, 3, 6))
-        label = {"emotion": EMOTIONS[emotion - 1], "sex": ("female", "male")[actor % 2],
-                 "intensity": ("normal", "strong")[intensity - 1]}[task]
-        if task != "intensity" or EMOTIONS[emotion - 1] != "neutral":
-            rows.append((str(path), label, -1, f"actor {actor:02d}"))
-    return _of(rows, "ravdess" if task == "emotion" else f"ravdess_{task}", 4.0, domain="speech",
-               title=f"RAVDESS, {task}",
-               note="RAVDESS acted emotional speech (CC BY-NC-SA 4.0), folds by actor.")
-
-
-def fsdd(root: Path) -> Corpus:
-    """Free Spoken Digit Dataset (Jackson et al. 2018): ten digits, six speakers, 8 kHz.
-
-    Clips ``fsdd/recordings/DIGIT_SPEAKER_TAKE``; group and fold = speaker (leave one speaker out).
-    The official test set, takes 0 to 4, shares speakers with training and is not used.
-    """
-    home = need_folder(root / "fsdd" / "recordings", "fsdd")
-    clips = [(*name.split("_")[:2], path) for _, name, path in _files(home) if name.count("_") == 2]
-    speakers = sorted({speaker for _, speaker, _ in clips})
-    rows = [(str(path), digit, speakers.index(speaker), speaker) for digit, speaker, path in clips]
-    return _of(rows, "fsdd", 1.0, classes=tuple("0123456789"), domain="speech",
-               title="Free Spoken Digits",
-               note="Free Spoken Digit Dataset (CC BY-SA 4.0), leave one speaker out.")
-
-
-def gtzan(root: Path) -> Corpus:
-    """GTZAN (Tzanetakis and Cook 2002): ten genres, excerpts of 30 s, of which 10 s are used.
-
-    Clips ``GTZAN/genres/GENRE/GENRE.000NN``; the excerpt is the group.
-    """
-    home = root / "GTZAN" / "genres"
-    home = need_folder(home if home.is_dir() else root / "genres", "gtzan")
-    rows = [(str(path), genre, -1, f"{genre}/{name}")
-            for genre, name, path in _files(home) if genre]
-    return _of(rows, "gtzan", 10.0, domain="music", title="GTZAN genres",
-               note="GTZAN genres; it has known faults (Sturm 2013: repeats, distortions, "
-                    "several clips an artist).")
-
-
-def philharmonia(root: Path, tags: bool = False) -> Corpus:
-    """Philharmonia Orchestra samples: single notes of orchestral instruments.
-
-    Clips ``philharmonia/INSTRUMENT/NAME_NOTE_DURATION_DYNAMICS_ARTICULATION``. Group = instrument
-    and note, so that one note of one instrument stays on one side.
-
-    Args:
-        tags: label each clip with music tags (instrument, family, register, dynamics) in place of
-            the instrument; registers are low (below C3), middle (C3 to B4) and high.
-    """
-    rows = []
-    for instrument, name, path in _files(need_folder(root / "philharmonia", "philharmonia")):
-        # The name before the note is not always the folder's: cor_anglais/english-horn_A3_1_...
-        parts = name.removeprefix(f"{instrument}_").split("_")
-        parts = parts if re.fullmatch(r"[A-G]s?\d", parts[0]) else parts[1:]
-        if len(parts) >= 4:
-            label = _tags(instrument, parts[0], parts[2]) if tags else instrument
-            rows.append((str(path), label, -1, f"{instrument} {parts[0]}"))
-    return _of(rows, "philharmonia_tags" if tags else "philharmonia", 3.0, multilabel=tags,
-               domain="music", title=f"Philharmonia, {'tags' if tags else 'instruments'}",
-               note="Philharmonia Orchestra sound samples (CC BY-SA 3.0), folds by note.")
-
-
-def _tags(instrument: str, note: str, dynamics: str) -> str:
-    family = next((name for name, members in FAMILIES.items() if instrument in members), "other")
-    tags = [instrument, family]
-    if note[-1:].isdigit():
+    instrument, note = said["label"], said["group"]
+    tags = [instrument]
+    tags.append(next((family for family in FAMILIES if instrument in FAMILIES[family]), "other"))
+    if note:
         tags.append("low" if int(note[-1]) < 3 else "middle" if int(note[-1]) < 5 else "high")
-    if dynamics in SOFT + LOUD:
-        tags.append("soft" if dynamics in SOFT else "loud")
+    if said["dynamics"] in DYNAMICS:
+        tags.append(DYNAMICS[said["dynamics"]])
     return ";".join(tags)
 
 
-def _files(home: Path) -> list[tuple[str, str, Path]]:
-    # Folders below `home`, name without suffix, and path of every audio file.
-    return [(*stem.rpartition("/")[::2], path) for stem, path in find_audio(home).items()]
+WORD = r"(?P<label>[^_/][^/]*)/(?P<group>[^/]*?)_nohash_[^/]*"
+"""A word and its speaker; folders that begin with ``_`` hold noise."""
 
+NOTE = r"(?P<label>[^/]+)/(?:[^/]*?_)?(?P<group>[A-G]s?\d|)_[^_]+_(?P<dynamics>[^_]+)_.+"
+"""The name before the note is not always the folder's: ``cor_anglais/english-horn_A3_1_...``."""
 
-def _of(rows: list[tuple], name: str, duration: float, classes: tuple = (), **more) -> Corpus:
-    clips = pd.DataFrame(rows, columns=COLUMNS)
-    found = sorted({tag for label in clips["label"] for tag in label.split(";")})
-    return Corpus(name, clips, classes or tuple(found), duration, listed=len(clips), **more)
+WORDS = Published(
+    ("SpeechCommands/speech_commands_v0.02", "SpeechCommands/speech_commands_v0.01"), named(WORD),
+    1.0, "speech", "Speech Commands")
+NOTES = Published(("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, "music",
+                  "Philharmonia, instruments")
 
+SPOKEN = r".*/03-01-(?P<emotion>\d\d)-(?P<intensity>\d\d)-\d\d-\d\d-(?P<group>\d\d)"
+"""Emotion, intensity, statement, repetition and actor."""
 
-def _with_audio(folder: Path, names: pd.Series, label, fold, group, **more) -> pd.DataFrame:
-    # The clips of a published table whose audio is there, with whatever suffix.
-    found = find_audio(need_folder(folder, folder.parent.name))
-    paths = [str(found.get(stem, "")) for stem in names.str.rsplit(".", n=1).str[0]]
-    clips = pd.DataFrame({"path": paths, "label": label, "fold": fold, "group": group, **more})
-    clips = clips.astype({"fold": int, "group": str})
-    return clips[clips["path"] != ""].reset_index(drop=True)
+ACTED = Published(("RAVDESS",), named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1],
+                                      "actor {group}"), 4.0, "speech", "RAVDESS, emotion")
 
-
-READERS = {
-    "urbansound8k": urbansound8k,
-    "esc50": esc50,
-    "esc10": partial(esc50, esc10=True),
-    "speech_commands": speech_commands,
-    "speech_commands_10": partial(speech_commands, words=TEN_WORDS),
-    "arabic_speech_commands": arabic_speech_commands,
-    "ravdess": ravdess,
-    "ravdess_sex": partial(ravdess, task="sex"),
-    "ravdess_intensity": partial(ravdess, task="intensity"),
-    "fsdd": fsdd,
-    "gtzan": gtzan,
-    "philharmonia": philharmonia,
-    "philharmonia_tags": partial(philharmonia, tags=True),
+CORPORA = {
+    # Salamon et al. 2014
+    "urbansound8k": Published(("UrbanSound8K",), urbansound8k, 4.0, "environment", "UrbanSound8K",
+                              drop_shared=True),
+    # Piczak 2015
+    "esc50": Published(("ESC-50",), esc50, 5.0, "environment", "ESC-50", drop_shared=True),
+    # Warden 2018; a group is a speaker
+    "speech_commands": WORDS,
+    "speech_commands_10": WORDS._replace(title="Speech Commands, ten words"),
+    # Ghandoura et al. 2021; a group is a speaker
+    "arabic_speech_commands": Published(("ArabicSpeechCommands",), arabic_speech_commands, 1.0,
+                                        "speech", "Arabic Speech Commands"),
+    # Livingstone and Russo 2018; a group is an actor, odd numbers are men. Neutral clips have one
+    # intensity. Up to 5.3 s, of which 4 s are used
+    "ravdess": ACTED,
+    "ravdess_sex": ACTED._replace(
+        rows=named(SPOKEN, lambda said: ("female", "male")[int(said["group"]) % 2],
+                   "actor {group}"), title="RAVDESS, sex"),
+    "ravdess_intensity": ACTED._replace(
+        rows=named(SPOKEN.replace(r"\d\d)-", r"(?!01)\d\d)-", 1),
+                   lambda said: ("normal", "strong")[int(said["intensity"]) - 1],
+                   "actor {group}"), title="RAVDESS, intensity"),
+    # Jackson et al. 2018; the official test set shares speakers with training and is not used
+    "fsdd": Published(
+        ("fsdd/recordings",),
+        named(r"(?P<label>\d)_(?P<group>[^_/]+)_[^_/]+", fold_by_group=True), 1.0, "speech",
+        "Free Spoken Digits"),
+    # Tzanetakis and Cook 2002: excerpts of 30 s, of which 10 s are used. Known faults are repeats,
+    # distortions and several clips an artist (Sturm 2013)
+    "gtzan": Published(
+        ("GTZAN/genres", "genres"),
+        named(r"(?P<label>[^/]+)/(?P<group>[^/]+)", group="{label}/{group}"), 10.0, "music",
+        "GTZAN genres"),
+    # A group is an instrument and a note
+    "philharmonia": NOTES,
+    "philharmonia_tags": NOTES._replace(
+        rows=named(NOTE, music_tags, "{label} {group}"), title="Philharmonia, tags",
+        multilabel=True),
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from audiotl.models.layered import Layered
 from audiotl.models.pooling import pool
-from audiotl.models.scale import scale_decibel
 
 PAPER_POOLS = ((2, 4), (3, 4), (2, 5), (2, 4), (4, 4))
 """Pools (frequency, time) of the paper, which bring its 96 x 1360 input down to 1 x 1."""
@@ -17,7 +15,7 @@ SHORT_POOLS = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2))
 """Pools for clips from half a second up; 64 bands end as 2."""
 
 
-class ConvNet5(nn.Module):
+class ConvNet5(Layered):
     """Five blocks of [convolution 3x3, batch norm, max pool, ELU], then a mean and a linear head.
 
     The paper pools after the ELU. A maximum and an increasing function commute, so the values are
@@ -29,10 +27,6 @@ class ConvNet5(nn.Module):
         width: maps a block (32 in the paper).
         pools: (frequency, time) of each block's pool.
         in_channels: channels of the input.
-
-    Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)``
-        logits.
 
     >>> sum(p.numel() for p in ConvNet5(50, pools=PAPER_POOLS).parameters())
     39122
@@ -52,31 +46,24 @@ class ConvNet5(nn.Module):
             for i, pool in enumerate(pools))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, n_classes)
-        self.tap_names = tuple(f"layer{i + 1}" for i in range(5))
+
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """The five blocks."""
+        return {f"layer{i + 1}": block for i, block in enumerate(self.blocks)}
 
     def forward(self, x: Tensor) -> Tensor:
-        x = scale_decibel(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.dropout(x.mean((-2, -1))))
+        return self.head(self.dropout(self.last(x)))
 
     def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
         """After each pool, first layer first: five blocks of ``(batch, width)``; see `pool`."""
-        x, out = scale_decibel(x), {}
-        for name, block in zip(self.tap_names, self.blocks, strict=True):
-            x = block(x) if self.training or torch.is_grad_enabled() else _folded(block, x)
+        if self.training or torch.is_grad_enabled():
+            return super().taps(x, pooling)
+        x, out = self.start(x), {}
+        for name, block in self.layers.items():
+            x = _folded(block, x)
             out[name] = pool(x, pooling)
         return out
-
-    @property
-    def stages(self) -> tuple[nn.Module, ...]:
-        """The parts from input to output, the head last."""
-        return *self.blocks, self.head
-
-    @torch.no_grad()
-    def first_filters(self) -> Tensor:
-        """Kernels of the first convolution, ``(width, in_channels, 3, 3)``."""
-        return self.blocks[0][0].weight.detach().cpu()
 
 
 def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
@@ -87,23 +74,3 @@ def _folded(block: nn.Sequential, x: Tensor) -> Tensor:
     weight = conv.weight * factor[:, None, None, None]
     bias = norm.bias - norm.running_mean * factor
     return elu(pool(nn.functional.conv2d(x, weight, bias, padding=1)))
-
-
-def kernel_table(kernels: dict[str, np.ndarray], start: str) -> pd.DataFrame:
-    """How first-layer kernels moved from the draw they began from.
-
-    Args:
-        kernels: per source ``(width, 1, 3, 3)``.
-        start: the source that holds the untrained draw.
-
-    Returns:
-        Columns ``source, likeness_to_start`` (median cosine) and ``imbalance`` (median of |sum|
-        over sum of |weights|: 0 is a pure contrast, 1 a smoother).
-    """
-    flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
-    unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
-    rows = [{"source": name,
-             "likeness_to_start": float(np.median((unit[name] * unit[start]).sum(1))),
-             "imbalance": float(np.median(np.abs(k.sum(1)) / np.abs(k).sum(1)))}
-            for name, k in flat.items()]
-    return pd.DataFrame(rows)

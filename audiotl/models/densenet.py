@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
+from audiotl.models.layered import Layered
 from audiotl.models.pooling import pool
-from audiotl.models.scale import scale_decibel
 
 GROWTH = 32
 PARTS = ((6,), (6, 6), (12, 12), (8, 8))
@@ -40,24 +40,18 @@ class DensePart(nn.ModuleList):
         return x
 
 
-class DenseNet121(nn.Module):
+class DenseNet121(Layered):
     """Dense blocks of 6, 12, 24 and 16 layers; transitions between halve maps, frequency and time.
 
     Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the
     dense blocks in one part (the first) or two halves, and ``final``, the 1,024 maps that the head
-    reads. The tap of a part is of the maps that its own layers **add**. Everything that a dense
-    block holds at some depth is still there, unchanged, at its end, so taps of all maps so far
-    would contain each other, and a subset search would compare layers with copies of themselves.
-    ``final`` alone repeats others: after batch norm and ReLU, it is what one means by the last
-    layer.
+    reads. The tap of a part is of the maps that its own layers **add**: all maps so far would
+    contain those of earlier taps, and a subset search would compare layers with copies of
+    themselves.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
-        in_channels: channels of the input.
-
-    Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, at least 29 of either, to
-        ``(batch, n_classes)`` logits.
+        in_channels: channels of the input; it has at least 29 bands and frames.
 
     >>> sum(p.numel() for p in DenseNet121(1000, 3).parameters())
     7978856
@@ -82,36 +76,29 @@ class DenseNet121(nn.Module):
                 maps //= 2
         self.final = nn.Sequential(nn.BatchNorm2d(maps), nn.ReLU(inplace=True))
         self.head = nn.Linear(maps, n_classes)
-        self.tap_names = ("stem", *self.body, "final")
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self._start(x)
-        for module in self.body.values():
-            x = module(x)
-        return self.head(self.final(x).mean((-2, -1)))
-
     @property
-    def stages(self) -> tuple[nn.Module, ...]:
-        """The parts from input to output, the head last."""
-        return self.stem, *self.body.values(), self.final, self.head
+    def layers(self) -> dict[str, nn.Module]:
+        """Stem, parts of dense blocks and transitions, and the final batch norm."""
+        return {"stem": self.stem, **self.body, "final": self.final}
 
-    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
-        """The maps of each tap, 64 to 1,024, first layer first; see `pool`."""
-        x = self._start(x)
-        out = {"stem": pool(x, pooling)}
-        for name, module in self.body.items():
-            before = x.shape[1]
-            x = module(x)
-            out[name] = pool(x[:, before:] if isinstance(module, DensePart) else x, pooling)
-        return out | {"final": pool(self.final(x), pooling)}
-
-    def _start(self, x: Tensor) -> Tensor:
+    def start(self, x: Tensor) -> Tensor:
+        """What the stem reads; AudiotlError if nothing of it would be left."""
         if min(x.shape[-2:]) < SMALLEST:
             raise AudiotlError(f"DenseNet-121 needs spectrograms of at least {SMALLEST} bands and "
                                f"frames, not {x.shape[-2]} x {x.shape[-1]}; take longer clips or a "
                                "smaller hop.")
-        return self.stem(scale_decibel(x))
+        return super().start(x)
+
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """The maps of each tap, 64 to 1,024, first layer first; see `pool`."""
+        x, out = self.start(x), {}
+        for name, layer in self.layers.items():
+            before = x.shape[1]
+            x = layer(x)
+            out[name] = pool(x[:, before:] if isinstance(layer, DensePart) else x, pooling)
+        return out

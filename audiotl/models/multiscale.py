@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from audiotl.models.scale import scale_decibel, unscale_decibel
+from audiotl.models.layered import scale_decibel, unscale_decibel
 
 
 class Multiscale(nn.Module):

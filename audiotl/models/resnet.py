@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from audiotl.models.pooling import pool
-from audiotl.models.scale import scale_decibel
+from audiotl.models.layered import Layered
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Residual blocks of each of the four stages, by depth."""
@@ -50,17 +49,13 @@ class Residual(nn.Module):
         return torch.relu_(self.body(x) + self.shortcut(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Layered):
     """A residual network with a tap after the stem and after each residual block.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
         depth: 18, 34 or 50.
         in_channels: channels of the input.
-
-    Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)``
-        logits.
 
     >>> [sum(p.numel() for p in ResNet(1000, depth, 3).parameters()) for depth in (18, 34, 50)]
     [11689512, 21797672, 25557032]
@@ -78,27 +73,12 @@ class ResNet(nn.Module):
                 self.blocks.append(Residual(maps, 64 * 2**stage, stride, depth == 50))
                 maps = self.blocks[-1].outputs
         self.head = nn.Linear(maps, n_classes)
-        self.tap_names = ("stem", *(f"block{i + 1}" for i in range(len(self.blocks))))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(scale_decibel(x))
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x.mean((-2, -1)))
-
     @property
-    def stages(self) -> tuple[nn.Module, ...]:
-        """The parts from input to output, the head last."""
-        return self.stem, *self.blocks, self.head
-
-    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
-        """After the stem and each residual block, first layer first; see `pool`."""
-        x = scale_decibel(x)
-        out = {}
-        for name, layer in zip(self.tap_names, (self.stem, *self.blocks), strict=True):
-            x = layer(x)
-            out[name] = pool(x, pooling)
-        return out
+    def layers(self) -> dict[str, nn.Module]:
+        """The stem and the residual blocks."""
+        blocks = {f"block{i + 1}": block for i, block in enumerate(self.blocks)}
+        return {"stem": self.stem} | blocks

@@ -16,13 +16,10 @@ import pandas as pd
 from audiotl import stats
 from audiotl.plots.style import GREY, INK, colour_of, styled, title_of
 
-WIDTH = 7.0
-"""Inches that a figure of one panel is wide."""
-
 
 @styled
 def forest(frame: pd.DataFrame, row: str, colour: str | None = None, panel: str | None = None,
-           xlabel: str = "difference, in points", margin: float | None = None) -> plt.Figure:
+           xlabel: str = "difference, in points", margin: float = 0.0) -> plt.Figure:
     """Paired differences, a line each, largest on top.
 
     Args:
@@ -35,32 +32,29 @@ def forest(frame: pd.DataFrame, row: str, colour: str | None = None, panel: str 
     frame = frame.assign(clear=frame["clear"] if "clear" in frame else stats.clear(frame))
     panels = _panels(frame, panel)
     heights = [len(rows) + 1.4 for _, rows in panels]
-    figure, axes = plt.subplots(len(panels), 1, figsize=(WIDTH, 0.27 * sum(heights) + 0.8),
+    figure, axes = plt.subplots(len(panels), 1, figsize=(7, 0.27 * sum(heights) + 0.8),
                                 sharex=True, squeeze=False, height_ratios=heights)
     for axis, (name, rows) in zip(axes[:, 0], panels, strict=True):
-        _forest(axis, rows.sort_values("difference"), row, colour, margin)
-        axis.set_title(name)
+        rows = rows.sort_values("difference")
+        for place, line in enumerate(rows.to_dict("records")):
+            _difference(axis, place, line, colour_of(line[colour]) if colour else INK)
+        axis.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
+        axis.axvline(0, color=GREY, lw=1)
+        axis.set_yticks(range(len(rows)), [title_of(name) for name in rows[row]])
+        axis.set(title=name, ylim=(-0.7, len(rows) - 0.3))
+        axis.grid(True, axis="x")
+        axis.grid(False, axis="y")
+        axis.tick_params(axis="y", length=0)
     axes[-1, 0].set_xlabel(xlabel)
     return figure
 
 
-def _forest(axis: plt.Axes, rows: pd.DataFrame, row: str, colour: str | None,
-            margin: float | None) -> None:
-    for place, line in enumerate(rows.to_dict("records")):
-        shade = colour_of(line[colour]) if colour else INK
-        if line["groups"] >= stats.FEWEST_GROUPS:
-            axis.plot([100 * line["ci_low"], 100 * line["ci_high"]], [place, place], color=shade,
-                      lw=2, alpha=1 if line["clear"] else 0.45)
-        axis.plot(100 * line["difference"], place, "o", color=shade, ms=6,
-                  mfc=shade if line["clear"] else "white")
-    if margin is not None:
-        axis.axvspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, lw=0)
-    axis.axvline(0, color=GREY, lw=1)
-    axis.set_yticks(range(len(rows)), [title_of(name) for name in rows[row]])
-    axis.set_ylim(-0.7, len(rows) - 0.3)
-    axis.grid(True, axis="x")
-    axis.grid(False, axis="y")
-    axis.tick_params(axis="y", length=0)
+def _difference(axis: plt.Axes, place: int, line: dict, shade: str) -> None:
+    if line["groups"] >= stats.FEWEST_GROUPS:
+        axis.plot([100 * line["ci_low"], 100 * line["ci_high"]], [place, place], color=shade,
+                  lw=2, alpha=1 if line["clear"] else 0.45)
+    axis.plot(100 * line["difference"], place, "o", color=shade, ms=6,
+              mfc=shade if line["clear"] else "white")
 
 
 @styled
@@ -73,30 +67,21 @@ def by_size(frame: pd.DataFrame, panel: str = "target", colour: str = "source",
         panel, colour: columns that make a panel and a colour.
         lines: per panel horizontal lines, e.g. ``{"esc50": {"MFCC": 0.4, "chance": 0.02}}``.
     """
-    names = list(dict.fromkeys(frame[panel]))
-    figure, axes = plt.subplots(1, len(names), figsize=(0.6 + 3.1 * len(names), 4.2),
-                                sharey=True, squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
+    figure, axes = _row(frame, panel)
+    for name, axis in axes.items():
         parts = list(frame[frame[panel] == name].groupby(colour, sort=False))
         for k, (value, part) in enumerate(parts):
-            shift = 0.2 * (k - (len(parts) - 1) / 2)
-            _dots(axis, part, shift, colour_of(value), title_of(value))
+            shift, shade = 0.2 * (k - (len(parts) - 1) / 2), colour_of(value)
+            place = part.groupby("size").cumcount()
+            spread = place / part.groupby("size")["size"].transform("size") - 0.5
+            axis.plot(part["size"] + shift + 0.12 * spread, 100 * part["score"], "o", ms=3.5,
+                      alpha=0.65, mew=0, color=shade, label=title_of(value))
+            best = 100 * part.groupby("size")["score"].max()
+            axis.plot(best.index + shift, best, color=shade, lw=1, alpha=0.8)
         for label, height in (lines or {}).get(name, {}).items():
             _level(axis, 100 * height, label)
-        axis.set(xlabel="layers side by side", title=title_of(name))
-        axis.set_xticks(sorted(frame["size"].unique()))
-    axes[0, 0].set_ylabel("score (%)")
-    legend_below(figure, axes)
-    return figure
-
-
-def _dots(axis: plt.Axes, rows: pd.DataFrame, shift: float, shade: str, label: str) -> None:
-    sizes = rows.groupby("size")["size"]
-    spread = sizes.cumcount() / sizes.transform("size") - 0.5
-    axis.plot(rows["size"] + shift + 0.12 * spread, 100 * rows["score"], "o", ms=3.5, alpha=0.65,
-              mew=0, color=shade, label=label)
-    best = rows.groupby("size")["score"].max()
-    axis.plot(best.index + shift, 100 * best, color=shade, lw=1, alpha=0.8)
+        axis.set(xlabel="layers side by side", xticks=sorted(frame["size"].unique()))
+    return _finished(figure, axes, "score (%)")
 
 
 def _level(axis: plt.Axes, height: float, label: str) -> None:
@@ -127,8 +112,11 @@ def heat_map(frame: pd.DataFrame, rows: str, columns: str, value: str = "differe
         image = axis.imshow(100 * table, cmap="RdBu" if signed else "Blues", aspect="auto",
                             vmin=-reach if signed else 0, vmax=reach)
         for line in part.to_dict("records"):
-            at = across.index(line[columns]), down.index(line[rows])
-            _number(axis, at, 100 * line[value], reach, signed, bool(line.get("clear")))
+            points = 100 * line[value]
+            axis.text(across.index(line[columns]), down.index(line[rows]),
+                      f"{points:+.1f}" if signed else f"{points:.1f}", ha="center", va="center",
+                      color="white" if abs(points) > 0.6 * reach else INK,
+                      fontweight="bold" if line.get("clear") else "normal")
         short = [title_of(name).replace(", ", "\n") for name in across]
         axis.set_xticks(range(len(across)), short, fontsize=8.5)
         axis.set_yticks(range(len(down)), [title_of(name) for name in down])
@@ -137,13 +125,6 @@ def heat_map(frame: pd.DataFrame, rows: str, columns: str, value: str = "differe
         axis.tick_params(length=0)
     figure.colorbar(image, ax=axes[:, 0], label=label, shrink=0.8, pad=0.02)
     return figure
-
-
-def _number(axis: plt.Axes, at: tuple[int, int], value: float, reach: float, signed: bool,
-            clear: bool) -> None:
-    axis.text(*at, f"{value:+.1f}" if signed else f"{value:.1f}", ha="center", va="center",
-              color="white" if abs(value) > 0.6 * reach else INK,
-              fontweight="bold" if clear else "normal")
 
 
 @styled
@@ -157,37 +138,44 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
         chance: per panel the score of guessing, dotted.
         log: whether `x` has a logarithmic axis.
     """
-    names = list(dict.fromkeys(frame[panel]))
-    figure, axes = plt.subplots(1, len(names), figsize=(0.8 + 3.1 * len(names), 3.6),
-                                sharey=True, squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
+    figure, axes = _row(frame, panel)
+    for name, axis in axes.items():
         rows = frame[frame[panel] == name]
         for value, part in rows.groupby(colour, sort=False):
-            _curve(axis, part.sort_values(x), x, y, value)
+            part, shade = part.sort_values(x), colour_of(value)
+            axis.plot(part[x], 100 * part[y], color=shade, marker="o", ms=4, label=title_of(value))
+            if "groups" in part and (part["groups"] >= stats.FEWEST_GROUPS).all():
+                axis.vlines(part[x], 100 * part["ci_low"], 100 * part["ci_high"], color=shade,
+                            lw=1, alpha=0.7)
         if chance and name in chance:
             _level(axis, 100 * chance[name], "chance")
-        if log:
-            axis.set_xscale("log")
-            axis.minorticks_off()
+        axis.set(xlabel=xlabel or x, xscale="log" if log else "linear")
+        axis.minorticks_off()
         ticks = np.unique(rows[x])
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.set(xlabel=xlabel or x, title=title_of(name))
-    axes[0, 0].set_ylabel(ylabel)
-    legend_below(figure, axes)
-    return figure
-
-
-def _curve(axis: plt.Axes, part: pd.DataFrame, x: str, y: str, name: str) -> None:
-    axis.plot(part[x], 100 * part[y], color=colour_of(name), marker="o", ms=4, label=title_of(name))
-    if "groups" in part and (part["groups"] >= stats.FEWEST_GROUPS).all():
-        axis.vlines(part[x], 100 * part["ci_low"], 100 * part["ci_high"], color=colour_of(name),
-                    lw=1, alpha=0.7)
+    return _finished(figure, axes, ylabel)
 
 
 def _panels(frame: pd.DataFrame, panel: str | None) -> list[tuple[str, pd.DataFrame]]:
     if panel is None:
         return [("", frame)]
     return [(title_of(name), rows) for name, rows in frame.groupby(panel, sort=False)]
+
+
+def _row(frame: pd.DataFrame, panel: str) -> tuple[plt.Figure, dict[str, plt.Axes]]:
+    # Panels side by side, one a value.
+    names = frame[panel].unique()
+    figure, axes = plt.subplots(1, len(names), figsize=(0.7 + 3.1 * len(names), 3.9), sharey=True,
+                                squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(title_of(name))
+    return figure, dict(zip(names, axes[0], strict=True))
+
+
+def _finished(figure: plt.Figure, axes: dict[str, plt.Axes], ylabel: str) -> plt.Figure:
+    next(iter(axes.values())).set_ylabel(ylabel)
+    legend_below(figure, np.array(list(axes.values())))
+    return figure
 
 
 def legend_below(figure: plt.Figure, axes: np.ndarray) -> None:

@@ -18,11 +18,10 @@ SOURCES = {"environment": COLOURS["green"], "speech": COLOURS["blue"], "music": 
 CYCLE = [COLOURS[name] for name in ("blue", "orange", "green", "red", "pink", "sky", "black")]
 
 TITLES = {
-    "esc50": "ESC-50", "esc10": "ESC-10", "urbansound8k": "UrbanSound8K",
+    "esc50": "ESC-50", "urbansound8k": "UrbanSound8K",
     "fsdd": "FSDD, spoken digits", "speech_commands": "Speech Commands, 35 words",
     "speech_commands_10": "Speech Commands, ten words",
     "arabic_speech_commands": "Arabic Speech Commands", "ravdess": "RAVDESS, emotion",
-    "ravdess_sex": "RAVDESS, sex of the actor", "ravdess_intensity": "RAVDESS, intensity",
     "gtzan": "GTZAN, genre", "philharmonia": "Philharmonia, instrument",
     "philharmonia_tags": "Philharmonia, tags", "music_family": "music, instrument family",
     "mfcc": "MFCC", "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",

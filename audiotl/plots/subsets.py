@@ -5,6 +5,8 @@ Tables hold fractions; figures show points of 100.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -13,7 +15,21 @@ from audiotl import stats
 from audiotl.plots.compare import legend_below
 from audiotl.plots.style import COLOURS, INK, styled, title_of
 
-MFCC = "mfcc"
+MARKS = {"last": ("last layer", "D", "red"), "all": ("all layers", "s", "green"),
+         "best": ("picked on other folds", "*", "black")}
+
+
+def _grid(rows: Sequence[str], columns: Sequence[str], height: float,
+          **how) -> tuple[plt.Figure, dict[tuple[str, str], plt.Axes]]:
+    # A panel for each row and column, named above and on the left.
+    size = 1.5 + 2.1 * len(columns), 1.3 + height * len(rows)
+    figure, axes = plt.subplots(len(rows), len(columns), squeeze=False, figsize=size, **how)
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(title_of(column).replace(", ", "\n"))
+    for axis, row in zip(axes[:, 0], rows, strict=True):
+        axis.set_ylabel(title_of(row).replace(", ", "\n"), fontsize=9)
+    return figure, {(row, column): axes[i, j] for i, row in enumerate(rows)
+                    for j, column in enumerate(columns)}
 
 
 @styled
@@ -24,41 +40,30 @@ def sizes(table: pd.DataFrame, scores: pd.DataFrame) -> plt.Figure:
         table: ``network, target, size, score``, a row a subset.
         scores: ``network, target, layers, last, all, best, picked_layers``, marked in the panels.
     """
-    networks, targets = (list(dict.fromkeys(table[name])) for name in ("network", "target"))
-    shape = len(targets), len(networks)
-    figure, axes = plt.subplots(*shape, squeeze=False, sharey="row",
-                                figsize=(1.8 + 2 * shape[1], 1.3 + 1.7 * shape[0]))
-    for row, target in zip(axes, targets, strict=True):
-        for axis, network in zip(row, networks, strict=True):
-            here = (table["network"] == network) & (table["target"] == target)
-            marks = scores[(scores["network"] == network) & (scores["target"] == target)]
-            if here.any():
-                _sizes(axis, table[here], marks.iloc[0])
-            else:
-                axis.axis("off")
-    for axis, network in zip(axes[0], networks, strict=True):
-        axis.set_title(title_of(network))
-    for axis, target in zip(axes[:, 0], targets, strict=True):
-        axis.set_ylabel(f"{title_of(target)}\n%".replace(", ", "\n"), fontsize=9)
-    axes[-1, len(networks) // 2].set_xlabel("layers side by side")
-    legend_below(figure, axes)
+    networks = table["network"].unique()
+    figure, axes = _grid(table["target"].unique(), networks, 1.7, sharey="row")
+    marks = scores.set_index(["target", "network"])
+    for place, axis in axes.items():
+        rows = table[(table["target"] == place[0]) & (table["network"] == place[1])]
+        if rows.empty:
+            axis.set_axis_off()
+            continue
+        spread = 100 * rows.groupby("size")["score"].agg(["min", "median", "max"])
+        axis.fill_between(spread.index, spread["min"], spread["max"], color=COLOURS["sky"],
+                          alpha=0.35, lw=0, label="worst to best subset")
+        axis.plot(spread["median"], color=COLOURS["blue"], label="median subset")
+        here = marks.loc[place]
+        across = {"last": 1, "all": here["layers"], "best": here["picked_layers"]}
+        for name, (label, mark, colour) in MARKS.items():
+            axis.plot(across[name], 100 * here[name], mark, color=COLOURS[colour], ms=8,
+                      mec="white", label=label, clip_on=False, zorder=4)
+        most = int(spread.index.max())
+        axis.set_xticks(sorted({1, (most + 1) // 2, most}))
+    for axis in list(axes.values())[-len(networks):]:
+        axis.set_xlabel("layers side by side")
+    figure.supylabel("%", fontsize=10)
+    legend_below(figure, np.array(list(axes.values())))
     return figure
-
-
-def _sizes(axis: plt.Axes, rows: pd.DataFrame, marks: pd.Series) -> None:
-    spread = 100 * rows.groupby("size")["score"].agg(["min", "median", "max"])
-    axis.fill_between(spread.index, spread["min"], spread["max"], color=COLOURS["sky"], alpha=0.35,
-                      lw=0, label="worst to best subset")
-    axis.plot(spread.index, spread["median"], color=COLOURS["blue"], lw=1.6,
-              label="median subset")
-    for what, label, size, mark, colour in (
-            ("last", "last layer", 1, "D", "red"),
-            ("all", "all layers", marks["layers"], "s", "green"),
-            ("best", "picked on other folds", marks["picked_layers"], "*", "black")):
-        axis.plot(size, 100 * marks[what], mark, color=COLOURS[colour], ms=8, mec="white",
-                  label=label, clip_on=False, zorder=4)
-    most = int(spread.index.max())
-    axis.set_xticks(sorted({1, (most + 1) // 2, most}))
 
 
 @styled
@@ -69,34 +74,21 @@ def shapley_values(table: pd.DataFrame) -> plt.Figure:
         table: ``target, layer, value, ci_low, ci_high, groups``, layers first to last, ``mfcc``
             after them.
     """
-    targets = list(dict.fromkeys(table["target"]))
-    columns = min(2, len(targets))
-    lines = -(-len(targets) // columns)
-    figure, axes = plt.subplots(lines, columns, squeeze=False, sharey=True,
-                                figsize=(0.8 + 3.2 * columns, 0.6 + 1.9 * lines))
-    for axis, target in zip(axes.flat, targets, strict=False):
-        _bars(axis, table[table["target"] == target])
-        axis.set_title(title_of(target))
-    for axis in axes.flat[len(targets):]:
-        axis.axis("off")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("points")
-    for axis in axes[-1]:
-        axis.set_xlabel("layer, from input to output")
+    targets = table["target"].unique()
+    figure, axes = plt.subplots(len(targets), 1, squeeze=False, sharex=True, sharey=True,
+                                figsize=(5.6, 0.6 + 1.7 * len(targets)))
+    for axis, target in zip(axes[:, 0], targets, strict=True):
+        rows = table[table["target"] == target]
+        colours = np.where(rows["layer"] == "mfcc", COLOURS["pink"], COLOURS["blue"])
+        axis.bar(np.arange(len(rows)), 100 * rows["value"], color=colours, alpha=0.85)
+        if rows["groups"].min() >= stats.FEWEST_GROUPS:
+            axis.vlines(np.arange(len(rows)), 100 * rows["ci_low"], 100 * rows["ci_high"],
+                        color=INK, lw=1.4)
+        axis.axhline(0, color=INK, lw=0.8)
+        axis.set(title=title_of(target), ylabel="points")
+        axis.set_xticks(np.arange(len(rows)), _short(rows["layer"]))
+    axes[-1, 0].set_xlabel("layer, from input to output")
     return figure
-
-
-def _bars(axis: plt.Axes, rows: pd.DataFrame) -> None:
-    mfcc = (rows["layer"] == MFCC).to_numpy()
-    n = int((~mfcc).sum())
-    places = np.arange(1, len(rows) + 1) + np.where(mfcc, 0.1 * n, 0.0)
-    colours = [COLOURS["pink"] if other else COLOURS["blue"] for other in mfcc]
-    axis.bar(places, 100 * rows["value"], color=colours, alpha=0.85, width=0.8)
-    if rows["groups"].min() >= stats.FEWEST_GROUPS:
-        axis.vlines(places, 100 * rows["ci_low"], 100 * rows["ci_high"], color=INK, lw=1.4)
-    axis.axhline(0, color=INK, lw=0.8)
-    shown = sorted({1, (n + 1) // 2, n})
-    axis.set_xticks([*shown, *places[mfcc]], [*map(str, shown), *["MFCC"] * int(mfcc.sum())])
 
 
 @styled
@@ -106,38 +98,27 @@ def interactions(table: pd.DataFrame) -> plt.Figure:
     Args:
         table: ``network, target, first, second, index``, blocks from input to output, then MFCC.
     """
-    networks, targets = (list(dict.fromkeys(table[name])) for name in ("network", "target"))
-    figure, axes = plt.subplots(len(networks), len(targets), squeeze=False,
-                                figsize=(1.2 + 2.3 * len(targets), 1.4 + 2.2 * len(networks)))
+    figure, axes = _grid(table["network"].unique(), table["target"].unique(), 2.2)
     reach = max(100 * np.nanpercentile(table["index"].abs(), 99), 1e-9)
-    for row, network in zip(axes, networks, strict=True):
-        for axis, target in zip(row, targets, strict=True):
-            here = table[(table["network"] == network) & (table["target"] == target)]
-            if here.empty:
-                axis.axis("off")
-            else:
-                image = _pairs(axis, here, reach)
-    for axis, target in zip(axes[0], targets, strict=True):
-        axis.set_title(title_of(target).replace(", ", "\n"))
-    for axis, network in zip(axes[:, 0], networks, strict=True):
-        axis.set_ylabel(title_of(network))
-    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=30)
-    bar.set_label("points\n← stand in for each other      need each other →")
+    for (network, target), axis in axes.items():
+        rows = table[(table["network"] == network) & (table["target"] == target)]
+        if rows.empty:
+            axis.set_axis_off()
+            continue
+        names = list(dict.fromkeys([*rows["first"], *rows["second"]]))
+        grid = rows.pivot(index="second", columns="first", values="index")
+        image = axis.imshow(100 * grid.reindex(index=names, columns=names), cmap="PuOr",
+                            vmin=-reach, vmax=reach)
+        axis.set_xticks(range(len(names)), _short(names), fontsize=7, rotation=90)
+        axis.set_yticks(range(len(names)), _short(names), fontsize=7)
+        axis.grid(False)
+    figure.colorbar(image, ax=list(axes.values()), location="bottom", shrink=0.6, aspect=30,
+                    label="points\n← stand in for each other      need each other →")
     return figure
 
 
-def _pairs(axis: plt.Axes, rows: pd.DataFrame, reach: float):
-    names = list(dict.fromkeys([*rows["first"], *rows["second"]]))
-    grid = rows.pivot(index="second", columns="first", values="index").reindex(names)
-    image = axis.imshow(100 * grid.reindex(columns=names), cmap="PuOr", vmin=-reach, vmax=reach)
-    step = max(1, -(-len(names) // 6))
-    ticks = [i for i, name in enumerate(names) if name == MFCC or i % step == 0]
-    texts = ["MFCC" if names[i] == MFCC else str(i + 1) for i in ticks]
-    axis.set_xticks(ticks, texts, fontsize=8, rotation=90)
-    axis.set_yticks(ticks, texts, fontsize=8)
-    axis.grid(False)
-    axis.tick_params(length=0)
-    return image
+def _short(layers: Sequence[str]) -> list[str]:
+    return ["MFCC" if name == "mfcc" else str(i) for i, name in enumerate(layers, 1)]
 
 
 @styled
@@ -148,11 +129,8 @@ def cost(table: pd.DataFrame) -> plt.Figure:
         table: ``taps, seconds, who``.
     """
     figure, axis = plt.subplots(figsize=(5.6, 3.2))
-    looks = (COLOURS["blue"], "o"), (COLOURS["orange"], "s")
-    for (who, rows), (colour, mark) in zip(table.sort_values("taps").groupby("who"), looks,
-                                             strict=False):
-        axis.plot(rows["taps"], 1000 * rows["seconds"], marker=mark, color=colour, label=who)
-    axis.set(yscale="log", xlabel="taps", ylabel="one subset (ms)")
-    axis.set_xticks(sorted(set(table["taps"])))
+    for who, rows in table.sort_values("taps").groupby("who"):
+        axis.plot(rows["taps"], 1000 * rows["seconds"], marker="o", label=who)
+    axis.set(yscale="log", xlabel="taps", ylabel="one subset (ms)", xticks=table["taps"].unique())
     axis.legend(loc="center left", bbox_to_anchor=(0, 0.55))
     return figure

@@ -34,12 +34,6 @@ def test_features_and_blocks():
     assert choi2017.inputs_of("gtzan_genre", "14") == "same"
 
 
-def test_demonstration_has_every_part():
-    task = choi2017.demonstration()
-    assert list(task.blocks) == [*choi2017.LAYERS, "mfcc"]
-    assert sorted(task.tested) == list(range(len(task)))
-
-
 def test_missing_data_is_named(tmp_path):
     with pytest.raises(AudiotlError, match="choi2017"):
         choi2017.load(tmp_path, "gtzan_genre")

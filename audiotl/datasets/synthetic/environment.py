@@ -18,9 +18,6 @@ from audiotl.datasets.synthetic import acoustics as ac
 DURATION = 3.0
 MULTILABEL = False
 TITLE = "Synthetic city sounds"
-NOTE = ("Synthetic city sounds for teaching the method, nothing was recorded: each class is "
-        "a small physical model with random parameters, computed by this package, so no other "
-        "licence applies.")
 
 SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}
 """Scenes a class, and takes a scene."""

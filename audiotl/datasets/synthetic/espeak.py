@@ -1,9 +1,9 @@
 """Words to sound with eSpeak NG, each voice in a process of its own.
 
-The library keeps state between words (the phase of the voice, its flutter, its random numbers) that
-no call resets: the same word twice gives other bytes. A fresh process and a fixed order give the
-same bytes on every run, whatever was said before, and keep a library that is not thread safe out of
-the caller's process. The child needs only the standard library, so that it starts in some 30 ms.
+The library keeps state between words that no call resets: the same word twice gives other bytes. A
+fresh process and a fixed order give the same bytes on every run, and keep a library that is not
+thread safe out of the caller's process. The child needs only the standard library, so that it
+starts in some 30 ms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 RETRIEVAL = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to a callback, Synth returns when done
-RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
+PARAMETERS = (1, 3, 4)  # espeakRATE, espeakPITCH, espeakRANGE
 UTF8 = 1  # espeakCHARS_UTF8
 DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: a missing data folder is an answer, not the end
 
@@ -40,6 +40,7 @@ def say(voice: str, utterances: Sequence[Utterance]) -> tuple[int, list]:
     Raises:
         AudiotlError: the synthesiser failed; says how.
     """
+    # Imported here, because the child runs this file with the standard library alone.
     import espeakng_loader
     import numpy as np
 
@@ -50,10 +51,9 @@ def say(voice: str, utterances: Sequence[Utterance]) -> tuple[int, list]:
     child = subprocess.run([sys.executable, "-I", __file__], input=order.encode(),
                            capture_output=True)
     if child.returncode:
-        words = child.stderr.decode(errors="replace").strip().splitlines()
-        cause = words[-1] if words else f"exit {child.returncode}"
-        raise AudiotlError(f"eSpeak NG could not speak as {voice!r} ({cause}); "
-                           "reinstall espeakng-loader 0.2.4.")
+        said = child.stderr.decode(errors="replace").strip().splitlines()
+        raise AudiotlError(f"eSpeak NG could not speak as {voice!r} (exit {child.returncode}: "
+                           f"{''.join(said[-1:])}); reinstall espeakng-loader 0.2.4.")
     rate, words = json.loads(child.stdout)
     return rate, [np.frombuffer(bytes.fromhex(word), "<i2") / 32768 for word in words]
 
@@ -62,10 +62,9 @@ def main() -> None:
     """The child: an order in JSON on standard input; rate and 16-bit samples in hex on output."""
     order = json.load(sys.stdin)
     library = ctypes.CDLL(order["library"])
-    callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
     heard: list[bytes] = []
 
-    @callback_type
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
     def hear(samples: int | None, count: int, events: int | None) -> int:
         if samples and count > 0:
             heard.append(ctypes.string_at(samples, 2 * count))
@@ -83,8 +82,8 @@ def main() -> None:
     if library.espeak_SetVoiceByName(order["voice"].encode()):
         sys.exit("no such voice")
     words = []
-    for text, speed, pitch, pitch_range in order["utterances"]:
-        for parameter, value in ((RATE, speed), (PITCH, pitch), (RANGE, pitch_range)):
+    for text, *values in order["utterances"]:
+        for parameter, value in zip(PARAMETERS, values, strict=True):
             library.espeak_SetParameter(parameter, value, 0)
         heard.clear()
         encoded = text.encode()

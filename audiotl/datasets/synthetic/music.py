@@ -1,12 +1,11 @@
 """Short pieces of music with tags: General MIDI instruments play phrases, some of them over drums.
 
-The tags are what music tagging asks for, in miniature, and not equally easy: register is a place in
-the spectrum, a family is a timbre among many, a mode only the relation of a few notes.
+The tags are not equally easy: register is a place in the spectrum, a family is a timbre among many,
+a mode only the relation of a few notes.
 
 The group is a band: one instrument (a General MIDI program), one key, one drum loop, one mix, and a
 few pieces. A program may be on both sides of a split: the question is to know instruments heard
-before in music not heard before. With one sample set behind each program it is easier than for real
-instruments.
+before in music not heard before.
 """
 
 from __future__ import annotations
@@ -27,8 +26,6 @@ from audiotl.datasets.synthetic import acoustics as ac
 DURATION = 3.0
 MULTILABEL = True
 TITLE = "Synthetic music, tags"
-NOTE = ("Synthetic music for teaching the method: random phrases on the General MIDI sound font "
-        "TimGM6mb.sf2, which pretty_midi ships and Linux distributions list as GPL-2.0.")
 
 FAMILIES = {
     "piano": (0, 1, 2, 3), "mallet": (9, 11, 12, 13), "organ": (16, 17, 18, 19),
@@ -156,5 +153,5 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
 
 @functools.cache
 def sound_font() -> bytes:
-    """The General MIDI sound font that pretty_midi ships, 6 MB."""
+    """The General MIDI sound font TimGM6mb that pretty_midi ships, 6 MB (GPL-2.0 by Debian)."""
     return (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()

@@ -1,9 +1,9 @@
-"""Spoken words: the 35 words of Speech Commands said by forty voices of the eSpeak NG synthesiser.
+"""Spoken words: the 35 words of Speech Commands said by forty voices of the synthesiser eSpeak NG.
 
 A voice is an accent of English, a voice variant (the shape of the vocal tract), a pitch, a pitch
-range, a rate, a microphone and a room. It is the group: the question is to know a word from a voice
-never heard. Each clip varies pitch and rate a little, and has its own onset, level and background
-noise.
+range, a rate, a microphone and a room. It is the group. Each clip varies pitch and rate a little,
+and has its own onset, level and background noise. eSpeak NG is under the
+GPL-3.0; its output carries no licence of its own that we know of.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from audiotl.datasets.synthetic import espeak
 DURATION = 1.0
 MULTILABEL = False
 TITLE = "Synthetic words"
-NOTE = ("Synthetic speech for teaching the method, no person speaks: 35 words by the formant "
-        "synthesiser eSpeak NG (a GPL-3.0 program; its output carries no licence of its own that "
-        "we know of).")
 
 WORDS = (
     "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four",
