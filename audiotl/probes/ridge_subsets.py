@@ -24,10 +24,6 @@ from audiotl import AudiotlError
 CHUNK = 200
 """Test clips of one product: what it writes is read again at once, and should stay in the cache."""
 
-CORRECT, LABELS, VALUES = 0, 1, 2
-"""What a walk can write down of each subset."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Tree:
     """The nodes on the way to some subsets, each after its parent.
@@ -107,35 +103,32 @@ def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
 
 
 def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence[str]],
-         penalties: Sequence[float], answers: np.ndarray | None = None,
-         wanted: int = LABELS) -> np.ndarray:
-    """The outputs of every subset and penalty for the test clips, or what is wanted of them.
+         penalties: Sequence[float], answers: np.ndarray | None = None) -> np.ndarray:
+    """What every subset and penalty says of the test clips.
 
     Args:
         test: the blocks of the test clips.
         subsets: names of blocks.
-        answers: class labels of the test clips; given these, `wanted` is ``CORRECT``.
+        answers: class labels of the test clips.
 
     Returns:
-        ``LABELS``: position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32;
-        ``CORRECT``: whether that is the answer, ``(n_subsets, n_penalties, ceil(n_test / 8))``
-        uint8, packed as by ``numpy.packbits``; ``VALUES``: the outputs themselves,
-        ``(n_subsets, n_penalties, k, n_test)`` float64.
+        Position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32; given `answers`,
+        whether that is right, ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by
+        ``numpy.packbits``.
     """
     if not min(penalties) > 0:
         raise AudiotlError(f"Every ridge penalty must be positive, and one is {min(penalties)}.")
     x = np.concatenate([test[name] for name in fitted.names], 1, dtype=np.float64)
-    truth = np.full(len(x), -1)
-    if answers is not None:
-        wanted, known = CORRECT, np.isin(answers, fitted.classes)
+    truth, compare = np.full(len(x), -1), answers is not None
+    if compare:
+        known = np.isin(answers, fitted.classes)
         truth[known] = np.searchsorted(fitted.classes, answers[known])
     number = {name: i for i, name in enumerate(fitted.names)}
     nodes = tree([[number[name] for name in subset] for subset in subsets])
     (n, d), k = x.shape, len(fitted.classes)
     shape, levels = (len(subsets), len(penalties)), int(nodes.depth.max()) + 1
-    bits = np.zeros((*shape, -(-n // 8) if wanted == CORRECT else 0), np.uint8)
-    labels = np.empty((*shape, n if wanted == LABELS else 0), np.int32)
-    values = np.empty((*shape, k if wanted == VALUES else 0, n))
+    bits = np.zeros((*shape, -(-n // 8) if compare else 0), np.uint8)
+    labels = np.empty((*shape, 0 if compare else n), np.int32)
     # The first level of both is the full problem; the walk fills the others.
     parts = -(-n // CHUNK)
     size = -(-n // parts)
@@ -149,25 +142,12 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
         system[0, :d] = fitted.covariance
         system[0, np.arange(d), np.arange(d)] += penalty
         _eliminate(system, state, fitted.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner,
-                   truth, wanted, bits[:, c], labels[:, c], values[:, c])
-    return (bits, labels, values)[wanted]
-
-
-def coefficients(fitted: Fitted, subset: Sequence[str], penalty: float) -> np.ndarray:
-    """Weights of one subset, ``(columns of the subset, k)``, by the same walk as its predictions.
-
-    The outputs for a unit vector, less the intercept, are a row of the weights.
-    """
-    columns = {name: slice(*fitted.edges[i:i + 2]) for i, name in enumerate(fitted.names)}
-    units = np.eye(len(fitted.mean_x)) + fitted.mean_x
-    test = {name: units[:, here] for name, here in columns.items()}
-    outputs = walk(fitted, test, [subset], [penalty], wanted=VALUES)[0, 0].T - fitted.mean_y
-    return np.concatenate([outputs[columns[name]] for name in fitted.names if name in subset])
+                   truth, compare, bits[:, c], labels[:, c])
+    return bits if compare else labels
 
 
 @njit(nogil=True, cache=True)
-def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
-               bits, labels, values):
+def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, bits, labels):
     """Eliminate block after block along the tree.
 
     Rows of `system` are the later blocks and, below them, minus the targets.
@@ -209,7 +189,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             for r in range(d - first):
                 for i in range(size):
                     after[first + r, i] = before[first + r, i] - change[r, i]
-            outputs = after[d:] if inner[node] or wanted == VALUES else change[d - first:rows]
+            outputs = after[d:] if inner[node] else change[d - first:rows]
             best[:], where[:] = -np.inf, 0.0
             for c in range(k):
                 place = float(c)  # as wide as the values, so that the loop vectorises
@@ -222,14 +202,10 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
-                    if wanted == CORRECT:
-                        if where[i] == truth[start + i]:
-                            bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
-                    elif wanted == LABELS:
+                    if not compare:
                         labels[at, start + i] = np.int32(where[i])
-                    else:
-                        for c in range(k):
-                            values[at, c, start + i] = after[d + c, i]
+                    elif where[i] == truth[start + i]:
+                        bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
 
 
 @njit(nogil=True, cache=True)

@@ -67,11 +67,10 @@ def test_the_path_is_that_of_libsvm_step_by_step(seed):
     y = np.sort(np.sign(x[:, 0] + 0.8 * rng.normal(size=n)))[::-1]
     x = x[np.argsort(-np.sign(x[:, 0]), kind="stable")]
     kernel = np.exp(-0.125 * ((x[:, None] - x) ** 2).sum(2))
-    one, two, three = (np.empty((n, smo.padded(n)), kind) for kind in ("f4", "f4", "f8"))
     for cost in (2.0, 32.0):
         _, _, steps = smo.solve(
             kernel.astype(np.float32), np.ones(n), np.arange(n), y.copy(), y > 0, cost, 1e-3, 10**7,
-            one, np.zeros(n, np.int64), two, three, np.empty(n))
+            np.empty((n, smo.padded(n)), "f4"), np.zeros(n, np.int64), np.empty(n))
         assert steps == SVC(C=cost, gamma=0.125).fit(x, -y).n_iter_[0]
 
 
