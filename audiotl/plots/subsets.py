@@ -138,21 +138,3 @@ def _pairs(axis: plt.Axes, rows: pd.DataFrame, reach: float):
     axis.grid(False)
     axis.tick_params(length=0)
     return image
-
-
-@styled
-def cost(table: pd.DataFrame) -> plt.Figure:
-    """Milliseconds for one subset against the number of taps.
-
-    Args:
-        table: ``taps, seconds, who``.
-    """
-    figure, axis = plt.subplots(figsize=(5.6, 3.2))
-    looks = (COLOURS["blue"], "o"), (COLOURS["orange"], "s")
-    for (who, rows), (colour, mark) in zip(table.sort_values("taps").groupby("who"), looks,
-                                             strict=False):
-        axis.plot(rows["taps"], 1000 * rows["seconds"], marker=mark, color=colour, label=who)
-    axis.set(yscale="log", xlabel="taps", ylabel="one subset (ms)")
-    axis.set_xticks(sorted(set(table["taps"])))
-    axis.legend(loc="center left", bbox_to_anchor=(0, 0.55))
-    return figure

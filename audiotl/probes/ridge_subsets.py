@@ -157,10 +157,9 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, 
     widest = 0
     for j in range(len(edges) - 1):
         widest = max(widest, edges[j + 1] - edges[j])
-    own = np.empty(widest * widest)
     left, factor = np.empty((d + k) * widest), np.empty((d + k) * widest)
     across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
-    upper, lower, best, where = np.empty(widest), np.empty(widest), np.empty(size), np.empty(size)
+    best, where = np.empty(size), np.empty(size)
     for node in range(len(depth)):
         level, j, at = depth[node], block[node], slot[node]
         lo, hi = edges[j], edges[j + 1]
@@ -168,9 +167,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, 
         first = hi if inner[node] else d
         rows, columns = d + k - first, d - hi
         old, new = system[level - 1], system[level]
-        pivot = own[:w * w].reshape(w, w)
-        pivot[:, :] = old[lo:hi, lo:hi]
-        _invert(pivot, upper, lower)
+        pivot = np.linalg.inv(np.ascontiguousarray(old[lo:hi, lo:hi]))
         side = left[:rows * w].reshape(rows, w)
         side[:, :] = old[first:, lo:hi]
         share = factor[:rows * w].reshape(rows, w)
@@ -206,48 +203,3 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, 
                         labels[at, start + i] = np.int32(where[i])
                     elif where[i] == truth[start + i]:
                         bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
-
-
-@njit(nogil=True, cache=True)
-def _invert(a, upper, lower):
-    """Inverse of a positive definite matrix in place, two columns a round.
-
-    Gauss and Jordan, no pivoting; `upper` and `lower` are room for a row each.
-    """
-    w = a.shape[0]
-    for p in range(0, w - 1, 2):
-        q = p + 1
-        scale = 1.0 / (a[p, p] * a[q, q] - a[p, q] * a[q, p])
-        pp, pq, qp, qq = a[q, q] * scale, -a[p, q] * scale, -a[q, p] * scale, a[p, p] * scale
-        a[p, p], a[p, q], a[q, p], a[q, q] = 1.0, 0.0, 0.0, 1.0
-        for c in range(w):
-            x, y = a[p, c], a[q, c]
-            upper[c] = pp * x + pq * y
-            lower[c] = qp * x + qq * y
-        for r in range(w):
-            f, g = a[r, p], a[r, q]
-            if r == p:
-                for c in range(w):
-                    a[r, c] = upper[c]
-            elif r == q:
-                for c in range(w):
-                    a[r, c] = lower[c]
-            else:
-                a[r, p], a[r, q] = 0.0, 0.0
-                for c in range(w):
-                    a[r, c] -= f * upper[c] + g * lower[c]
-    if w % 2:
-        p = w - 1
-        scale = 1.0 / a[p, p]
-        a[p, p] = 1.0
-        for c in range(w):
-            upper[c] = a[p, c] * scale
-        for r in range(w):
-            f = a[r, p]
-            if r == p:
-                for c in range(w):
-                    a[r, c] = upper[c]
-            else:
-                a[r, p] = 0.0
-                for c in range(w):
-                    a[r, c] -= f * upper[c]
