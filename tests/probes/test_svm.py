@@ -7,7 +7,6 @@ from sklearn.svm import SVC, SVR
 from audiotl import AudiotlError
 from audiotl.benchmarks import svm as svm_bench
 from audiotl.datasets import choi2017
-from audiotl.probes import standardise
 from audiotl.probes.svm import SVM, gram, grid, smo
 
 
@@ -109,22 +108,6 @@ def test_mistakes_are_named():
         SVM().fold(blocks, np.zeros(len(y), int), blocks, [("a",)])
     with pytest.raises(AudiotlError, match="'poly'"):
         SVM(cells=[{"kernel": "poly", "C": 1.0}]).fold(blocks, y, blocks, [("a",)])
-
-
-@pytest.mark.parametrize("feature", ["01", "4"])
-def test_published_features_give_svc_predictions(recordings, feature):
-    """Two folds of GTZAN genre in all 32 cells, scaled and raw."""
-    task = choi2017.load(recordings, "gtzan_genre")
-    names = choi2017.names_of(feature)
-    train, test = task.splits[3]
-    raw = ({k: task.blocks[k][train] for k in names}, {k: task.blocks[k][test] for k in names})
-    svm = SVM()
-    for sides in (raw, standardise(*raw)):
-        found = svm.fold(sides[0], task.y[train], sides[1], [tuple(names)])[0]
-        x, tested = (np.concatenate([side[k] for k in names], 1) for side in sides)
-        for cell, predicted in zip(svm.cells, found, strict=True):
-            model = SVC(**theirs(cell)).fit(x, task.y[train])
-            assert (predicted == model.predict(tested)).all(), cell
 
 
 @pytest.mark.long

@@ -89,7 +89,7 @@ def subset_search(home: Path):
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(8)]
     groups = np.arange(400).astype(str)
     found = search(blocks, y, splits, groups, Ridge(), progress=False, threads=2)
-    return [found.paper(), found.nested(), found.inner]
+    return [found.correct("paper"), found.correct(), found.inner]
 
 
 def reporting(home: Path, only: tuple[str, ...] = ()):
