@@ -24,28 +24,15 @@ from audiotl import AudiotlError
 CHUNK = 200
 """Test clips of one product: what it writes is read again at once, and should stay in the cache."""
 
-@dataclasses.dataclass(frozen=True)
-class Tree:
-    """The nodes on the way to some subsets, each after its parent.
+def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
+    """The nodes on the way to `subsets` (sets of block numbers), each after its parent.
 
-    Args:
-        depth: blocks in the node's subset.
-        block: the last of them.
-        slot: position of the subset in the list asked for, -1 for a node on the way only.
-        inner: whether nodes hang below it.
-    """
+    Returns:
+        Of each node: ``depth``, its blocks; ``block``, the last of them; ``slot``, its position in
+        `subsets`, -1 if it is only on the way; ``inner``, whether nodes hang below it.
 
-    depth: np.ndarray
-    block: np.ndarray
-    slot: np.ndarray
-    inner: np.ndarray
-
-
-def tree(subsets: Sequence[Sequence[int]]) -> Tree:
-    """The tree that reaches `subsets`, each a set of block numbers in any order.
-
-    >>> nodes = tree([(0, 2), (1,)])
-    >>> nodes.depth.tolist(), nodes.block.tolist(), nodes.slot.tolist()
+    >>> depth, block, slot, inner = tree([(0, 2), (1,)])
+    >>> depth.tolist(), block.tolist(), slot.tolist()
     ([1, 2, 1], [0, 2, 1], [-1, 0, 1])
     """
     slots: dict[tuple[int, ...], int] = {}
@@ -57,9 +44,8 @@ def tree(subsets: Sequence[Sequence[int]]) -> Tree:
                 break
             slots[path[:end]] = -1
     nodes = sorted(slots)  # a tuple comes before those that it begins, which is the order of a walk
-    depth = np.array([len(node) for node in nodes])
-    return Tree(depth, np.array([node[-1] for node in nodes]),
-                np.array([slots[node] for node in nodes]), np.append(depth[1:] > depth[:-1], False))
+    depth, block, slot = np.array([(len(node), node[-1], slots[node]) for node in nodes]).T.copy()
+    return depth, block, slot, np.append(depth[1:] > depth[:-1], False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,9 +110,9 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
         known = np.isin(answers, fitted.classes)
         truth[known] = np.searchsorted(fitted.classes, answers[known])
     number = {name: i for i, name in enumerate(fitted.names)}
-    nodes = tree([[number[name] for name in subset] for subset in subsets])
+    depth, block, slot, inner = tree([[number[name] for name in subset] for subset in subsets])
     (n, d), k = x.shape, len(fitted.classes)
-    shape, levels = (len(subsets), len(penalties)), int(nodes.depth.max()) + 1
+    shape, levels = (len(subsets), len(penalties)), int(depth.max()) + 1
     bits = np.zeros((*shape, -(-n // 8) if compare else 0), np.uint8)
     labels = np.empty((*shape, 0 if compare else n), np.int32)
     # The first level of both is the full problem; the walk fills the others.
@@ -141,8 +127,8 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
     for c, penalty in enumerate(penalties):
         system[0, :d] = fitted.covariance
         system[0, np.arange(d), np.arange(d)] += penalty
-        _eliminate(system, state, fitted.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner,
-                   truth, compare, bits[:, c], labels[:, c])
+        _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth, compare,
+                   bits[:, c], labels[:, c])
     return bits if compare else labels
 
 
