@@ -11,7 +11,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +29,6 @@ TUNED, NESTED = "tuned on the reported folds", "nested"
 RAW, SCALED = "raw", "standardised"
 FEW_STEPS = 50_000
 """Pair steps on a linear kernel where only the optimum counts, not libsvm's path to it."""
-
-LARGE = 5000
-"""Clips above which one fold at a time has its kernels in memory."""
-
 
 def tuned(task: Task, features: str | Sequence[str], scaled: bool = False, *,
           threads: int = 1) -> Scored:
@@ -60,19 +55,20 @@ def nested(task: Task, features: str | Sequence[str], scaled: bool = False, *,
 
     Arguments and result as in `tuned`.
     """
-    inner, outside, inside = _splits(task, inner=True), {}, {}
+    inner = _splits(task, inner=True)
+    outer_ends = np.cumsum([len(test) for _, test in task.splits])[:-1]
+    inner_ends = np.cumsum([sum(len(held) for _, held in fold) for fold in task.inner])[:-1]
+    inside, outside = [], []
     for feature in _listed(features):
         predicted, _ = predictions(task, feature, scaled, threads=threads)
-        outside[feature] = clip_scores(task, predicted)
+        outside.append(np.split(clip_scores(task, predicted), outer_ends, 1))
         predicted, _ = predictions(task, feature, scaled, inner=True, threads=threads)
-        inside[feature] = clip_scores(task, predicted, inner)
-    scores, start, start_inner = [], 0, 0
-    for (_, test), fold in zip(task.splits, task.inner, strict=True):
-        end, end_inner = start + len(test), start_inner + sum(len(held) for _, held in fold)
-        means = {name: part[:, start_inner:end_inner].mean(1) for name, part in inside.items()}
-        chosen = max(means, key=lambda name: means[name].max())
-        scores.append(outside[chosen][means[chosen].argmax(), start:end])
-        start, start_inner = end, end_inner
+        parts = np.split(clip_scores(task, predicted, inner), inner_ends, 1)
+        inside.append([part.mean(1) for part in parts])
+    scores = []
+    for k in range(len(task.splits)):
+        chosen = np.argmax([means[k].max() for means in inside])
+        scores.append(outside[chosen][k][inside[chosen][k].argmax()])
     return _scored(task, np.concatenate(scores), features, scaled, NESTED)
 
 
@@ -231,16 +227,12 @@ def _splits(task: Task, inner: bool) -> list[Split]:
 
 
 def _scaled(svm: SVM, task: Task, names: Sequence[str], splits: Sequence[Split]) -> np.ndarray:
-    def one(split: Split) -> np.ndarray:
-        sides = [{name: task.blocks[name][rows] for name in names} for rows in split]
-        train, test = standardise(*sides)
-        return svm.fold(train, task.y[split[0]], test, [tuple(names)])[0]
-
-    # Folds side by side keep all threads busy; of a large task, one fold's kernels fill memory.
-    beside = svm.threads if len(task) <= LARGE else 1
-    svm.threads //= beside
-    with ThreadPoolExecutor(beside) as pool:
-        return np.concatenate(list(pool.map(one, splits)), 1)
+    parts = []
+    for train, test in splits:
+        sides = standardise(*({name: task.blocks[name][rows] for name in names}
+                              for rows in (train, test)))
+        parts.append(svm.fold(sides[0], task.y[train], sides[1], [tuple(names)])[0])
+    return np.concatenate(parts, 1)
 
 
 @cache.step("choi2017", VERSION, "replication")

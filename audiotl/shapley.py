@@ -1,5 +1,4 @@
-"""Shapley values and pairwise interaction indices of a game given by the score of every subset of
-players.
+"""Shapley values and pairwise interactions of a game given by the score of every subset of players.
 
 The value of a player is the mean of what it adds to a coalition, over all orders in which players
 may come (Shapley 1953). The interaction index of two players is the mean of what they add together
@@ -13,6 +12,7 @@ A coalition is a bit mask: bit i is set where player i is in.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -48,8 +48,7 @@ def value_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
 
 
 def interaction_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
-    """Weight of each coalition's score in the index of each pair, ``(n (n - 1) / 2,
-    len(coalitions))``.
+    """Weight of each coalition's score in the index of each pair, ``(n_pairs, len(coalitions))``.
 
     Pairs in the order of ``itertools.combinations(range(n), 2)``.
     """
@@ -77,8 +76,7 @@ def values(scores: np.ndarray) -> np.ndarray:
 
 
 def interactions(scores: np.ndarray) -> np.ndarray:
-    """Exact interaction index of each pair, ``(n (n - 1) / 2,)`` or ``(n (n - 1) / 2, m)``; see
-    `values`.
+    """Exact interaction index of each pair, ``(n_pairs,)`` or ``(n_pairs, m)``; see `values`.
 
     >>> interactions(np.array([0.0, 1.0, 2.0, 5.0])).tolist()
     [2.0]
@@ -89,24 +87,14 @@ def interactions(scores: np.ndarray) -> np.ndarray:
 def _whole(scores: np.ndarray) -> tuple[int, np.ndarray]:
     n = len(scores).bit_length() - 1
     if len(scores) != 1 << n or n < 1:
-        raise AudiotlError(
-            f"A game needs the score of every coalition, and {len(scores)} is no power of two; "
-            "add the score of no player at all."
-        )
+        raise AudiotlError(f"A game needs the score of every coalition, and {len(scores)} is no "
+                           "power of two; add the score of no player at all.")
     return n, np.arange(len(scores))
 
 
-def attribute(
-    bits: np.ndarray,
-    coalitions: np.ndarray,
-    nobody: np.ndarray,
-    groups: np.ndarray,
-    names: Sequence[str],
-    n_bootstrap: int = 2000,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values and interactions of players whose coalitions get clips right or wrong, with 95 %
-    intervals.
+def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, groups: np.ndarray,
+              names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Values and interactions of players whose coalitions get clips right, with 95 % intervals.
 
     Args:
         bits: clips right, ``(2^n - 1, ceil(n_clips / 8))`` packed by ``numpy.packbits``.
@@ -120,11 +108,8 @@ def attribute(
     """
     n, n_clips = len(names), len(nobody)
     if len(bits) != (1 << n) - 1 or not np.array_equal(np.sort(coalitions), np.arange(1, 1 << n)):
-        raise AudiotlError(
-            f"The exact values of {n} layers need all {(1 << n) - 1:,} subsets, and {len(bits):,} "
-            "are "
-            "there; search them all, or use shapley.sampled."
-        )
+        raise AudiotlError(f"The exact values of {n} layers need all {(1 << n) - 1:,} subsets, and "
+                           f"{len(bits):,} are there; search them all, or use shapley.sampled.")
     none = np.zeros(1, np.int64)
     each, pair = value_weights(n, none) * nobody, interaction_weights(n, none) * nobody
     for start in range(0, len(bits), CHUNK):
@@ -132,22 +117,12 @@ def attribute(
         clips = np.unpackbits(bits[start:start + CHUNK], axis=1, count=n_clips).astype(np.float64)
         each += value_weights(n, here) @ clips
         pair += interaction_weights(n, here) @ clips
-    rows = stats.bootstrap_rows(np.concatenate([each, pair]), groups, n_bootstrap, seed)
-    first, second = zip(*itertools.combinations(names, 2), strict=True) if n > 1 else ((), ())
-    ends = {"ci_low": rows[:, 1], "ci_high": rows[:, 2]}
-    return (
-        pd.DataFrame(
-            {"layer": list(names), "value": rows[:n, 0], **{k: v[:n] for k, v in ends.items()}}
-        ),
-        pd.DataFrame(
-            {
-                "first": first,
-                "second": second,
-                "index": rows[n:, 0],
-                **{k: v[n:] for k, v in ends.items()},
-            }
-        ),
-    )
+    rows = stats.bootstrap_rows(np.concatenate([each, pair]), groups)
+    values = pd.DataFrame(rows[:n], columns=["value", "ci_low", "ci_high"])
+    values.insert(0, "layer", list(names))
+    indices = pd.DataFrame(rows[n:], columns=["index", "ci_low", "ci_high"])
+    pairs = pd.DataFrame(itertools.combinations(names, 2), columns=["first", "second"])
+    return values, pd.concat([pairs, indices], axis=1)
 
 
 def orders(n: int, pairs: int, seed: int = 0) -> np.ndarray:
@@ -173,26 +148,22 @@ def sampled(score: Callable[[tuple[str, ...]], float], names: Sequence[str], pai
 
     Args:
         score: of a subset of `names` (in their order), also of ``()``.
-        pairs: of orders; the error falls with its square root.
+        pairs: of orders, two or more; the error falls with its square root.
 
     Returns:
         ``layer, value, error``: the error is the standard error over pairs. The values sum exactly
         to the score of all minus the score of none.
     """
-    if pairs < 2:
-        raise AudiotlError(f"The standard error needs two pairs of orders or more, not {pairs}.")
-    n, known = len(names), {}
+    n = len(names)
 
+    @functools.cache
     def ask(players: frozenset) -> float:
-        if players not in known:
-            known[players] = score(tuple(name for i, name in enumerate(names) if i in players))
-        return known[players]
+        return score(tuple(name for i, name in enumerate(names) if i in players))
 
     gains = np.empty((2 * pairs, n))
     for row, order in zip(gains, orders(n, pairs, seed).tolist(), strict=True):
         for end, player in enumerate(order):
             row[player] = ask(frozenset(order[:end + 1])) - ask(frozenset(order[:end]))
     means = gains.reshape(pairs, 2, n).mean(1)
-    return pd.DataFrame(
-        {"layer": list(names), "value": means.mean(0), "error": means.std(0, ddof=1) / pairs**0.5}
-    )
+    return pd.DataFrame({"layer": list(names), "value": means.mean(0),
+                         "error": means.std(0, ddof=1) / pairs**0.5})

@@ -1,5 +1,4 @@
-"""What each clip scored, and what may be said of it: scores, paired differences, and the one rule
-for "clear".
+"""What each clip scored, and what may be said of it: paired differences, the one rule for "clear".
 
 `Scored` is what every protocol returns. `score_table` turns it into scores with intervals,
 `compare` into a paired difference, and `clear` decides which differences of a family count.
@@ -50,9 +49,8 @@ class Scored:
     @classmethod
     def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> Scored:
         """One seed and one set of folds: `values` and `folds` are ``(n,)``."""
-        return cls(
-            np.asarray(values, float)[None, None], np.asarray(folds)[None], np.asarray(groups), keys
-        )
+        return cls(np.asarray(values, float)[None, None], np.asarray(folds)[None],
+                   np.asarray(groups), keys)
 
     @property
     def mean(self) -> float:
@@ -82,9 +80,8 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
         AudiotlError: the clips or the numbers of seeds differ.
     """
     for part in parts[1:]:
-        if not np.array_equal(part.groups, parts[0].groups) or len(part.values) != len(
-            parts[0].values
-        ):
+        same_seeds = len(part.values) == len(parts[0].values)
+        if not (same_seeds and np.array_equal(part.groups, parts[0].groups)):
             raise AudiotlError("Repeats must score the same clips with the same number of seeds.")
     return dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts], 1),
                                folds=np.concatenate([part.folds for part in parts], 0))
@@ -151,8 +148,7 @@ def clear(comparisons: pd.DataFrame) -> pd.Series:
 
 
 def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences lie within `margin` of zero with their whole interval, and were tested on
-    enough groups.
+    """Which differences, tested on enough groups, have an interval within `margin` of zero.
 
     Stricter than two one-sided tests at 5 % (Schuirmann 1987), which ask it of the 90 % interval.
     """
@@ -161,8 +157,7 @@ def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
 
 
 def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences lie above ``-margin`` with their whole interval, and were tested on enough
-    groups."""
+    """Which differences, tested on enough groups, have an interval above ``-margin``."""
     return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
 
 
@@ -220,19 +215,13 @@ def _check_paired(one: Scored, other: Scored) -> None:
 
 def _estimate(values: np.ndarray, groups: np.ndarray, name: str, n: int = 2000) -> dict:
     seeds = len(values)
-    means = _group_means(values.mean(1), groups, n, 0)
+    means = bootstrap_draws(values.mean(1), groups, n)
     weights = np.ones((1, n))
     if seeds > 1:
         weights = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=n).T
     low, high = np.percentile((means * weights).sum(0) / weights.sum(0), [2.5, 97.5])
-    return {
-        name: float(values.mean()),
-        "ci_low": float(low),
-        "ci_high": float(high),
-        "clips": values.shape[2],
-        "groups": len(np.unique(groups)),
-        "seeds": seeds,
-    }
+    return {name: float(values.mean()), "ci_low": float(low), "ci_high": float(high),
+            "clips": values.shape[2], "groups": len(np.unique(groups)), "seeds": seeds}
 
 
 def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, float]:
@@ -246,81 +235,51 @@ def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, floa
     return np.array(means), share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(
-    values: np.ndarray,
-    groups: np.ndarray | None = None,
-    n: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float, float]:
-    """Mean of per-clip scores with a percentile interval from a bootstrap over groups.
+def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
+                   seed: int = 0) -> tuple[float, float, float]:
+    """Mean of one score a clip, ``(n_clips,)``, with its 95 % interval: see `bootstrap_rows`.
+
+    >>> bootstrap_mean(np.ones(10))
+    (1.0, 1.0, 1.0)
+    """
+    return tuple(bootstrap_rows(np.asarray(values, float)[None], groups, n, seed)[0].tolist())
+
+
+def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
+                   seed: int = 0) -> np.ndarray:
+    """Mean and 95 % percentile interval of each row, from one bootstrap over groups.
 
     Args:
-        values: one score a clip (1 correct, 0 wrong, or any number), shape ``(n_clips,)``.
+        values: scores, ``(rows, n_clips)``.
         groups: group of each clip; clips of one recording, speaker or note are not independent, so
             whole groups are drawn. None draws single clips.
         n: bootstrap draws.
 
     Returns:
-        ``(mean, low, high)``.
-
-    >>> mean, low, high = bootstrap_mean(np.ones(10))
-    >>> (mean, low, high)
-    (1.0, 1.0, 1.0)
+        ``(rows, 3)``: mean, low, high.
     """
-    means = _group_means(np.asarray(values, float)[None], groups, n, seed)[0]
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(np.mean(values)), float(low), float(high)
-
-
-def bootstrap_rows(
-    values: np.ndarray,
-    groups: np.ndarray | None = None,
-    n: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> np.ndarray:
-    """`bootstrap_mean` of many rows over the same draws: ``(rows, n_clips)`` to ``(rows, 3)``."""
     values = np.asarray(values, float)
-    means = _group_means(values, groups, n, seed)
-    tail = 100 * (1 - level) / 2
-    return np.column_stack([values.mean(1), *np.percentile(means, [tail, 100 - tail], axis=1)])
+    ends = np.percentile(bootstrap_draws(values, groups, n, seed), [2.5, 97.5], axis=-1)
+    return np.column_stack([values.mean(1), *ends])
 
 
-def paired_bootstrap(a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
-                     seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean difference ``a - b`` on the same clips with its interval: ``(difference, low,
-    high)``."""
-    return bootstrap_mean(np.asarray(a, float) - np.asarray(b, float), groups, n, seed, level)
-
-
-def bootstrap_draws(
-    values: np.ndarray, groups: np.ndarray, n: int = 2000, seed: int = 0
-) -> np.ndarray:
-    """The drawn means behind `bootstrap_mean`, ``(n,)``; give different seeds to clips that are
-    drawn independently."""
-    return _group_means(np.asarray(values, float)[None], groups, n, seed)[0]
-
-
-def _group_means(values: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> np.ndarray:
-    groups = np.arange(values.shape[1]) if groups is None else groups
-    _, member = np.unique(groups, return_inverse=True)
+def bootstrap_draws(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
+                    seed: int = 0) -> np.ndarray:
+    """The drawn means ``(..., n)`` of scores ``(..., n_clips)``; arguments as `bootstrap_rows`."""
+    _, member = np.unique(np.arange(values.shape[-1]) if groups is None else groups,
+                          return_inverse=True)
     sizes = np.bincount(member)
-    sums = np.zeros((len(sizes), len(values)))
-    np.add.at(sums, member, values.T)
+    sums = np.zeros((len(sizes), *values.shape[:-1]))
+    np.add.at(sums, member, np.moveaxis(values, -1, 0))
     weights = _draws(len(sizes), n, seed)
-    return ((weights @ sums) / (weights @ sizes)[:, None]).T
+    return (weights @ sums).T / (weights @ sizes)
 
 
 @functools.lru_cache(maxsize=2)
 def _draws(n_groups: int, n: int, seed: int) -> np.ndarray:
     # Kept, because many scores of one set of clips are asked for one after the other.
-    drawn = (
-        np.random.default_rng(seed)
-        .multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n)
-        .astype(float)
-    )
+    shares = np.full(n_groups, 1 / n_groups)
+    drawn = np.random.default_rng(seed).multinomial(n_groups, shares, size=n).astype(float)
     drawn.setflags(write=False)
     return drawn
 
@@ -347,10 +306,6 @@ def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float
 
 
 def sign_test(a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided exact sign test on paired scores; ties are left out (McNemar's exact test for 0/1
-    scores)."""
-    wins, losses = (
-        int(np.sum(np.asarray(a) > np.asarray(b))),
-        int(np.sum(np.asarray(a) < np.asarray(b))),
-    )
-    return 1.0 if wins + losses == 0 else float(stats.binomtest(wins, wins + losses).pvalue)
+    """p-value of the exact sign test on paired scores, two-sided; ties are left out (McNemar)."""
+    wins, losses = int(np.sum(a > b)), int(np.sum(a < b))
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0

@@ -68,24 +68,22 @@ def logme(x: np.ndarray, y: np.ndarray) -> float:
     return float(evidence(x, labels).mean()) / len(x)
 
 
-def h_score(x: np.ndarray, y: np.ndarray, shrink: bool = True) -> float:
-    """H-score (Bao et al. 2019): ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart.
+def h_score(x: np.ndarray, y: np.ndarray) -> float:
+    """H-score: ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart (Bao et al. 2019).
+
+    The covariance is Ledoit and Wolf's, shrunk by alpha, and that between classes is taken
+    ``1 - alpha`` times, which stays sound with many columns (Ibrahim et al. 2021).
 
     Args:
         x: features, ``(n, d)``.
         y: class of each clip, ``(n,)`` int.
-        shrink: use the covariance of Ledoit and Wolf, shrunk by alpha, and ``1 - alpha`` times the
-            covariance between classes (Ibrahim, Ponomareva and Mazumder 2021), which stays sound
-            with many columns; else the sample covariance and its pseudo-inverse.
     """
     x = x - x.mean(0)
     classes, member = np.unique(y, return_inverse=True)
     means = np.stack([x[member == k].mean(0) for k in range(len(classes))])[member]
-    between = means.T @ means / len(x)
-    if not shrink:
-        return float(np.trace(np.linalg.pinv(x.T @ x / len(x), hermitian=True) @ between))
     covariance, alpha = ledoit_wolf(x, assume_centered=True)
-    return float(np.trace(linalg.solve(covariance, (1 - alpha) * between, assume_a="pos")))
+    between = (1 - alpha) * (means.T @ means / len(x))
+    return float(np.trace(linalg.solve(covariance, between, assume_a="pos")))
 
 
 def agreement(cells: pd.DataFrame, guesses: Sequence[str], score: str = "score") -> pd.DataFrame:

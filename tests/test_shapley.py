@@ -44,7 +44,7 @@ def test_clip_by_clip_equals_the_game_of_mean_scores():
     shuffled = rng.permutation(np.arange(1, 2**n))
     bits, groups = np.packbits(right[shuffled], axis=1), np.arange(clips) // 3
     none = right[0].astype(int)
-    each, pairs = shapley.attribute(bits, shuffled, none, groups, list("abcde"), 200)
+    each, pairs = shapley.attribute(bits, shuffled, none, groups, list("abcde"))
     scores = right.mean(1)
     assert np.allclose(each["value"], shapley.values(scores), atol=1e-12)
     assert np.allclose(pairs["index"], shapley.interactions(scores), atol=1e-12)
@@ -78,5 +78,3 @@ def test_the_sampled_values_cover_the_exact_ones():
     one_way = gains(scores, shapley.orders(n, 400)[::2])
     both = gains(scores, shapley.orders(n, 200)).reshape(200, 2, n).mean(1)
     assert both.var(0).mean() / 200 < one_way.var(0).mean() / 400  # reverse orders earn their keep
-    with pytest.raises(AudiotlError, match="pairs"):
-        shapley.sampled(score, names, pairs=1)

@@ -16,14 +16,6 @@ def test_the_interval_covers_about_as_often_as_it_says():
     assert 0.89 <= hits / 200 <= 0.99
 
 
-def test_a_paired_difference_is_tighter_than_two_single_intervals():
-    rng = np.random.default_rng(0)
-    a = rng.random(300) < 0.6
-    b = a & (rng.random(300) < 0.95)
-    difference, low, high = stats.paired_bootstrap(a, b)
-    assert 0 < low < difference < high < 0.1
-
-
 def test_corrected_t_is_more_careful_than_the_plain_one():
     d = np.array([0.02, 0.03, 0.01, 0.025, 0.015])
     plain = scipy_stats.ttest_1samp(d, 0).pvalue

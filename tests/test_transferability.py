@@ -33,17 +33,7 @@ def test_logme_is_the_mean_over_classes_per_clip_and_prefers_features_that_tell(
     assert logme(good + 7, y + 5) == pytest.approx(logme(good, y))
 
 
-def test_the_h_score_is_its_definition():
-    y = rng.integers(0, 4, 90)
-    x = rng.standard_normal((90, 6)) + y[:, None] * rng.standard_normal(6)
-    between = np.cov(np.stack([x[y == k].mean(0) for k in range(4)])[y].T, bias=True)
-    total = np.cov(x.T, bias=True)
-    assert h_score(x, y, shrink=False) == pytest.approx(np.trace(np.linalg.inv(total) @ between))
-    mixed = x @ rng.standard_normal((6, 6))
-    assert h_score(mixed, y, shrink=False) == pytest.approx(h_score(x, y, shrink=False))
-
-
-def test_the_shrunk_h_score_is_sound_with_more_columns_than_clips():
+def test_the_h_score_is_its_definition_and_sound_with_more_columns_than_clips():
     y = np.repeat(np.arange(5), 10)
     noise = rng.standard_normal((50, 80))
     told = noise + np.repeat(rng.standard_normal((5, 80)), 10, 0)
@@ -51,7 +41,6 @@ def test_the_shrunk_h_score_is_sound_with_more_columns_than_clips():
     means = np.stack([told[y == k].mean(0) for k in range(5)])[y] - told.mean(0)
     by_hand = np.trace(np.linalg.inv(found.covariance_) @ means.T @ means / 50)
     assert h_score(told, y) == pytest.approx(by_hand * (1 - found.shrinkage_))
-    assert h_score(noise, y, shrink=False) == pytest.approx(4)
     assert h_score(noise, y) < 1 < h_score(told, y)
 
 

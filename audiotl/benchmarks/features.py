@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -13,7 +10,7 @@ import numpy as np
 import torch
 
 from audiotl import audio, datasets
-from audiotl.benchmarks import median_seconds
+from audiotl.benchmarks import fresh_cache, median_seconds, row
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import features
@@ -39,8 +36,8 @@ def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]
 
     def theirs(rows: np.ndarray) -> np.ndarray:
         out = []
-        for row in rows:
-            series = [librosa.feature.mfcc(y=waves[row], sr=16_000, n_mfcc=20)]
+        for i in rows:
+            series = [librosa.feature.mfcc(y=waves[i], sr=16_000, n_mfcc=20)]
             series += [np.diff(series[0]), np.diff(series[0], 2)]
             out.append(np.concatenate([s.mean(1) for s in series] + [s.std(1) for s in series]))
         return np.array(out)
@@ -55,9 +52,9 @@ def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]
             worst = float(np.abs(ours(every[:200]) - theirs(every[:200])).max())
             (a,) = median_seconds(lambda: ours(every))
             (b,) = median_seconds(lambda: theirs(every), runs=1)
-        rows.append({"name": f"MFCC statistics of {clips:,} clips of {seconds:g} s", "ours_s": a,
-                     "peer": "librosa.feature.mfcc in a loop", "peer_s": b, "ratio": b / a,
-                     "threads": threads, "check": f"largest difference {worst:.1e}"})
+        rows.append(row(f"MFCC statistics of {clips:,} clips of {seconds:g} s", a,
+                        "librosa.feature.mfcc in a loop", b, threads,
+                        f"largest difference {worst:.1e}"))
     torch.set_num_threads(before)
     return rows
 
@@ -96,26 +93,11 @@ def bench_embedding(clips: int = 500) -> list[dict]:
     mine, floor = median_seconds(ours, decoding, runs=7)
     (script,) = median_seconds(theirs, runs=1)
     torch.set_num_threads(before)
-    row = {"name": f"all taps of {clips} ESC-50 clips, from files", "ours_s": mine}
-    return [row | {"peer": "one clip, one tap at a time with librosa", "peer_s": script,
-                   "ratio": script / mine, "threads": threads,
-                   "check": f"smallest correlation of a column {likeness:.5f}"},
-            row | {"peer": "decoding alone (the floor)", "peer_s": floor, "ratio": floor / mine,
-                   "threads": threads, "check": "not the same work: 1.0 would be the floor"}]
-
-
-@contextlib.contextmanager
-def fresh_cache() -> Iterator[None]:
-    """An empty cache for the block."""
-    kept = os.environ.get("AUDIOTL_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["AUDIOTL_CACHE"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("AUDIOTL_CACHE")
-            if kept is not None:
-                os.environ["AUDIOTL_CACHE"] = kept
+    name = f"all taps of {clips} ESC-50 clips, from files"
+    return [row(name, mine, "one clip, one tap at a time with librosa", script, threads,
+                f"smallest correlation of a column {likeness:.5f}"),
+            row(name, mine, "decoding alone (the floor)", floor, threads,
+                "not the same work: 1.0 would be the floor")]
 
 
 def _by_librosa(path: str, model: ConvNet5, corpus: Corpus) -> np.ndarray:

@@ -1,16 +1,14 @@
-"""The subset-sharing SVM engine against scikit-learn's GridSearchCV, on the same cells and folds,
-scores compared."""
+"""The SVM engine against scikit-learn's GridSearchCV, on the same cells and folds."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from audiotl import replication
+from audiotl import datasets, replication
+from audiotl.benchmarks import row
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
 from audiotl.probes.svm import SVM
@@ -24,8 +22,8 @@ def bench_svm() -> Iterator[dict]:
     scikit-learn needs some 15 to 30 minutes for all of it. Without the published features nothing
     is measured.
     """
-    root = Path(os.environ.get("AUDIOTL_DATA", "") or Path(__file__).parents[3] / "shared" / "data")
-    if not (root / "choi2017" / "data_feats").is_dir():
+    root = datasets.data_root()
+    if root is None or not (root / "choi2017" / "data_feats").is_dir():
         return
     ours(choi2017.demonstration(), "4", 1)
     for name, feature in WORK:
@@ -35,11 +33,8 @@ def bench_svm() -> Iterator[dict]:
             mine = ours(task, feature, threads)
             between = time.perf_counter()
             theirs = sklearns(task, feature, threads)
-            ended = time.perf_counter()
-            yield {"name": f"SVM grid, {name} {feature}", "ours_s": between - started,
-                   "peer": "scikit-learn GridSearchCV", "peer_s": ended - between,
-                   "ratio": (ended - between) / (between - started), "threads": threads,
-                   "check": agreement(task, mine, theirs)}
+            yield row(f"SVM grid, {name} {feature}", between - started, "scikit-learn GridSearchCV",
+                      time.perf_counter() - between, threads, agreement(task, mine, theirs))
 
 
 def ours(task: Task, feature: str, threads: int) -> np.ndarray:
@@ -56,18 +51,11 @@ def sklearns(task: Task, feature: str, threads: int) -> np.ndarray:
     from sklearn.svm import SVC, SVR
 
     x = np.concatenate([task.blocks[name] for name in choi2017.names_of(feature)], 1)
-    cells = SVM().cells
-    grid = [
-        {
-            "C": [cell["C"]],
-            "kernel": [cell["kernel"]],
-            "gamma": ["auto" if cell.get("gamma", "1/d") == "1/d" else cell["gamma"]],
-        }
-        for cell in cells
-    ]
-    search = GridSearchCV(
-        SVR() if task.regression else SVC(), grid, cv=task.splits, refit=False, n_jobs=threads
-    )
+    grid = [{"C": [cell["C"]], "kernel": [cell["kernel"]],
+             "gamma": ["auto" if cell.get("gamma", "1/d") == "1/d" else cell["gamma"]]}
+            for cell in SVM().cells]
+    search = GridSearchCV(SVR() if task.regression else SVC(), grid, cv=task.splits, refit=False,
+                          n_jobs=threads)
     found = search.fit(x, task.y).cv_results_
     return np.array([found[f"split{k}_test_score"] for k in range(len(task.splits))])
 

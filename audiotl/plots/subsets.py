@@ -119,18 +119,3 @@ def interactions(table: pd.DataFrame) -> plt.Figure:
 
 def _short(layers: Sequence[str]) -> list[str]:
     return ["MFCC" if name == "mfcc" else str(i) for i, name in enumerate(layers, 1)]
-
-
-@styled
-def cost(table: pd.DataFrame) -> plt.Figure:
-    """Milliseconds for one subset against the number of taps.
-
-    Args:
-        table: ``taps, seconds, who``.
-    """
-    figure, axis = plt.subplots(figsize=(5.6, 3.2))
-    for who, rows in table.sort_values("taps").groupby("who"):
-        axis.plot(rows["taps"], 1000 * rows["seconds"], marker="o", label=who)
-    axis.set(yscale="log", xlabel="taps", ylabel="one subset (ms)", xticks=table["taps"].unique())
-    axis.legend(loc="center left", bbox_to_anchor=(0, 0.55))
-    return figure

@@ -67,21 +67,20 @@ class Ridge(Probe):
 
     def __init__(self, lambdas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0)):
         self.name = "ridge"
-        self.cells = [{"lambda": float(value)} for value in lambdas]
+        self.penalties = [float(value) for value in lambdas]
+        self.cells = [{"lambda": value} for value in self.penalties]
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
         """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
         fitted = ridge_subsets.fit(train, y)
-        penalties = [cell["lambda"] for cell in self.cells]
-        return fitted.classes[ridge_subsets.walk(fitted, test, subsets, penalties)]
+        return fitted.classes[ridge_subsets.walk(fitted, test, subsets, self.penalties)]
 
     def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
                 subsets: Sequence[Subset]) -> np.ndarray:
         """Packed bits, made without the labels, which would take 32 times their memory."""
         fitted = ridge_subsets.fit(train, y)
-        penalties = [cell["lambda"] for cell in self.cells]
-        return ridge_subsets.walk(fitted, test, subsets, penalties, answers)
+        return ridge_subsets.walk(fitted, test, subsets, self.penalties, answers)
 
 
 class Sklearn(Probe):

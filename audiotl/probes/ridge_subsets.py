@@ -24,32 +24,15 @@ from audiotl import AudiotlError
 CHUNK = 200
 """Test clips of one product: what it writes is read again at once, and should stay in the cache."""
 
-CORRECT, LABELS, VALUES = 0, 1, 2
-"""What a walk can write down of each subset."""
+def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
+    """The nodes on the way to `subsets` (sets of block numbers), each after its parent.
 
+    Returns:
+        Of each node: ``depth``, its blocks; ``block``, the last of them; ``slot``, its position in
+        `subsets`, -1 if it is only on the way; ``inner``, whether nodes hang below it.
 
-@dataclasses.dataclass(frozen=True)
-class Tree:
-    """The nodes on the way to some subsets, each after its parent.
-
-    Args:
-        depth: blocks in the node's subset.
-        block: the last of them.
-        slot: position of the subset in the list asked for, -1 for a node on the way only.
-        inner: whether nodes hang below it.
-    """
-
-    depth: np.ndarray
-    block: np.ndarray
-    slot: np.ndarray
-    inner: np.ndarray
-
-
-def tree(subsets: Sequence[Sequence[int]]) -> Tree:
-    """The tree that reaches `subsets`, each a set of block numbers in any order.
-
-    >>> nodes = tree([(0, 2), (1,)])
-    >>> nodes.depth.tolist(), nodes.block.tolist(), nodes.slot.tolist()
+    >>> depth, block, slot, inner = tree([(0, 2), (1,)])
+    >>> depth.tolist(), block.tolist(), slot.tolist()
     ([1, 2, 1], [0, 2, 1], [-1, 0, 1])
     """
     slots: dict[tuple[int, ...], int] = {}
@@ -61,9 +44,8 @@ def tree(subsets: Sequence[Sequence[int]]) -> Tree:
                 break
             slots[path[:end]] = -1
     nodes = sorted(slots)  # a tuple comes before those that it begins, which is the order of a walk
-    depth = np.array([len(node) for node in nodes])
-    return Tree(depth, np.array([node[-1] for node in nodes]),
-                np.array([slots[node] for node in nodes]), np.append(depth[1:] > depth[:-1], False))
+    depth, block, slot = np.array([(len(node), node[-1], slots[node]) for node in nodes]).T.copy()
+    return depth, block, slot, np.append(depth[1:] > depth[:-1], False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,35 +89,32 @@ def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
 
 
 def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence[str]],
-         penalties: Sequence[float], answers: np.ndarray | None = None,
-         wanted: int = LABELS) -> np.ndarray:
-    """The outputs of every subset and penalty for the test clips, or what is wanted of them.
+         penalties: Sequence[float], answers: np.ndarray | None = None) -> np.ndarray:
+    """What every subset and penalty says of the test clips.
 
     Args:
         test: the blocks of the test clips.
         subsets: names of blocks.
-        answers: class labels of the test clips; given these, `wanted` is ``CORRECT``.
+        answers: class labels of the test clips.
 
     Returns:
-        ``LABELS``: position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32;
-        ``CORRECT``: whether that is the answer, ``(n_subsets, n_penalties, ceil(n_test / 8))``
-        uint8, packed as by ``numpy.packbits``; ``VALUES``: the outputs themselves,
-        ``(n_subsets, n_penalties, k, n_test)`` float64.
+        Position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32; given `answers`,
+        whether that is right, ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by
+        ``numpy.packbits``.
     """
     if not min(penalties) > 0:
         raise AudiotlError(f"Every ridge penalty must be positive, and one is {min(penalties)}.")
     x = np.concatenate([test[name] for name in fitted.names], 1, dtype=np.float64)
-    truth = np.full(len(x), -1)
-    if answers is not None:
-        wanted, known = CORRECT, np.isin(answers, fitted.classes)
+    truth, compare = np.full(len(x), -1), answers is not None
+    if compare:
+        known = np.isin(answers, fitted.classes)
         truth[known] = np.searchsorted(fitted.classes, answers[known])
     number = {name: i for i, name in enumerate(fitted.names)}
-    nodes = tree([[number[name] for name in subset] for subset in subsets])
+    depth, block, slot, inner = tree([[number[name] for name in subset] for subset in subsets])
     (n, d), k = x.shape, len(fitted.classes)
-    shape, levels = (len(subsets), len(penalties)), int(nodes.depth.max()) + 1
-    bits = np.zeros((*shape, -(-n // 8) if wanted == CORRECT else 0), np.uint8)
-    labels = np.empty((*shape, n if wanted == LABELS else 0), np.int32)
-    values = np.empty((*shape, k if wanted == VALUES else 0, n))
+    shape, levels = (len(subsets), len(penalties)), int(depth.max()) + 1
+    bits = np.zeros((*shape, -(-n // 8) if compare else 0), np.uint8)
+    labels = np.empty((*shape, 0 if compare else n), np.int32)
     # The first level of both is the full problem; the walk fills the others.
     parts = -(-n // CHUNK)
     size = -(-n // parts)
@@ -148,26 +127,13 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
     for c, penalty in enumerate(penalties):
         system[0, :d] = fitted.covariance
         system[0, np.arange(d), np.arange(d)] += penalty
-        _eliminate(system, state, fitted.edges, nodes.depth, nodes.block, nodes.slot, nodes.inner,
-                   truth, wanted, bits[:, c], labels[:, c], values[:, c])
-    return (bits, labels, values)[wanted]
-
-
-def coefficients(fitted: Fitted, subset: Sequence[str], penalty: float) -> np.ndarray:
-    """Weights of one subset, ``(columns of the subset, k)``, by the same walk as its predictions.
-
-    The outputs for a unit vector, less the intercept, are a row of the weights.
-    """
-    columns = {name: slice(*fitted.edges[i:i + 2]) for i, name in enumerate(fitted.names)}
-    units = np.eye(len(fitted.mean_x)) + fitted.mean_x
-    test = {name: units[:, here] for name, here in columns.items()}
-    outputs = walk(fitted, test, [subset], [penalty], wanted=VALUES)[0, 0].T - fitted.mean_y
-    return np.concatenate([outputs[columns[name]] for name in fitted.names if name in subset])
+        _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth, compare,
+                   bits[:, c], labels[:, c])
+    return bits if compare else labels
 
 
 @njit(nogil=True, cache=True)
-def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
-               bits, labels, values):
+def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, bits, labels):
     """Eliminate block after block along the tree.
 
     Rows of `system` are the later blocks and, below them, minus the targets.
@@ -177,10 +143,9 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
     widest = 0
     for j in range(len(edges) - 1):
         widest = max(widest, edges[j + 1] - edges[j])
-    own = np.empty(widest * widest)
     left, factor = np.empty((d + k) * widest), np.empty((d + k) * widest)
     across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
-    upper, lower, best, where = np.empty(widest), np.empty(widest), np.empty(size), np.empty(size)
+    best, where = np.empty(size), np.empty(size)
     for node in range(len(depth)):
         level, j, at = depth[node], block[node], slot[node]
         lo, hi = edges[j], edges[j + 1]
@@ -188,9 +153,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
         first = hi if inner[node] else d
         rows, columns = d + k - first, d - hi
         old, new = system[level - 1], system[level]
-        pivot = own[:w * w].reshape(w, w)
-        pivot[:, :] = old[lo:hi, lo:hi]
-        _invert(pivot, upper, lower)
+        pivot = np.linalg.inv(np.ascontiguousarray(old[lo:hi, lo:hi]))
         side = left[:rows * w].reshape(rows, w)
         side[:, :] = old[first:, lo:hi]
         share = factor[:rows * w].reshape(rows, w)
@@ -209,7 +172,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             for r in range(d - first):
                 for i in range(size):
                     after[first + r, i] = before[first + r, i] - change[r, i]
-            outputs = after[d:] if inner[node] or wanted == VALUES else change[d - first:rows]
+            outputs = after[d:] if inner[node] else change[d - first:rows]
             best[:], where[:] = -np.inf, 0.0
             for c in range(k):
                 place = float(c)  # as wide as the values, so that the loop vectorises
@@ -222,56 +185,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted,
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
-                    if wanted == CORRECT:
-                        if where[i] == truth[start + i]:
-                            bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
-                    elif wanted == LABELS:
+                    if not compare:
                         labels[at, start + i] = np.int32(where[i])
-                    else:
-                        for c in range(k):
-                            values[at, c, start + i] = after[d + c, i]
-
-
-@njit(nogil=True, cache=True)
-def _invert(a, upper, lower):
-    """Inverse of a positive definite matrix in place, two columns a round.
-
-    Gauss and Jordan, no pivoting; `upper` and `lower` are room for a row each.
-    """
-    w = a.shape[0]
-    for p in range(0, w - 1, 2):
-        q = p + 1
-        scale = 1.0 / (a[p, p] * a[q, q] - a[p, q] * a[q, p])
-        pp, pq, qp, qq = a[q, q] * scale, -a[p, q] * scale, -a[q, p] * scale, a[p, p] * scale
-        a[p, p], a[p, q], a[q, p], a[q, q] = 1.0, 0.0, 0.0, 1.0
-        for c in range(w):
-            x, y = a[p, c], a[q, c]
-            upper[c] = pp * x + pq * y
-            lower[c] = qp * x + qq * y
-        for r in range(w):
-            f, g = a[r, p], a[r, q]
-            if r == p:
-                for c in range(w):
-                    a[r, c] = upper[c]
-            elif r == q:
-                for c in range(w):
-                    a[r, c] = lower[c]
-            else:
-                a[r, p], a[r, q] = 0.0, 0.0
-                for c in range(w):
-                    a[r, c] -= f * upper[c] + g * lower[c]
-    if w % 2:
-        p = w - 1
-        scale = 1.0 / a[p, p]
-        a[p, p] = 1.0
-        for c in range(w):
-            upper[c] = a[p, c] * scale
-        for r in range(w):
-            f = a[r, p]
-            if r == p:
-                for c in range(w):
-                    a[r, c] = upper[c]
-            else:
-                a[r, p] = 0.0
-                for c in range(w):
-                    a[r, c] -= f * upper[c]
+                    elif where[i] == truth[start + i]:
+                        bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))

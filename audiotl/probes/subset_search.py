@@ -233,12 +233,12 @@ class Search:
 
     @functools.cached_property
     def paper_bits(self) -> np.ndarray:
-        """`paper`, packed."""
+        """Clips right at each subset's best cell on the reporting folds, packed."""
         return self.bits[np.arange(len(self.subsets)), count(self.bits).argmax(1)]
 
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
-        """`nested`, packed."""
+        """Clips right when each fold's cell is chosen on the other folds, packed."""
         if self.inner is None:
             raise AudiotlError(NOT_NESTED)
         out = np.zeros((len(self.subsets), self.bits.shape[2]), np.uint8)
@@ -246,18 +246,17 @@ class Search:
             out |= self.bits[np.arange(len(out)), table.argmax(1)] & np.packbits(self.fold == i)
         return out
 
-    def paper(self) -> np.ndarray:
-        """Clips right at each subset's best cell on the reporting folds, ``(n_subsets, n)``."""
-        return self.unpack(self.paper_bits)
+    def packed(self, protocol: str) -> np.ndarray:
+        """Clips right under ``"nested"`` or ``"paper"``, packed as in `bits`."""
+        return self.nested_bits if protocol == "nested" else self.paper_bits
 
-    def nested(self) -> np.ndarray:
-        """Clips right when each fold's cell is chosen on the other folds, ``(n_subsets, n)``."""
-        return self.unpack(self.nested_bits)
+    def correct(self, protocol: str = "nested") -> np.ndarray:
+        """Clips right under ``"nested"`` or ``"paper"``, ``(n_subsets, n)`` bool."""
+        return self.unpack(self.packed(protocol))
 
     def scores(self, protocol: str = "nested") -> np.ndarray:
         """Accuracy of each subset under ``"nested"`` or ``"paper"``, ``(n_subsets,)``."""
-        bits = self.nested_bits if protocol == "nested" else self.paper_bits
-        return count(bits) / len(self.fold)
+        return count(self.packed(protocol)) / len(self.fold)
 
     def scored(self, subset: Sequence[str], protocol: str = "nested", **keys) -> stats.Scored:
         """What each clip scored with one subset, its blocks named in any order.
@@ -267,10 +266,9 @@ class Search:
             **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
         """
         place = self.position(subset)
-        bits = (self.nested_bits if protocol == "nested" else self.paper_bits)[place]
         keys |= {"subset": label(self.subsets[place], self.names), "probe": self.probe}
-        correct = np.unpackbits(bits, count=len(self.fold))
-        return stats.Scored.of(correct, self.fold, self.groups, **keys, protocol=protocol)
+        right = self.unpack(self.packed(protocol)[place])
+        return stats.Scored.of(right, self.fold, self.groups, **keys, protocol=protocol)
 
     def scored_best(self, among: Sequence[int] | None = None, **keys) -> stats.Scored:
         """What each clip scored with the subset that was best on the other folds."""
@@ -297,7 +295,7 @@ class Search:
         """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""
         parts = []
         for protocol in ("paper",) if self.inner is None else ("paper", "nested"):
-            bits = self.nested_bits if protocol == "nested" else self.paper_bits
+            bits = self.packed(protocol)
             rows = np.concatenate([
                 stats.bootstrap_rows(self.unpack(bits[start:start + 1024]), self.groups, n, seed)
                 for start in range(0, len(bits), 1024)])

@@ -42,17 +42,13 @@ def test_two_hundred_subsets_predict_as_scikit_learn_does(problem):
     bits = ridge_subsets.walk(fitted, test, subsets, PENALTIES, answers)
     correct = np.unpackbits(bits, axis=2, count=600)
     assert labels.shape == correct.shape == (2047, 5, 600)
-    rng, worst = np.random.default_rng(1), 0.0
+    rng = np.random.default_rng(1)
     for s in rng.choice(2047, 200, replace=False):
         c = rng.integers(5)
         model = Ridge(alpha=PENALTIES[c], solver="svd")
         model.fit(beside(train, subsets[s]), np.eye(7)[y])
         guess = model.predict(beside(test, subsets[s])).argmax(1)
         assert (labels[s, c] == guess).all() and (correct[s, c] == (guess == answers)).all()
-        weights = ridge_subsets.coefficients(fitted, subsets[s], PENALTIES[c])
-        size = max(np.abs(model.coef_).max(), 1e-300)
-        worst = max(worst, np.abs(weights - model.coef_.T).max() / size)
-    assert worst < 1e-6
 
 
 def test_a_class_that_was_not_trained_is_wrong_and_clips_come_in_any_number(problem):

@@ -35,10 +35,10 @@ def check_a_wild_test_clip_moves_no_other(probe, **settings) -> None:
         block[wild] = 1e3 * (1 + np.arange(block.shape[1]))
     before, after = (search(data, y, SPLITS, np.arange(N).astype(str), probe, progress=False,
                             **settings) for data in (blocks, spoilt))
-    assert (before.nested()[:, others] == after.nested()[:, others]).all()
+    assert (before.correct()[:, others] == after.correct()[:, others]).all()
     assert np.array_equal(before.inner[1], after.inner[1])
     elsewhere = SPLITS[1][0]
-    assert (before.nested()[:, elsewhere] != after.nested()[:, elsewhere]).any(), "too tame"
+    assert (before.correct()[:, elsewhere] != after.correct()[:, elsewhere]).any(), "too tame"
 
 
 PROBES = [probes.Ridge(), probes.named("svm"), probes.logistic((1.0,)), probes.nearest((3,))]

@@ -128,8 +128,9 @@ def everything(corpus, probe) -> list[np.ndarray]:
     corpus = sound.corpus
     found = search(blocks | {"mfcc": sound.mfcc}, corpus.targets(), corpus.splits(8), corpus.groups,
                    probe, progress=False)
-    return [np.array(sound.spectrograms), sound.mfcc, *blocks.values(), found.paper(),
-            found.nested(), found.inner, np.array([cause for _, cause in sound.skipped])]
+    return [np.array(sound.spectrograms), *sound.baselines(progress=False).values(),
+            *blocks.values(), found.correct("paper"), found.correct(), found.inner,
+            np.array([cause for _, cause in sound.skipped])]
 
 
 @needs_dask

@@ -31,13 +31,15 @@ TOLERANCE = 1e-3
 ENDLESS = 2**62
 """No limit on pair steps: Gaussian kernels are well enough conditioned."""
 
+SMALLEST = 1.2e-38
+"""Smaller numbers are subnormal in single precision, and stall a processor."""
+
 Split = tuple[np.ndarray, np.ndarray]
 
 
 def grid(costs: Sequence[float] = COSTS, gammas: Sequence[float | str] = GAMMAS,
          linear: bool = True) -> list[dict]:
-    """Cells of a grid: Gaussian kernels over `costs` and `gammas`, then linear ones over
-    `costs`."""
+    """Cells: Gaussian kernels over `costs` and `gammas`, then linear ones over `costs`."""
     cells = [{"kernel": "rbf", "C": float(c), "gamma": g} for c in costs for g in gammas]
     return cells + ([{"kernel": "linear", "C": float(c)} for c in costs] if linear else [])
 
@@ -57,14 +59,9 @@ class SVM(Probe):
             the way to it where libsvm stops.
     """
 
-    def __init__(
-        self,
-        cells: Sequence[dict] | None = None,
-        task: str = "classification",
-        tube: float = 0.1,
-        threads: int = 1,
-        limit: float | Callable[[float], float] = 10_000_000,
-    ):
+    def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification",
+                 tube: float = 0.1, threads: int = 1,
+                 limit: float | Callable[[float], float] = 10_000_000):
         if task not in ("classification", "regression"):
             raise AudiotlError(f"An SVM's task is 'classification' or 'regression', not {task!r}.")
         self.name = "svm"
@@ -73,51 +70,32 @@ class SVM(Probe):
         self.threads = threads or os.cpu_count() or 1
         self.limit = limit
 
-    def fold(
-        self, train: Blocks, y: np.ndarray, test: Blocks, subsets: Sequence[Subset]
-    ) -> np.ndarray:
+    def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
+             subsets: Sequence[Subset]) -> np.ndarray:
         """Predictions ``(n_subsets, n_cells, n_test)``; see `audiotl.probes.Probe`."""
-        n = len(y)
-        if self.task == "classification":
-            # Class after class: the rows of a pair of classes then lie together in memory.
-            order = np.argsort(y, kind="stable")
-            y, train = y[order], {name: block[order] for name, block in train.items()}
-        blocks = {
-            name: (train[name].astype(np.float64), np.asarray(test[name], np.float64))
-            for name in train
-        }
-        shared = (
-            {name: _products(*blocks[name]) for name in {n for subset in subsets for n in subset}}
-            if len(subsets) > 1
-            else {}
-        )
-        split = [(np.arange(n), np.arange(n, n + len(next(iter(test.values())))))]
-        out = None
-        for s, subset in enumerate(subsets):
-            columns, tested = (
-                np.concatenate([blocks[name][side] for name in subset], 1) for side in (0, 1)
-            )
+        # Class after class: the rows of a pair of classes then lie together in memory.
+        order = np.argsort(y, kind="stable") if self.task == "classification" else np.arange(len(y))
+        blocks = {name: (block[order].astype(np.float64), test[name].astype(np.float64))
+                  for name, block in train.items()}
+        n_test = len(next(iter(test.values())))
+        splits = [(np.arange(len(y)), np.arange(len(y), len(y) + n_test))]
+        used = {name for subset in subsets for name in subset} if len(subsets) > 1 else ()
+        shared, out = {name: _products(*blocks[name]) for name in used}, []
+        for subset in subsets:
+            columns, tested = (np.concatenate(side, 1)
+                               for side in zip(*(blocks[name] for name in subset), strict=True))
             if shared:
                 products = (sum(parts[1:], parts[0].copy())
                             for parts in zip(*(shared[name] for name in subset), strict=True))
             else:
                 products = _products(columns, tested)
-            (found,) = self.over_splits(*products, columns, y, split)
-            out = np.empty((len(subsets), *found.shape), found.dtype) if out is None else out
-            out[s] = found
-        return out
+            out += self.over_splits(*products, columns, y[order], splits)
+        return np.stack(out)
 
-    def over_splits(
-        self,
-        gram: np.ndarray,
-        left: np.ndarray,
-        right: np.ndarray,
-        columns: np.ndarray,
-        y: np.ndarray,
-        splits: Sequence[Split],
-    ) -> list[np.ndarray]:
-        """Predictions ``(n_cells, n_test)`` of every split, from inner products that all of them
-        share.
+    def over_splits(self, gram: np.ndarray, left: np.ndarray, right: np.ndarray,
+                    columns: np.ndarray, y: np.ndarray,
+                    splits: Sequence[Split]) -> list[np.ndarray]:
+        """Predictions ``(n_cells, n_test)`` of each split, from inner products that all share.
 
         Args:
             gram: ``(m, p)`` float64, inner products of `m` clips with the same `m` clips and, from
@@ -128,33 +106,23 @@ class SVM(Probe):
             y: labels or values of the `m` clips.
             splits: rows of each split's training clips, and columns of its test clips.
         """
-        kind = y.dtype if self.task == "classification" else np.float64
-        out = [np.empty((len(self.cells), len(test)), kind) for _, test in splits]
-        sides = [self._side(y, train) for train, _ in splits]
+        classes = self.task == "classification"
+        out = [np.empty((len(self.cells), len(test)), y.dtype if classes else np.float64)
+               for _, test in splits]
+        # Class after class, in each split too.
+        members = [train[np.argsort(y[train], kind="stable")] if classes else train
+                   for train, _ in splits]
         with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
             pending = set()
             for cells, values in kernels(gram, left, right, columns.shape[1], self.cells):
                 order = sorted(cells, key=lambda cell: self.cells[cell]["C"])
                 costs = np.array([self.cells[cell]["C"] for cell in order])
-                kernel, diagonal = multiclass.single(values, len(y)), values.diagonal().copy()
+                kernel = values[:, :len(y)].astype(np.float32)
+                kernel[np.abs(kernel) < SMALLEST] = 0.0
                 spanning = columns if self.cells[cells[0]]["kernel"] == "linear" else None
-                for found, (members, classes, starts), (_, test) in zip(
-                    out, sides, splits, strict=True
-                ):
-                    across = values[np.ix_(members, test)]
-                    job = (
-                        kernel,
-                        diagonal,
-                        spanning,
-                        members,
-                        classes,
-                        starts,
-                        y,
-                        across,
-                        costs,
-                        found,
-                        order,
-                    )
+                machine = kernel, values.diagonal().copy(), spanning, costs
+                for found, rows, (_, test) in zip(out, members, splits, strict=True):
+                    job = found, order, machine, rows, y[rows], values[np.ix_(rows, test)]
                     if self.threads == 1:
                         self._solve(*job)
                         continue
@@ -168,54 +136,43 @@ class SVM(Probe):
                 future.result()
         return out
 
-    def _side(self, y: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        train = np.asarray(train)
-        if self.task == "regression":
-            return train, np.empty(0), np.empty(0, np.int64)
-        classes, counts = np.unique(y[train], return_counts=True)
-        if len(classes) < 2:
-            raise AudiotlError(
-                "An SVM needs training clips of two classes or more; this fold has one."
-            )
-        return train[np.argsort(y[train], kind="stable")], classes, np.cumsum([0, *counts])
+    def _solve(self, out: np.ndarray, order: list[int], machine: tuple, members: np.ndarray,
+               y: np.ndarray, across: np.ndarray) -> None:
+        kernel, diagonal, columns, costs = machine
+        limits = np.full(len(costs), ENDLESS)
+        if columns is not None:
+            limits[:] = [self.limit(c) if callable(self.limit) else self.limit for c in costs]
+            columns = columns[members]
+        one = self._classes if self.task == "classification" else self._values
+        out[order] = one(kernel, diagonal, columns, costs, members, y, across, limits)
 
-    def _solve(
-        self, kernel, diagonal, columns, members, classes, starts, y, across, costs, out, order
-    ) -> None:
-        limits = np.array(
-            [
-                ENDLESS
-                if columns is None
-                else self.limit(c)
-                if callable(self.limit)
-                else self.limit
-                for c in costs
-            ],
-            np.int64,
-        )
-        if self.task == "classification":
-            votes, stuck = multiclass.one_vs_one(
-                kernel, diagonal, members, starts, across, costs, TOLERANCE, limits
-            )
-            for c, first, second in np.argwhere(stuck):
-                rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
-                positive = rows < starts[first + 1]
-                signs = np.where(positive, 1.0, -1.0)
-                beta, rho = interior_point.solve(columns[members[rows]], signs, positive, costs[c])
-                won = np.where(beta @ across[rows] > rho, first, second)
-                votes[c, np.arange(len(won)), won] += 1
-            out[order] = classes[votes.argmax(2)]
-            return
-        values = y[members].astype(np.float64)
-        found, stuck = multiclass.regress(
-            kernel, diagonal, members, values, across, costs, self.tube, TOLERANCE, limits
-        )
-        for c in np.flatnonzero(stuck):
-            beta, rho = interior_point.solve(np.tile(columns[members], (2, 1)),
-                                       np.r_[values - self.tube, values + self.tube],
-                                       np.arange(2 * len(members)) < len(members), costs[c])
-            found[c] = (beta[:len(members)] + beta[len(members):]) @ across - rho
-        out[order] = found
+    def _classes(self, kernel, diagonal, columns, costs, members, y, across, limits) -> np.ndarray:
+        classes, counts = np.unique(y, return_counts=True)
+        if len(classes) < 2:
+            raise AudiotlError("An SVM needs training clips of two classes or more; this fold has "
+                               "one.")
+        starts = np.cumsum([0, *counts])
+        votes, stuck = multiclass.one_vs_one(kernel, diagonal, members, starts, across, costs,
+                                             TOLERANCE, limits)
+        for c, first, second in np.argwhere(stuck):
+            rows = np.r_[starts[first]:starts[first + 1], starts[second]:starts[second + 1]]
+            positive = rows < starts[first + 1]
+            beta, rho = interior_point.solve(columns[rows], np.where(positive, 1.0, -1.0), positive,
+                                             costs[c])
+            won = np.where(beta @ across[rows] > rho, first, second)
+            votes[c, np.arange(len(won)), won] += 1
+        return classes[votes.argmax(2)]
+
+    def _values(self, kernel, diagonal, columns, costs, members, y, across, limits) -> np.ndarray:
+        y, n = y.astype(np.float64), len(y)
+        found, solved = multiclass.regress(kernel, diagonal, members, y, across, costs, self.tube,
+                                           TOLERANCE, limits)
+        for c in range(solved, len(costs)):
+            beta, rho = interior_point.solve(np.tile(columns, (2, 1)),
+                                             np.r_[y - self.tube, y + self.tube],
+                                             np.arange(2 * n) < n, costs[c])
+            found[c] = (beta[:n] + beta[n:]) @ across - rho
+        return found
 
 
 def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
@@ -225,43 +182,36 @@ def kernels(gram: np.ndarray, left: np.ndarray, right: np.ndarray, width: int,
     Gammas that are a power of two apart come from one exponential, each from the last by squaring
     in place. `gram` is overwritten.
     """
-    linear = [i for i, cell in enumerate(cells) if cell["kernel"] == "linear"]
-    if linear:
-        yield linear, gram
     by_gamma: dict[float, list[int]] = {}
     for i, cell in enumerate(cells):
-        if cell["kernel"] == "rbf":
-            gamma = 1.0 / width if cell["gamma"] == "1/d" else float(cell["gamma"])
-            by_gamma.setdefault(gamma, []).append(i)
-        elif cell["kernel"] != "linear":
-            raise AudiotlError(
-                f"The SVM knows the kernels 'rbf' and 'linear', not {cell['kernel']!r}."
-            )
+        if cell["kernel"] not in ("rbf", "linear"):
+            raise AudiotlError("The SVM knows the kernels 'rbf' and 'linear', not "
+                               f"{cell['kernel']!r}.")
+        gamma = cell["gamma"] if cell["kernel"] == "rbf" else 0.0
+        by_gamma.setdefault(1.0 / width if gamma == "1/d" else float(gamma), []).append(i)
+    if linear := by_gamma.pop(0.0, []):
+        yield linear, gram
     families: dict[float, list[float]] = {}
     for gamma in sorted(by_gamma):
         families.setdefault(math.frexp(gamma)[0], []).append(gamma)
-    if not families:
-        return
-    distance = gram
-    np.multiply(gram, -2.0, out=distance)
-    distance += left[:, None]
-    distance += right
-    np.maximum(distance, 0.0, out=distance)
-    np.fill_diagonal(distance, 0.0)
-    members = sorted(families.values(), key=len)
-    for position, family in enumerate(members):
-        values = distance if position == len(members) - 1 else distance.copy()
-        values *= -family[0]
+    gram *= -2.0
+    gram += left[:, None]
+    gram += right
+    np.maximum(gram, 0.0, out=gram)
+    np.fill_diagonal(gram, 0.0)
+    for position, family in enumerate(sorted(families.values(), key=len), 1):
+        last = position == len(families)
+        values = np.multiply(gram, -family[0], out=gram if last else None)
         np.exp(values, out=values)
         for k, gamma in enumerate(family):
-            if k:
-                multiclass.square(values, round(math.log2(gamma / family[k - 1])))
+            for _ in range(round(math.log2(gamma / family[k - 1])) if k else 0):
+                values[values <= 1e-150] = 0.0
+                np.square(values, out=values)
             yield by_gamma[gamma], values
 
 
 def gram(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inner products ``(n, n)`` of all clips, and their squared lengths, from float64 features
-    ``(n, d)``."""
+    """Inner products ``(n, n)`` of all clips and their squared lengths, of features ``(n, d)``."""
     return columns @ columns.T, _squares(columns)
 
 

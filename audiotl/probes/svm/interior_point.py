@@ -18,11 +18,9 @@ TOLERANCE = 1e-5
 """How far a solution may be from its conditions, in units of the decision function."""
 
 
-def solve(
-    columns: np.ndarray, target: np.ndarray, positive: np.ndarray, cost: float
-) -> tuple[np.ndarray, float]:
-    """The same problem as `smo.solve` for a linear kernel: ``min 1/2 b'Kb - t'b``, ``sum b = 0``,
-    each b in its box.
+def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray,
+          cost: float) -> tuple[np.ndarray, float]:
+    """The problem of `smo.solve` for a linear kernel.
 
     Args:
         columns: the features ``(n, d)``; ``K = columns @ columns.T``.
@@ -41,19 +39,15 @@ def solve(
     n, d = columns.shape
     b = np.where(positive, 0.5, -0.5) * cost
     below, above = np.where(positive, b, cost + b), np.where(positive, cost - b, -b)
-    # Duals start at the size of the gradient, so that neither side of the first steps dwarfs the
-    # other.
+    # Duals start at the size of the gradient, so that neither side dwarfs the other.
     size = max(1.0, np.abs(columns @ (b @ columns) - target).max())
     low, high, rho = np.full(n, size), np.full(n, size), 0.0
     jitter = 1e-12 * max(1.0, (columns**2).sum(1).max())
     for _ in range(MOST_STEPS):
         residual = columns @ (b @ columns) - target - rho - low + high
         gap = (below @ low + above @ high) / (2 * n)
-        if (
-            np.abs(residual).max() < TOLERANCE
-            and gap < TOLERANCE * 1e-3 * cost
-            and abs(b.sum()) < TOLERANCE * cost
-        ):
+        missed = max(gap / 1e-3, abs(b.sum())) / cost
+        if max(np.abs(residual).max(), missed) < TOLERANCE:
             break
         loose = 1 / (low / below + high / above + jitter)
         system = (columns * loose[:, None]).T @ columns
@@ -62,9 +56,8 @@ def solve(
         state = (b.sum(), below, above, low, high, residual, columns, loose, factor)
         move, _, d_low, d_high = _direction(*state, -below * low, -above * high)
         reach = _reach((below, move), (above, -move), (low, d_low), (high, d_high))
-        ahead = (below + reach * move) @ (low + reach * d_low) + (above - reach * move) @ (
-            high + reach * d_high
-        )
+        ahead = ((below + reach * move) @ (low + reach * d_low)
+                 + (above - reach * move) @ (high + reach * d_high))
         aim = (ahead / (2 * n) / gap) ** 3 * gap
         move, change, d_low, d_high = _direction(*state, aim - below * low - move * d_low,
                                                  aim - above * high + move * d_high)
@@ -76,12 +69,10 @@ def solve(
 
 
 def _direction(total, below, above, low, high, residual, columns, loose, factor, left, right):
-    # One Newton step for b, rho and both duals, towards complementarity products changed by `left`
-    # and `right`.
+    # A Newton step for b, rho and both duals, to complementarity changed by `left` and `right`.
     def solved(g):
-        return (
-            g - columns @ linalg.cho_solve(factor, (g * loose) @ columns, check_finite=False)
-        ) * loose
+        inner = linalg.cho_solve(factor, (g * loose) @ columns, check_finite=False)
+        return (g - columns @ inner) * loose
 
     found, ones = solved(left / below - right / above - residual), solved(np.ones(len(below)))
     change = -(total + found.sum()) / ones.sum()

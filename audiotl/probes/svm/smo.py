@@ -1,5 +1,4 @@
-"""The SMO solver behind the SVM probe, compiled: it walks the same path as libsvm, with the kernel
-given.
+"""The SMO solver behind the SVM probe, compiled: it walks libsvm's path, with the kernel given.
 
 Sequential minimal optimisation of ``min 1/2 b'Kb - t'b`` over signed multipliers ``b`` (label times
 alpha) with ``sum b = 0``, between 0 and C or between -C and 0. Classification has targets +1 and
@@ -9,11 +8,12 @@ A prediction that hangs on the last digits of a solution is the same only if the
 solution is the same. So the choices of libsvm are kept: pairs by second-order information (Fan,
 Chen and Lin, JMLR 2005), ties to the later clip, kernel rows in single precision, shrinking and its
 order (Chang and Lin, ACM TIST 2011), the order of every sum. What differs is how the work is done:
-loops that vectorise, the reciprocal curvature of a row kept beside the row, and kernels that arrive
-ready-made.
+loops that vectorise, and kernels that arrive ready-made.
 """
 
 from __future__ import annotations
+
+from collections import namedtuple
 
 import numpy as np
 from llvmlite import ir
@@ -23,21 +23,30 @@ from numba.extending import intrinsic
 TAU = 1e-12
 """Curvature of a pair whose own is not positive (two copies of one clip)."""
 
-_BLOCK = np.uint64(256)
-_LANES = 16
+_BLOCK, _LANES = np.uint64(256), 16
+
+compiled = njit(nogil=True, cache=True)
+
+Clips = namedtuple("Clips", "kernel rows fetched at order own target positive violation up down "
+                            "settled beta")
+"""The problem in the solver's present order, clips that are shrunk away last.
+
+Row ``i`` of `rows` is good up to ``fetched[i]``; `at` and `order` say where a clip is in `kernel`
+and was in the beginning, as `target` and `positive` still are. `violation` is minus the gradient,
+`settled` the part of it that multipliers at C make; `up` and `down` are 0 where a multiplier can go
+there, else infinite.
+"""
 
 
 def _extreme(name: str):
-    """``max`` or ``min`` of two floats as the compiler's own operation, which it can vectorise in
-    a loop."""
+    """``max`` or ``min`` of two floats as the compiler's own operation, which a loop vectorises."""
 
     @intrinsic
     def function(typing_context, a, b):
         def generate(context, builder, signature, arguments):
             double = ir.DoubleType()
             call = builder.module.declare_intrinsic(
-                name, [double], ir.FunctionType(double, [double, double])
-            )
+                name, [double], ir.FunctionType(double, [double, double]))
             return builder.call(call, arguments, fastmath=("nnan", "nsz"))
 
         return types.float64(types.float64, types.float64), generate
@@ -48,134 +57,132 @@ def _extreme(name: str):
 _larger, _smaller = _extreme("llvm.maxnum"), _extreme("llvm.minnum")
 
 
-@njit(nogil=True, cache=True)
-def _move(violation, up, down, rows, i, j, step_i, step_j, active):
-    """Apply a step and find, in the same pass, who can go up most and down most: ``(most, least,
-    who)``."""
+@compiled
+def padded(n):
+    """`n` rounded up to whole vectors, so that no loop has a slow remainder."""
+    return (n + _LANES - 1) // _LANES * _LANES
+
+
+@compiled
+def _last(score, best, start, end):
+    last = np.int64(-1)
+    for k in range(start, end):
+        last = max(last, np.int64(k) if score[k] == best else np.int64(-1))
+    return last
+
+
+@compiled
+def _move(violation, up, down, row_i, row_j, step_i, step_j, score, active):
+    """Apply a step; in the same pass, who can go up most and down most: ``(most, least, who)``."""
     most, least, where = -np.inf, np.inf, np.uint64(0)
-    i, j, active, start = np.uint64(i), np.uint64(j), np.uint64(active), np.uint64(0)
+    active, start = np.uint64(active), np.uint64(0)
     while start < active:
-        end = min(active, start + _BLOCK)
-        here = -np.inf
+        end, here = min(active, start + _BLOCK), -np.inf
         for k in range(start, end):
-            x = violation[k] - (rows[i, k] * step_i + rows[j, k] * step_j)
-            violation[k] = x
+            x = violation[k] - (row_i[k] * step_i + row_j[k] * step_j)
+            violation[k], score[k] = x, x + up[k]
             here = _larger(here, x + up[k])
             least = _smaller(least, x + down[k])
         if here >= most:
             most, where = here, start
         start = end
-    last = np.int64(-1)
-    if most > -np.inf:
-        for k in range(where, min(active, where + _BLOCK)):
-            last = max(last, np.int64(k) if violation[k] + up[k] == most else np.int64(-1))
-    return most, least, last
+    if most == -np.inf:
+        return most, least, np.int64(-1)
+    return most, least, _last(score, most, where, min(active, where + _BLOCK))
 
 
-@njit(nogil=True, cache=True)
-def _partner(violation, down, curvature, i, most, active):
-    """Who gains most when paired with `i`, by the second-order rule; -1 if nobody does."""
+@compiled
+def _partner(violation, down, row, own, mine, most, score, active):
+    """Who gains most when paired with a clip of curvature `mine` and that row; -1 if nobody."""
     best, where = 0.0, np.uint64(0)
-    i, active, start = np.uint64(i), np.uint64(active), np.uint64(0)
+    active, start = np.uint64(active), np.uint64(0)
     while start < active:
-        end = min(active, start + _BLOCK)
-        here = 0.0
+        end, here = min(active, start + _BLOCK), 0.0
         for k in range(start, end):
             gap = _larger(most - (violation[k] + down[k]), 0.0)
-            here = _larger(here, gap * gap * curvature[i, k])
+            second = mine + own[k] - 2.0 * row[k]
+            score[k] = gap * gap * (1.0 / (second if second > 0 else TAU))
+            here = _larger(here, score[k])
         if here >= best:
             best, where = here, start
         start = end
-    last = np.int64(-1)
-    if best > 0:
-        for k in range(where, min(active, where + _BLOCK)):
-            gap = _larger(most - (violation[k] + down[k]), 0.0)
-            same = gap * gap * curvature[i, k] == best
-            last = max(last, np.int64(k) if same else np.int64(-1))
-    return last
+    if best == 0:
+        return np.int64(-1)
+    return _last(score, best, where, min(active, where + _BLOCK))
 
 
-@njit(nogil=True, cache=True)
-def _partner_once(violation, down, rows, own, i, most, active):
-    """As `_partner`, for a row whose curvatures are not kept yet: most rows of an easy problem
-    come up once."""
-    best, where, mine = 0.0, np.uint64(0), own[i]
-    i, active, start = np.uint64(i), np.uint64(active), np.uint64(0)
-    while start < active:
-        end = min(active, start + _BLOCK)
-        here = 0.0
-        for k in range(start, end):
-            gap = _larger(most - (violation[k] + down[k]), 0.0)
-            second = mine + own[k] - 2.0 * rows[i, k]
-            here = _larger(here, gap * gap * (1.0 / (second if second > 0 else TAU)))
-        if here >= best:
-            best, where = here, start
-        start = end
-    last = np.int64(-1)
-    if best > 0:
-        for k in range(where, min(active, where + _BLOCK)):
-            gap = _larger(most - (violation[k] + down[k]), 0.0)
-            second = mine + own[k] - 2.0 * rows[i, k]
-            same = gap * gap * (1.0 / (second if second > 0 else TAU)) == best
-            last = max(last, np.int64(k) if same else np.int64(-1))
-    return last
+@compiled
+def _fetch(kernel, at, rows, fetched, i, end):
+    """Bring row `i` of the kernel into the present order, up to `end`."""
+    if fetched[i] < end:
+        row, base = rows[i], kernel[at[i]]
+        for k in range(np.uint64(fetched[i]), np.uint64(end)):
+            row[k] = base[at[k]]
+        fetched[i] = end
 
 
-@njit(nogil=True, cache=True)
-def _fetch(kernel, at, home, order, whole, rows, i, start, end):
-    """Bring row `i` of the kernel into the solver's present order, from its first order if it is
-    there."""
-    near = whole[order[i]] == home.shape[1]
-    base = home[order[i]] if near else kernel[at[i]]
-    index = order if near else at
-    i = np.uint64(i)
-    for k in range(np.uint64(start), np.uint64(end)):
-        rows[i, k] = base[index[k]]
-
-
-@njit(nogil=True, cache=True)
-def _invert(diagonal, rows, curvature, i, start, end):
-    own = diagonal[i]
-    i = np.uint64(i)
-    for k in range(np.uint64(start), np.uint64(end)):
-        second = own + diagonal[k] - 2.0 * rows[i, k]
-        curvature[i, k] = 1.0 / (second if second > 0 else TAU)
-
-
-@njit(nogil=True, cache=True)
-def _settle(kernel, at, home, order, whole, rows, fetched, settled, who, amount, events):
-    """Book the multipliers that met or left C since the last time, in the order in which they
-    did."""
+@compiled
+def _settle(s, who, amount, events):
+    """Book the multipliers that met or left C since the last time, in that order."""
+    settled, width = s.settled, len(s.at)
     for e in range(events):
-        i, change = who[e], amount[e]
-        if fetched[i] < len(at):
-            _fetch(kernel, at, home, order, whole, rows, i, fetched[i], len(at))
-            fetched[i] = len(at)
-        i = np.uint64(i)
-        for k in range(np.uint64(len(at))):
-            settled[k] -= change * rows[i, k]
+        _fetch(s.kernel, s.at, s.rows, s.fetched, who[e], width)
+        row, change = s.rows[who[e]], amount[e]
+        for k in range(np.uint64(width)):
+            settled[k] -= change * row[k]
 
 
-@njit(nogil=True, cache=True)
-def _restore(kernel, at, order, target, settled, up, down, beta, violation, start):
-    """Work out the violations that were not kept while their clips were shrunk away, summed as
-    libsvm does.
+@compiled
+def _restore(s, active, cost):
+    """Work out the violations that were not kept while their clips were shrunk away.
 
-    The rounding matters: the two clips of a step leave it with equal violations, so the last bit of
-    a sum decides which of them comes first later.
+    Summed as libsvm does: the two clips of a step leave it with equal violations, so the last bit
+    of a sum decides which of them comes first later.
     """
-    n = len(target)
-    for k in range(start, n):
-        violation[k] = settled[k] + target[order[k]]
-    for j in range(start):
-        if up[j] == 0.0 and down[j] == 0.0:
-            base = kernel[at[j]]
-            for k in range(np.uint64(start), np.uint64(n)):
-                violation[k] -= beta[j] * base[at[k]]
+    n = len(s.target)
+    for k in range(active, n):
+        s.violation[k] = s.settled[k] + s.target[s.order[k]]
+    for j in range(active):
+        if s.up[j] == 0.0 and s.down[j] == 0.0:
+            base = s.kernel[s.at[j]]
+            for k in range(np.uint64(active), np.uint64(n)):
+                s.violation[k] -= s.beta[j] * base[s.at[k]]
+    for k in range(active, n):
+        s.up[k], s.down[k] = _free(abs(s.beta[k]), s.positive[s.order[k]], cost)
 
 
-@njit(nogil=True, cache=True)
-def _clip(x, y, limit_x, limit_y, step, opposite):
+@compiled
+def _free(alpha, positive, cost):
+    """What to add to a violation for going up and down: 0 where a multiplier can, else infinity."""
+    up = -np.inf if (alpha >= cost if positive else alpha <= 0) else 0.0
+    return up, np.inf if (alpha <= 0 if positive else alpha >= cost) else 0.0
+
+
+@compiled
+def _shrink(s, most, least, active):
+    """Put clips last that will stay at their bounds, as libsvm swaps them; how many are left."""
+    n = len(s.target)
+    gone = (s.violation + s.up < least) & (s.violation + s.down > most)
+    order, k = np.arange(n), 0
+    while k < active:
+        if gone[k]:
+            active -= 1
+            while active > k and gone[active]:
+                active -= 1
+            order[k], order[active] = order[active], order[k]
+        k += 1
+    if (order != np.arange(n)).any():
+        for part in (s.violation, s.up, s.down, s.settled, s.own, s.beta):
+            part[:n] = part[order]
+        for index in (s.at, s.order):
+            index[:n] = index[order]
+        s.fetched[:] = 0
+    s.up[active:], s.down[active:] = -np.inf, np.inf
+    return active
+
+
+@compiled
+def _clip(x, y, cost, step, opposite):
     """New multipliers of a pair after a step, cut at the box, in the order of libsvm's own cuts."""
     if opposite:
         difference = x - y
@@ -183,59 +190,61 @@ def _clip(x, y, limit_x, limit_y, step, opposite):
         if difference > 0:
             if y < 0:
                 x, y = difference, 0.0
-        elif x < 0:
-            x, y = 0.0, -difference
-        if difference > limit_x - limit_y:
-            if x > limit_x:
-                x, y = limit_x, limit_x - difference
-        elif y > limit_y:
-            x, y = limit_y + difference, limit_y
+            if x > cost:
+                x, y = cost, cost - difference
+        else:
+            if x < 0:
+                x, y = 0.0, -difference
+            if y > cost:
+                x, y = cost + difference, cost
     else:
         total = x + y
         x, y = x - step, y + step
-        if total > limit_x:
-            if x > limit_x:
-                x, y = limit_x, total - limit_x
-        elif y < 0:
-            x, y = total, 0.0
-        if total > limit_y:
-            if y > limit_y:
-                x, y = total - limit_y, limit_y
-        elif x < 0:
-            x, y = 0.0, total
+        if total > cost:
+            if x > cost:
+                x, y = cost, total - cost
+            if y > cost:
+                x, y = total - cost, cost
+        else:
+            if y < 0:
+                x, y = total, 0.0
+            if x < 0:
+                x, y = 0.0, total
     return x, y
 
 
-@njit(nogil=True, cache=True)
-def padded(n):
-    """`n` rounded up to whole vectors, so that no loop has a slow remainder."""
-    return (n + _LANES - 1) // _LANES * _LANES
+@compiled
+def _prepare(kernel, diagonal, members, target, positive, cost, rows, fetched):
+    n, width = len(members), padded(len(members))
+    at, order = np.full(width, members[0]), np.zeros(width, dtype=np.int64)
+    violation, own, settled = np.zeros(width), np.ones(width), np.zeros(width)
+    up, down = np.full(width, -np.inf), np.full(width, np.inf)
+    at[:n], order[:n], violation[:n], own[:n] = members, np.arange(n), target, diagonal[members]
+    s = Clips(kernel, rows, fetched, at, order, own, target, positive, violation, up, down, settled,
+              np.zeros(n))
+    for k in range(n):
+        up[k], down[k] = _free(0.0, positive[k], cost)
+    return s
 
 
-@njit(nogil=True, cache=True)
-def _state(alpha, sign, cost):
-    """What to add to a violation for going up and for going down: 0 if the multiplier can, else
-    infinity."""
-    up = -np.inf if (alpha >= cost if sign else alpha <= 0) else 0.0
-    return up, np.inf if (alpha <= 0 if sign else alpha >= cost) else 0.0
+@compiled
+def _offset(s):
+    """The mean gradient of free multipliers, else the middle between those at bounds."""
+    above, below, free, total = np.inf, -np.inf, 0, 0.0
+    for k in range(len(s.target)):
+        gradient = -s.violation[k]
+        if s.down[k] == np.inf:
+            above = min(above, gradient)
+        elif s.up[k] == -np.inf:
+            below = max(below, gradient)
+        else:
+            free += 1
+            total += gradient
+    return total / free if free else (above + below) / 2
 
 
-@njit(nogil=True, cache=True)
-def solve(
-    kernel,
-    diagonal,
-    members,
-    target,
-    positive,
-    cost,
-    tolerance,
-    limit,
-    home,
-    whole,
-    rows,
-    curvature,
-    beta,
-):
+@compiled
+def solve(kernel, diagonal, members, target, positive, cost, tolerance, limit, rows, fetched, beta):
     """Solve one problem; the answer is left in `beta`.
 
     Args:
@@ -246,9 +255,8 @@ def solve(
             <= 0``).
         cost, tolerance: C, and the largest violation left.
         limit: pair steps after which to give up, wherever the solution is.
-        home, whole: room for ``(n, padded(n))`` float32, and ``(n,)`` zeros: kernel rows, which
-            stay for the next call with the same members.
-        rows, curvature: room for ``(n, padded(n))`` float32 and float64, free again afterwards.
+        rows, fetched: room for ``(n, padded(n))`` float32, and ``(n,)`` zeros: kernel rows, which
+            may stay for the next call with the same members.
         beta: ``(n,)`` float64, written.
 
     Returns:
@@ -257,122 +265,64 @@ def solve(
         steps.
     """
     n, width = len(members), padded(len(members))
-    at, order = np.full(width, members[0]), np.zeros(width, dtype=np.int64)
-    violation, own, settled = np.zeros(width), np.ones(width), np.zeros(width)
-    up, down = np.full(width, -np.inf), np.full(width, np.inf)
-    sign, b = positive.copy(), np.zeros(n)
-    for k in range(n):
-        at[k], order[k], violation[k], own[k] = members[k], k, target[k], diagonal[members[k]]
-        up[k], down[k] = _state(0.0, sign[k], cost)
-    now, fetched, inverted = home, whole, np.full(n, -1)
-    still = np.zeros((1, width), dtype=np.float32)
+    s = _prepare(kernel, diagonal, members, target, positive, cost, rows, fetched)
+    at, order, own, b = s.at, s.order, s.own, s.beta
+    violation, up, down = s.violation, s.up, s.down
+    still, score = np.zeros(width, dtype=np.float32), np.zeros(width)
     events, who, amount = 0, np.empty(2 * n + 4, dtype=np.int64), np.empty(2 * n + 4)
     active, span, steps, bounded, unshrunk = n, width, 0, False, False
     countdown = min(n, 1000) + 1
-    most, least, i = _move(violation, up, down, still, 0, 0, 0.0, 0.0, span)
-    while True:
+    most, least, i = _move(violation, up, down, still, still, 0.0, 0.0, score, span)
+    while steps < limit:
         countdown -= 1
         if countdown == 0:
             countdown = min(n, 1000)
             high, low = most, least
-            _settle(kernel, at, home, order, whole, now, fetched, settled, who, amount, events)
+            _settle(s, who, amount, events)
             events = 0
             if not unshrunk and high - low <= tolerance * 10:
                 unshrunk = True
-                _restore(kernel, at, order, target, settled, up, down, b, violation, active)
-                for k in range(active, n):
-                    up[k], down[k] = _state(abs(b[k]), sign[k], cost)
+                _restore(s, active, cost)
                 active = n
-            moved = False
-            k = 0
-            while k < active:
-                if violation[k] + up[k] < low and violation[k] + down[k] > high:
-                    active -= 1
-                    while active > k:
-                        m = active
-                        if not (violation[m] + up[m] < low and violation[m] + down[m] > high):
-                            violation[k], violation[m] = violation[m], violation[k]
-                            up[k], up[m] = up[m], up[k]
-                            down[k], down[m] = down[m], down[k]
-                            b[k], b[m] = b[m], b[k]
-                            settled[k], settled[m] = settled[m], settled[k]
-                            own[k], own[m] = own[m], own[k]
-                            sign[k], sign[m] = sign[m], sign[k]
-                            at[k], at[m] = at[m], at[k]
-                            order[k], order[m] = order[m], order[k]
-                            moved = True
-                            break
-                        active -= 1
-                k += 1
+            active = _shrink(s, high, low, active)
             span = padded(active)
-            up[active:], down[active:] = -np.inf, np.inf
-            if moved:
-                now, fetched = rows, np.zeros(n, dtype=np.int64)
-                inverted[:] = -1
-            most, least, i = _move(violation, up, down, still, 0, 0, 0.0, 0.0, span)
+            most, least, i = _move(violation, up, down, still, still, 0.0, 0.0, score, span)
         j = -1
         for _ in range(2):
             if i >= 0 and not most - least < tolerance:
-                if fetched[i] < span:
-                    _fetch(kernel, at, home, order, whole, now, i, fetched[i], span)
-                    fetched[i] = span
-                if inverted[i] < 0:
-                    inverted[i] = 0
-                    j = _partner_once(violation, down, now, own, i, most, span)
-                else:
-                    if inverted[i] < span:
-                        _invert(own, now, curvature, i, inverted[i], span)
-                        inverted[i] = span
-                    j = _partner(violation, down, curvature, i, most, span)
+                _fetch(kernel, at, rows, fetched, i, span)
+                j = _partner(violation, down, rows[i], own, own[i], most, score, span)
             if j >= 0 or active == n:
                 break
-            _settle(kernel, at, home, order, whole, now, fetched, settled, who, amount, events)
+            _settle(s, who, amount, events)
             events = 0
-            _restore(kernel, at, order, target, settled, up, down, b, violation, active)
-            for k in range(active, n):
-                up[k], down[k] = _state(abs(b[k]), sign[k], cost)
+            _restore(s, active, cost)
             active, span, countdown = n, width, 1
-            most, least, i = _move(violation, up, down, still, 0, 0, 0.0, 0.0, span)
+            most, least, i = _move(violation, up, down, still, still, 0.0, 0.0, score, span)
         if j < 0:
             break
-        if fetched[j] < span:
-            _fetch(kernel, at, home, order, whole, now, j, fetched[j], span)
-            fetched[j] = span
-        second = own[i] + own[j] - 2.0 * now[i, j]
+        _fetch(kernel, at, rows, fetched, j, span)
+        second = own[i] + own[j] - 2.0 * rows[i, j]
         step = (violation[i] - violation[j]) / (second if second > 0 else TAU)
-        opposite = sign[i] != sign[j]
-        x, y = _clip(
-            abs(b[i]), abs(b[j]), cost, cost, step if sign[i] == opposite else -step, opposite
-        )
+        sign_i, sign_j = positive[order[i]], positive[order[j]]
+        opposite = sign_i != sign_j
+        x, y = _clip(abs(b[i]), abs(b[j]), cost, step if sign_i == opposite else -step, opposite)
         bounded = bounded or x >= cost or y >= cost
         before_i, before_j = b[i], b[j]
-        for k, alpha in ((i, x), (j, y)):
+        for k, alpha, sign in ((i, x, sign_i), (j, y, sign_j)):
             if (abs(b[k]) >= cost) != (alpha >= cost):
                 who[events] = k
-                amount[events] = cost if sign[k] == (alpha >= cost) else -cost
+                amount[events] = cost if sign == (alpha >= cost) else -cost
                 events += 1
-            b[k] = alpha if sign[k] else -alpha
-            up[k], down[k] = _state(alpha, sign[k], cost)
-        most, least, i = _move(
-            violation, up, down, now, i, j, b[i] - before_i, b[j] - before_j, span
-        )
+            b[k] = alpha if sign else -alpha
+            up[k], down[k] = _free(alpha, sign, cost)
+        most, least, i = _move(violation, up, down, rows[i], rows[j], b[i] - before_i,
+                               b[j] - before_j, score, span)
         steps += 1
-        if steps == limit:
-            _settle(kernel, at, home, order, whole, now, fetched, settled, who, amount, events)
-            _restore(kernel, at, order, target, settled, up, down, b, violation, active)
-            for k in range(active, n):
-                up[k], down[k] = _state(abs(b[k]), sign[k], cost)
-            break
-
-    above, below, free, total = np.inf, -np.inf, 0, 0.0
-    for k in range(n):
-        gradient = -violation[k]
-        if down[k] == np.inf:
-            above = min(above, gradient)
-        elif up[k] == -np.inf:
-            below = max(below, gradient)
-        else:
-            free += 1
-            total += gradient
-        beta[order[k]] = b[k]
-    return (total / free if free else (above + below) / 2), bounded, steps
+    if steps == limit:
+        _settle(s, who, amount, events)
+        _restore(s, active, cost)
+    if (order[:n] != np.arange(n)).any():
+        fetched[:] = 0
+    beta[order[:n]] = b
+    return _offset(s), bounded, steps
