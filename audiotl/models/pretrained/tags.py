@@ -1,6 +1,6 @@
 """The tags that the published networks give, in the order of their outputs.
 
-Both lists are the fifty most frequent tags of their corpus, most frequent first.
+Each list holds the fifty most frequent tags of its corpus.
 """
 
 from __future__ import annotations
@@ -25,3 +25,14 @@ MTT = (
     "country", "metal", "female voice", "choral",
 )
 """Tags of MagnaTagATune, as in musicnn's ``configuration.py``."""
+
+JAMENDO = (
+    "alternative", "ambient", "atmospheric", "chillout", "classical", "dance", "downtempo",
+    "easylistening", "electronic", "experimental", "folk", "funk", "hiphop", "house", "indie",
+    "instrumentalpop", "jazz", "lounge", "metal", "newage", "orchestral", "pop", "popfolk",
+    "poprock", "reggae", "rock", "soundtrack", "techno", "trance", "triphop", "world",
+    "acousticguitar", "bass", "computer", "drummachine", "drums", "electricguitar",
+    "electricpiano", "guitar", "keyboard", "piano", "strings", "synthesizer", "violin", "voice",
+    "emotional", "energetic", "film", "happy", "relaxing",
+)
+"""Tags of MTG-Jamendo in the order of Won et al.: genres, instruments, moods, each by name."""
