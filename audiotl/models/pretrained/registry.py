@@ -20,7 +20,7 @@ from audiotl.models.pretrained.fcn5 import FCN5
 from audiotl.models.pretrained.musicnn import Musicnn
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.pretrained.speech_embedding import SpeechEmbedding
-from audiotl.models.pretrained.tags import JAMENDO, MSD
+from audiotl.models.pretrained.tags import JAMENDO, MSD, MTT
 from audiotl.models.pretrained.yamnet import CLASSES, Yamnet
 
 CORAL = "google-coral/coralmicro/c9f665b0a8b973d35cb9d383b3e92e9f14b4dd72/models/"
@@ -100,7 +100,7 @@ NETWORKS = {
                       "6012aa7eecf864a8081faedca56af054521e8dfb9c5c98659a3dd5d3e1e66f21"),
     "fcn5-jamendo": _fcn5("jamendo", "MTG-Jamendo", JAMENDO,
                           "7bce08a66dbc70d096b0a330f44b4cacd9aa25519b83489fbb98f2164a194e2b"),
-    "fcn5-mtat": _fcn5("mtat", "MagnaTagATune", (),
+    "fcn5-mtat": _fcn5("mtat", "MagnaTagATune", MTT,
                        "e89d751202d38c3ae69855782bc27010f87051958dbec64f5aa762364dbac271"),
     "yamnet": Card(
         "networks/yamnet/yamnet_spectra_in.tflite", Yamnet.read, Yamnet, "general", "AudioSet",
