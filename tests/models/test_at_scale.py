@@ -20,8 +20,8 @@ ESC50 = there("ESC-50", "audio")
 ACCEPTABLE = {
     "airplane": "Aircraft", "breathing": "Breathing", "car_horn": "Vehicle horn, car horn, honking",
     "cat": "Cat", "chainsaw": "Chainsaw", "chirping_birds": "Bird", "church_bells": "Church bell",
-    "clapping": "Clapping|Applause", "clock_alarm": "Alarm|Alarm clock", "clock_tick": "Tick|Tick-tock",
-    "coughing": "Cough", "cow": "Moo|Cattle, bovinae", "crackling_fire": "Fire|Crackle",
+    "clapping": "Clapping|Applause", "clock_alarm": "Alarm|Alarm clock",
+    "clock_tick": "Tick|Tick-tock", "coughing": "Cough", "cow": "Moo|Cattle, bovinae", "crackling_fire": "Fire|Crackle",
     "crickets": "Cricket|Insect", "crow": "Crow|Caw|Bird", "crying_baby": "Baby cry, infant cry",
     "dog": "Dog|Bark", "door_wood_knock": "Knock|Door", "engine": "Engine|Idling",
     "fireworks": "Fireworks|Explosion", "footsteps": "Walk, footsteps", "frog": "Frog",

@@ -71,7 +71,7 @@ class Yamnet(PublishedNetwork):
         layers = [layer for block in self.blocks for layer in block if isinstance(layer, nn.Conv2d)]
         weight, bias = weights[::2], weights[1::2]
         for layer, w, b in zip([*layers, self.head], weight, bias, strict=True):
-            if w.ndim == 4:  # (map, height, width, input), of one input each (1, height, width, map)
+            if w.ndim == 4:  # (map, height, width, input); of one input each: (1, ..., map)
                 w = w.permute((3, 0, 1, 2) if getattr(layer, "groups", 1) > 1 else (0, 3, 1, 2))
             layer.load_state_dict({"weight": w, "bias": b})
         self.to(memory_format=torch.channels_last)
