@@ -10,15 +10,14 @@ import functools
 from collections.abc import Sequence
 
 from audiotl import AudiotlError
-from audiotl.models.adaptors import FromHear, HiddenStates
 from audiotl.models.convnet5 import ConvNet5
 from audiotl.models.densenet import DenseNet121
 from audiotl.models.multiscale import Multiscale
 from audiotl.models.resnet import ResNet
-from audiotl.models.taps import tap_table, taps_of
+from audiotl.models.taps import HiddenStates, tap_table, taps_of
 
-__all__ = ["ConvNet5", "DenseNet121", "FromHear", "HiddenStates", "Multiscale", "NETWORKS", "ResNet",
-           "build", "tap_table", "taps_of"]
+__all__ = ["ConvNet5", "DenseNet121", "HiddenStates", "Multiscale", "NETWORKS", "ResNet", "build",
+           "tap_table", "taps_of"]
 
 NETWORKS = {
     "convnet5": ConvNet5,

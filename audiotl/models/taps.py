@@ -1,4 +1,4 @@
-"""Taps of any torch module by the names of its layers: one's own network in the same search."""
+"""Taps of any torch module: by the names of its layers, or from the hidden states it returns."""
 
 from __future__ import annotations
 
@@ -123,6 +123,43 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     if layout not in LAYOUTS:
         raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
     return Tapped(module, names, layout, sample_rate)
+
+
+class HiddenStates(nn.Module):
+    """A torch module whose forward pass returns `hidden_states`, as those of ``transformers`` do.
+
+    Taps: ``input``, what the first layer hears, then ``layer1`` and so on, each averaged over time.
+
+    Args:
+        module: called as ``module(waveforms, output_hidden_states=True)``.
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, module: nn.Module, sample_rate: int):
+        super().__init__()
+        self.module, self.sample_rate = module, sample_rate
+
+    @property
+    def settings(self) -> dict:
+        """What the taps depend on beside the weights."""
+        return {"sample_rate": self.sample_rate, "module": fingerprint(self.module)}
+
+    @torch.no_grad()
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """``{tap: (batch, d)}`` of waveforms ``(batch, samples)``; see `pool`.
+
+        Raises:
+            AudiotlError: no hidden states, or some that are not ``(batch, time, d)`` of numbers.
+        """
+        out = self.module(x, output_hidden_states=True)
+        states = out.get("hidden_states") if isinstance(out, dict) else \
+            getattr(out, "hidden_states", None)
+        if not states:
+            raise AudiotlError(f"{type(self.module).__name__} returns no hidden_states; name its "
+                               "layers with taps_of.")
+        names = ["input", *(f"layer{i}" for i in range(1, len(states)))]
+        return {name: pooled(state, "channels_last", name, len(x), pooling)
+                for name, state in zip(names, states, strict=True)}
 
 
 def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "all") -> \

@@ -9,7 +9,8 @@ from torch import nn
 from audiotl import AudiotlError, datasets
 from audiotl.embedding import embed
 from audiotl.features import features
-from audiotl.models import FromHear, HiddenStates, build, hear, pretrained, tap_table, taps_of
+from audiotl.models import HiddenStates, build, hear, pretrained, tap_table, taps_of
+from audiotl.models.hear import FromHear
 from audiotl.models.taps import pooled
 
 

@@ -13,8 +13,6 @@ spectrogram in decibels, and have five blocks of [convolution 3x3, batch norm, E
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, elu_, max_pool2d, pad
@@ -22,8 +20,7 @@ from torch.nn.functional import conv2d, elu_, max_pool2d, pad
 from audiotl.models.convnet5 import PAPER_POOLS
 from audiotl.models.pooling import pool
 from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
-from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm, read_keras
-from audiotl.models.pretrained.tags import MSD
+from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm
 
 SAMPLES = 29 * 12_000
 FRAMES = 1360
@@ -76,12 +73,12 @@ class OriginalRelease(PublishedNetwork):
     """
 
     sample_rate = 12_000
-    tags = MSD
     tap_names = tuple(f"layer{i}" for i in range(1, 6))
     seconds, shorter, longer = 29.0, "repeated", "cut"
 
-    def __init__(self, weights: dict[str, Tensor]):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
+        self.tags = tags
         block = "ConvBNEluDr"
         self.spectrogram = MelSpectrogram(weights["melgram/param_2"], left=256, flipped=True)
         self.convolutions = nn.ModuleList(
@@ -98,11 +95,6 @@ class OriginalRelease(PublishedNetwork):
                 "bias": weights[f"{block}/batchnormalization_{i + 1}_beta"]})
         self.head.load_state_dict({"weight": weights["dense_1/dense_1_W"].T,
                                    "bias": weights["dense_1/dense_1_b"]})
-
-    @classmethod
-    def read(cls, path: Path) -> OriginalRelease:
-        """From the published file."""
-        return cls(read_keras(path))
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         level = torch.cat([self.spectrogram(part) for part in waveform.split(CHUNK)])
@@ -150,12 +142,12 @@ class KerasTwoRelease(PublishedNetwork):
     """
 
     sample_rate = 12_000
-    tags = MSD
     tap_names = tuple(f"layer{i}" for i in range(1, 6))
     seconds, shorter, longer = 29.0, "repeated", "cut"
 
-    def __init__(self, weights: dict[str, Tensor]):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
+        self.tags = tags
         self.spectrogram = MelSpectrogram(weights["melgram/Variable"], left=208)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(32 if i else 1, 32, 3, padding=1),
@@ -167,11 +159,6 @@ class KerasTwoRelease(PublishedNetwork):
                 "bias": weights[f"conv2d_{i}/bias"]})
             norm.load_state_dict(keras_norm(weights, f"batch_normalization_{i}"))
         self.head.load_state_dict(keras_dense(weights, "dense_1"))
-
-    @classmethod
-    def read(cls, path: Path) -> KerasTwoRelease:
-        """From the published file."""
-        return cls(read_keras(path))
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         return in_parts(lambda part: self._few(part, pooling), waveform, CHUNK)

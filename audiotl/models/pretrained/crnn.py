@@ -6,15 +6,13 @@ teacher that labelled them names the 527 classes of AudioSet.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from audiotl.frontend import Settings, filterbank
 from audiotl.models.pooling import pool
 from audiotl.models.pretrained.network import PublishedNetwork, pad_to
-from audiotl.models.pretrained.readers import part_of
+from audiotl.models.pretrained.readers import part_of, read_torch
 
 HOP, WINDOW = 441, 882
 LEAST = 3 * HOP
@@ -35,6 +33,7 @@ class CRNN(PublishedNetwork):
     sample_rate = 22_050
     tap_names = (*(f"layer{i}" for i in range(1, 6)), "gru")
     seconds, shorter, longer = LEAST / 22_050, "padded", "whole"
+    reader = staticmethod(read_torch)
 
     def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
@@ -58,11 +57,6 @@ class CRNN(PublishedNetwork):
             block[1].load_state_dict({"weight": kernel.transpose(2, 3)})
         self.gru.load_state_dict(part_of(weights, "gru"))
         self.head.load_state_dict(part_of(weights, "outputlayer"))
-
-    @classmethod
-    def read(cls, path: Path, tags: tuple[str, ...]) -> CRNN:
-        """From the published file."""
-        return cls(torch.load(path, "cpu", weights_only=True), tags)
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         spectrum = torch.stft(pad_to(waveform, LEAST), 2048, HOP, WINDOW, self.window,

@@ -5,14 +5,12 @@ One architecture, a large sister of ConvNet5; only the music it heard differs.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from audiotl.models.pooling import pool
 from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
-from audiotl.models.pretrained.readers import part_of
+from audiotl.models.pretrained.readers import part_of, read_torch
 
 WIDTHS = (1, 64, 128, 128, 128, 64)
 POOLS = ((2, 4), (2, 4), (2, 4), (3, 5), (4, 4))
@@ -31,6 +29,7 @@ class FCN5(PublishedNetwork):
     sample_rate = 16_000
     tap_names = tuple(f"layer{i}" for i in range(1, 6))
     seconds, shorter, longer = 29.0, "repeated", "cut"
+    reader = staticmethod(read_torch)
 
     def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
@@ -48,11 +47,6 @@ class FCN5(PublishedNetwork):
             block[0].load_state_dict(part_of(weights, f"layer{i}.conv"))
             block[1].load_state_dict(part_of(weights, f"layer{i}.bn"))
         self.head.load_state_dict(part_of(weights, "dense"))
-
-    @classmethod
-    def read(cls, path: Path, tags: tuple[str, ...]) -> FCN5:
-        """From the published file."""
-        return cls(torch.load(path, "cpu", weights_only=True), tags)
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         return in_parts(lambda part: self._few(part, pooling), waveform, CHUNK)

@@ -10,8 +10,6 @@ patches the two agree.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -22,13 +20,11 @@ from audiotl.models.pretrained.network import (
     patches_of,
     repeat_to,
 )
-from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm, read_keras
-from audiotl.models.pretrained.tags import MSD, MTT
+from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm
 
 PATCH = 187
 CHUNK = 16
 """Patches worked on at a time, so that memory does not grow with the batch."""
-TAGS = {"MTT": MTT, "MSD": MSD}
 
 
 class LogMel(nn.Module):
@@ -67,9 +63,9 @@ class Musicnn(PublishedNetwork):
     tap_names = ("timbral", "temporal", "cnn1", "cnn2", "cnn3", "max_pool", "penultimate")
     seconds, shorter, longer = (PATCH - 1) * 256 / 16_000, "repeated", "patches"
 
-    def __init__(self, weights: dict[str, Tensor], corpus: str):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
-        self.tags, self.log_mel = TAGS[corpus], LogMel()
+        self.tags, self.log_mel = tags, LogMel()
 
         def branch(maps: int, bands: int, frames: int) -> nn.Sequential:
             # "Same" in time and "valid" in frequency; an even kernel has its odd zero right.
@@ -90,11 +86,6 @@ class Musicnn(PublishedNetwork):
                                    nn.BatchNorm1d(200, KERAS_EPSILON))
         self.head = nn.Linear(200, 50)
         self._fill(weights)
-
-    @classmethod
-    def read(cls, path: Path, corpus: str) -> Musicnn:
-        """From the published file."""
-        return cls(read_keras(path), corpus)
 
     def _fill(self, weights: dict[str, Tensor]) -> None:
         _norm(self.norm, weights, "batch_normalization")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
 from audiotl.models.pooling import pool
+from audiotl.models.pretrained.readers import read_keras
 
 
 class PublishedNetwork(nn.Module, abc.ABC):
@@ -24,6 +26,7 @@ class PublishedNetwork(nn.Module, abc.ABC):
         tap_names: first layer first.
         seconds: length of the network's input; the least it can hear, if `longer` is ``"whole"``.
         shorter: what happens to a clip below that, ``"repeated"`` or ``"padded"`` with zeros.
+        alone: whether its file is all it needs.
         longer: what happens to one above, ``"cut"``, heard in ``"patches"`` of that length whose
             values are pooled together, or heard ``"whole"``.
 
@@ -37,6 +40,13 @@ class PublishedNetwork(nn.Module, abc.ABC):
     seconds: float
     shorter: str
     longer: str
+    alone = True
+    reader = staticmethod(read_keras)
+
+    @classmethod
+    def read(cls, path: Path, tags: tuple[str, ...]) -> PublishedNetwork:
+        """From the published file; `reader` gets the weights out of it."""
+        return cls(cls.reader(path), tags)
 
     @abc.abstractmethod
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:

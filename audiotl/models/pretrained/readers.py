@@ -45,6 +45,11 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     return weights
 
 
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """A state dict that torch saved."""
+    return torch.load(path, "cpu", weights_only=True)
+
+
 def keras_norm(weights: dict[str, Tensor], layer: str) -> dict[str, Tensor]:
     """A Keras batch normalisation layer under PyTorch's names."""
     return {"weight": weights[f"{layer}/gamma"], "bias": weights[f"{layer}/beta"],

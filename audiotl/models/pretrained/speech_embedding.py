@@ -34,6 +34,7 @@ class SpeechEmbedding(PublishedNetwork):
     sample_rate = 16_000
     tap_names = (*(f"layer{i}" for i in range(1, 20)), "embedding")
     seconds, shorter, longer = LEAST / 16_000, "padded", "whole"
+    alone = False
 
     def __init__(self, front: dict[str, Tensor], weights: dict[str, Tensor]):
         super().__init__()
@@ -49,7 +50,7 @@ class SpeechEmbedding(PublishedNetwork):
         self.last.load_state_dict({"weight": weights["model/conv2d_19/Conv2D/ReadVariableOp:0"]})
 
     @classmethod
-    def read(cls, path: Path) -> SpeechEmbedding:
+    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> SpeechEmbedding:
         """From the published network and the mel spectrogram beside it."""
         return cls(read_onnx(path.with_name("melspectrogram.onnx")), read_onnx(path))
 

@@ -1,6 +1,6 @@
 """The tags that the published networks give, in the order of their outputs.
 
-Each list holds the fifty most frequent tags of its corpus.
+The lists of music hold the fifty most frequent tags of their corpus.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ MTT = (
     "country", "metal", "female voice", "choral",
 )
 """Tags of MagnaTagATune, as in musicnn's ``configuration.py``."""
+
+SPEECH = ("no speech", "speech")
+"""What the CRNNs of Dinkel et al. tell apart."""
 
 JAMENDO = (
     "alternative", "ambient", "atmospheric", "chillout", "classical", "dance", "downtempo",

@@ -62,6 +62,7 @@ class Yamnet(PublishedNetwork):
     sample_rate = 16_000
     tap_names = tuple(f"layer{i}" for i in range(1, 15))
     seconds, shorter, longer = 0.975, "padded", "patches"
+    alone = False
 
     def __init__(self, weights: list[Tensor], tags: tuple[str, ...]):
         super().__init__()
@@ -77,7 +78,7 @@ class Yamnet(PublishedNetwork):
         self.to(memory_format=torch.channels_last)
 
     @classmethod
-    def read(cls, path: Path) -> Yamnet:
+    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> Yamnet:
         """From the published file and the list of classes beside it."""
         with open(path.with_name(CLASSES), newline="", encoding="utf-8") as file:
             tags = tuple(row["display_name"] for row in csv.DictReader(file))
