@@ -180,7 +180,8 @@ for network, model in trained.items():
             probes.named("ridge"), width=width, title=f"{network} -> {target}")
 
 # %%
-domain = {name: "music" if name in pretrained.NETWORKS else heard.corpus.domain for name in trained}
+domain = {name: pretrained.card(name).domain if name in pretrained.NETWORKS else heard.corpus.domain
+          for name in trained}
 rows = [pd.DataFrame({"source": domain[network], "network": network, "target": target,
                       "subset": found.labels(), "score": found.scores(),
                       "size": [len(subset) for subset in found.subsets],

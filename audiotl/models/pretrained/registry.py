@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from audiotl import AudiotlError
 from audiotl.datasets import data_root, download
-from audiotl.models.pretrained import tags
 from audiotl.models.pretrained.choi2017 import KerasTwoRelease, OriginalRelease
 from audiotl.models.pretrained.crnn import CRNN
 from audiotl.models.pretrained.fcn5 import FCN5
@@ -29,9 +29,10 @@ class Card(NamedTuple):
     """What is to be known of a published network before it is used; a row of ``networks.csv``.
 
     Attributes:
-        kind: name of its class, which has the taps, the rate and the length of the input.
+        kind: its class, which has the taps, the rate and the length of the input.
         file: its weights under the data root.
-        tags: name of the list of its tags in `tags`, or empty.
+        tags: what its outputs stand for, in their order (``tags.csv``: the fifty most frequent of
+            each corpus of music); empty where not known or read with the weights.
         domain: of the sound it heard: ``"environment"``, ``"speech"``, ``"music"``, ``"general"``.
         heard: the corpus it was trained on.
         parameters: how many weights it has.
@@ -43,7 +44,7 @@ class Card(NamedTuple):
 
     kind: type[PublishedNetwork]
     file: str
-    tags: str
+    tags: tuple[str, ...]
     domain: str
     heard: str
     parameters: int
@@ -62,6 +63,8 @@ def _cards() -> dict[str, Card]:
     for line in here.with_name("networks.sha256").read_text().splitlines():
         digest, file, address = line.split()
         pinned[file] = digest, address
+    with open(here.with_name("tags.csv"), newline="") as file:
+        tags = {name: tuple(row) for name, *row in csv.reader(file)}
     rows = pd.read_csv(here.with_name("networks.csv"), index_col="network", keep_default_na=False)
     cards = {}
     for name, row in rows.to_dict("index").items():
@@ -69,7 +72,8 @@ def _cards() -> dict[str, Card]:
         alone = KINDS[row["kind"]].alone
         files = [row["file"]] if alone else [f for f in pinned if f.startswith(f"{folder}/")]
         sources = {file: pinned[file] for file in files if file in pinned}
-        cards[name] = Card(**row | {"kind": KINDS[row["kind"]]}, sources=sources)
+        lists = {"kind": KINDS[row["kind"]], "tags": tags.get(row["tags"], ())}
+        cards[name] = Card(**row | lists, sources=sources)
     return cards
 
 
@@ -149,7 +153,7 @@ def load(name: str, root: str | Path | None = None,
                            "the data root or set AUDIOTL_DATA.")
     path = data_root(root) / known.file if file is None else Path(file)
     try:
-        network = known.kind.read(path, getattr(tags, known.tags) if known.tags else ())
+        network = known.kind.read(path, known.tags)
     except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError, AttributeError,
             pickle.UnpicklingError) as error:
         cause = f"no layer {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
