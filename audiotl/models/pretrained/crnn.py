@@ -24,7 +24,7 @@ PARTS = (0, 2, 3, 5, 6)
 class CRNN(PublishedNetwork):
     """Five blocks of [batch norm, convolution 3x3, leaky ReLU], a BiGRU: 679,012 weights.
 
-    Input: natural logarithm of 64 Slaney mel bands, 20 ms apart. Taps: after each convolution block
+    Input: natural logarithm of 64 Slaney mel bands, 20 ms apart (librosa 0.7: ends reflected). Taps: after each convolution block
     and the two directions of the GRU side by side. The tags are the authors' "linear softmax" over
     the frames. The order of the teacher's 527 classes was not published beside it, so it has no
     tags.
@@ -60,7 +60,7 @@ class CRNN(PublishedNetwork):
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         spectrum = torch.stft(pad_to(waveform, LEAST), 2048, HOP, WINDOW, self.window,
-                              pad_mode="constant", return_complex=True)
+                              pad_mode="reflect", return_complex=True)
         power = self.bank.T @ (spectrum.real.square() + spectrum.imag.square())
         x = torch.log(power + torch.finfo(torch.float64).eps)[:, None]
         frames, out = x.shape[-1], {}

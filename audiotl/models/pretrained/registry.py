@@ -107,8 +107,14 @@ def table(root: str | Path | None = None) -> pd.DataFrame:
          "taps": len(known.kind.tap_names), "hertz": known.kind.sample_rate,
          "seconds": round(known.kind.seconds, 3), "shorter": known.kind.shorter,
          "longer": known.kind.longer, "here": available(name, root),
-         "get": f"data fetch {name}" if known.sources else known.file, "origin": known.origin}
-        for name, known in NETWORKS.items()])
+         "get": _how(name), "origin": known.origin} for name, known in NETWORKS.items()])
+
+
+def _how(name: str) -> str:
+    folder = NETWORKS[name].file.partition("/")[0]
+    if NETWORKS[name].sources or folder in download.SETS:  # the weights, or a set that holds them
+        return f"python -m audiotl data fetch {name if NETWORKS[name].sources else folder}"
+    return NETWORKS[name].file
 
 
 def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
@@ -146,10 +152,9 @@ def load(name: str, root: str | Path | None = None,
     """
     known = card(name)
     if file is None and not available(name, root):
-        how = f"run `python -m audiotl data fetch {name}`" if known.sources else \
-            f"put the folder {known.file.partition('/')[0]} under the data root"
+        how = _how(name) if _how(name) != known.file else "put them under the data root"
         raise AudiotlError(f"The network {name} needs its published weights "
-                           f"{' and '.join(known.files)}, which are not all there; {how}, and give "
+                           f"{' and '.join(known.files)}, which are not all there: {how}, and give "
                            "the data root or set AUDIOTL_DATA.")
     path = data_root(root) / known.file if file is None else Path(file)
     try:
