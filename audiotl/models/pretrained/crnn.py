@@ -24,10 +24,10 @@ PARTS = (0, 2, 3, 5, 6)
 class CRNN(PublishedNetwork):
     """Five blocks of [batch norm, convolution 3x3, leaky ReLU], a BiGRU: 679,012 weights.
 
-    Input: natural logarithm of 64 Slaney mel bands, 20 ms apart (librosa 0.7: ends reflected). Taps: after each convolution block
-    and the two directions of the GRU side by side. The tags are the authors' "linear softmax" over
-    the frames. The order of the teacher's 527 classes was not published beside it, so it has no
-    tags.
+    Input: natural logarithm of 64 Slaney mel bands, 20 ms apart, ends reflected as by librosa 0.7.
+    Taps: after each convolution block, and the two directions of the GRU side by side. The tags are
+    the authors' "linear softmax" over the frames. The order of the teacher's 527 classes was not
+    published beside it, so it has no tags.
     """
 
     sample_rate = 22_050
