@@ -35,9 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _report_options(commands.add_parser("report", help="run the notebooks, write their reports"))
 
-    data = commands.add_parser("data", help="list, check or fetch corpora")
-    data.add_argument("action", choices=("list", "check", "fetch"))
-    data.add_argument("name", nargs="?", help="a corpus; to fetch: choi2017 or speech_commands")
+    data = commands.add_parser("data", help="list, check or fetch corpora and trained networks")
+    data.add_argument("action", choices=("list", "networks", "check", "fetch"))
+    data.add_argument("name", nargs="?",
+                      help="a corpus; to fetch: choi2017, speech_commands or a network")
     data.add_argument("--data", type=Path, help="folder of recordings")
     data.set_defaults(run=_data)
 
@@ -92,16 +93,24 @@ def _data(options: argparse.Namespace) -> int:
     if options.action == "list":
         print("\n".join(datasets.names()))
         return 0
+    if options.action == "networks":
+        from audiotl.models import pretrained
+
+        print(pretrained.table(options.data).to_string(index=False))
+        return 0
     if not options.name:
         raise AudiotlError(f"data {options.action} needs the name of a corpus; `data list` shows "
                            "them.")
     if options.action == "fetch":
-        from audiotl.datasets.download import fetch
+        from audiotl.datasets import download
+        from audiotl.models import pretrained
 
         root = options.data or os.environ.get("AUDIOTL_DATA")
         if not root:
             raise AudiotlError("data fetch needs a folder to fetch into; give --data FOLDER or set "
                                "AUDIOTL_DATA.")
+        whole = options.name in download.SETS or options.name not in pretrained.NETWORKS
+        fetch = download.fetch if whole else pretrained.fetch
         print(f"{options.name} is complete in {fetch(options.name, root)}")
         return 0
     corpus = datasets.load(options.name, options.data)

@@ -163,7 +163,7 @@ trained, untrained, left_out = {}, {}, []
 for name in networks:
     if name in pretrained.NETWORKS:
         if pretrained.available(name, data):
-            trained["published", name] = pretrained.load(name, data)
+            trained[pretrained.card(name).domain, name] = pretrained.load(name, data)
         else:
             left_out.append(name)
         continue
@@ -176,7 +176,7 @@ print("left out, weights not at hand:", ", ".join(left_out) or "none")
 
 # %%
 cases = [(source, network, target) for source, network in trained for target in target_sounds
-         if source not in source_sounds
+         if (source, network) not in untrained
          or not datasets.related(source_sounds[source].corpus, target_sounds[target].corpus)]
 
 def layers_of(source, network, target):

@@ -28,7 +28,7 @@ class Loudness(pretrained.PublishedNetwork):
 
     sample_rate, tap_names = 12_000, ("loudness", "samples")
 
-    def forward(self, waveform):
+    def forward(self, waveform, pooling="mean"):
         samples = torch.full((len(waveform), 1), float(waveform.shape[1]))
         return {"loudness": waveform.square().mean(1, keepdim=True), "samples": samples}, None
 
@@ -76,8 +76,13 @@ def test_pooling_of_any_module_by_hand(sound):
     expected = torch.cat([series.mean(2), series.std(2, correction=0)], 1).numpy()
     assert np.allclose(both["0"], expected, atol=1e-3)
     assert both["2"].shape == (36, 4)  # a vector has no time axis and keeps its values
-    with pytest.raises(AudiotlError, match="Loudness"):
-        embed(Loudness(), sound, pooling="mean+std", progress=False)
+
+    class Pooled(Loudness):
+        def taps(self, waveform):
+            return self(waveform)[0]
+
+    with pytest.raises(AudiotlError, match="Pooled"):
+        embed(Pooled(), sound, pooling="mean+std", progress=False)
 
 
 def test_a_published_network_hears_each_clip_at_its_own_rate(sound):
@@ -113,9 +118,9 @@ def test_decoding_runs_one_batch_ahead_and_no_further(sound, monkeypatch):
     monkeypatch.setattr(audio, "load", lambda path, *rest: read.append(path) or real(path, *rest))
 
     class Watch(Loudness):
-        def forward(self, waveform):
+        def forward(self, waveform, *pooling):
             seen.append((len(waveform), len(read)))
-            return super().forward(waveform)
+            return super().forward(waveform, *pooling)
 
     embed(Watch(), sound, batch=8, progress=False)
     assert [size for size, _ in seen] == [8, 8, 8, 8, 4] and len(read) == 36

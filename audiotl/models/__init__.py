@@ -14,9 +14,10 @@ from audiotl.models.convnet5 import ConvNet5
 from audiotl.models.densenet import DenseNet121
 from audiotl.models.multiscale import Multiscale
 from audiotl.models.resnet import ResNet
-from audiotl.models.taps import taps_of
+from audiotl.models.taps import HiddenStates, tap_table, taps_of
 
-__all__ = ["ConvNet5", "DenseNet121", "Multiscale", "NETWORKS", "ResNet", "build", "taps_of"]
+__all__ = ["ConvNet5", "DenseNet121", "HiddenStates", "Multiscale", "NETWORKS", "ResNet", "build",
+           "tap_table", "taps_of"]
 
 NETWORKS = {
     "convnet5": ConvNet5,

@@ -1,4 +1,4 @@
-"""Taps of any torch module by the names of its layers: one's own network in the same search."""
+"""Taps of any torch module: by the names of its layers, or from the hidden states it returns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import difflib
 import hashlib
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from audiotl import AudiotlError
 from audiotl.models.pooling import pool
 
 LAYOUTS = ("auto", "channels_first", "channels_last")
+ONE_D = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d, nn.InstanceNorm1d, nn.GroupNorm)
+"""Layers whose series are ``(batch, d, time)``."""
 
 
 class Tapped(nn.Module):
@@ -35,7 +38,7 @@ class Tapped(nn.Module):
     def settings(self) -> dict:
         """What the taps depend on beside the weights: layers, layout, and all that shows of it."""
         return {"taps": self.tap_names, "layout": self.layout, "sample_rate": self.sample_rate,
-                "module": _fingerprint(self.module)}
+                "module": fingerprint(self.module)}
 
     def forward(self, x: Tensor):
         return self.module(x)
@@ -51,13 +54,24 @@ class Tapped(nn.Module):
                 maps.
         """
         found: dict[str, Tensor] = {}
+        channels = [0]  # of the 1-d convolution that ran last, 0 once another layer has
+
+        def watch(module: nn.Module, _inputs, out) -> None:
+            one_d = isinstance(module, ONE_D) and isinstance(out, Tensor) and out.ndim == 3
+            channels[0] = out.shape[1] if one_d else 0
 
         def keep(name: str):
-            return lambda _module, _inputs, out: found.update(
-                {name: pooled(out, self.layout, name, len(x), pooling)})
+            def hook(module: nn.Module, _inputs, out) -> None:
+                layout = self.layout if self.layout != "auto" else _layout(
+                    module, out, name, channels[0])
+                found[name] = pooled(out, layout, name, len(x), pooling)
+            return hook
 
         layers = dict(self.module.named_modules())
         with contextlib.ExitStack() as hooks:
+            for layer in layers.values() if self.layout == "auto" else ():
+                if isinstance(layer, ONE_D) or any(True for _ in layer.parameters(recurse=False)):
+                    hooks.callback(layer.register_forward_hook(watch).remove)
             for name in self.tap_names:
                 hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
             self.module(x)
@@ -78,15 +92,15 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
             numbers count the module's own parts, 1 is the first and -1 the last; ``"all"`` is each
             of those.
         layout: how an output becomes one vector a clip. ``"auto"``: vectors ``(batch, d)`` stay,
-            sequences ``(batch, time, d)`` are averaged over time, maps
-            ``(batch, d, frequency, time)`` over both. ``"channels_first"``: means over all axes
-            after the second, as 1-d convolutions ``(batch, d, time)`` want it.
-            ``"channels_last"``: means over all axes between the first and the last. Of a tuple the
-            first tensor counts.
+            sequences ``(batch, time, d)`` are averaged over time, also those of 1-d convolutions
+            ``(batch, d, time)``, maps ``(batch, d, frequency, time)`` over both.
+            ``"channels_first"``: means over all axes after the second. ``"channels_last"``: means
+            over all axes between the first and the last. Of a tuple the first tensor counts.
         sample_rate: in Hz, for a module that hears raw sound; None for one of spectrograms.
 
     Raises:
-        AudiotlError: a layer that is not there (with the nearest names), or an unknown layout.
+        AudiotlError: no layer, a layer that is not there (with the nearest names), one named twice,
+            or an unknown layout.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3))
     >>> taps = taps_of(net, [1, "2"]).taps(torch.zeros(5, 1, 64, 63))
@@ -103,9 +117,132 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
             near = difflib.get_close_matches(str(name), there, 4, 0.3) or there[:4]
             raise AudiotlError(f"{type(module).__name__} has no layer {name!r}; near it are "
                                f"{', '.join(near)}.")
+    if not names or len(set(names)) < len(names):
+        raise AudiotlError(f"Taps need one or more layers, each named once, not {list(names)}; "
+                           "leave out what is double, or say 'all'.")
     if layout not in LAYOUTS:
         raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
     return Tapped(module, names, layout, sample_rate)
+
+
+class HiddenStates(nn.Module):
+    """A torch module whose forward pass returns `hidden_states`, as those of ``transformers`` do.
+
+    Taps: ``input``, what the first layer hears, then ``layer1`` and so on, each averaged over time.
+
+    Args:
+        module: called as ``module(waveforms, output_hidden_states=True)``.
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, module: nn.Module, sample_rate: int):
+        super().__init__()
+        self.module, self.sample_rate = module, sample_rate
+
+    @property
+    def settings(self) -> dict:
+        """What the taps depend on beside the weights."""
+        return {"sample_rate": self.sample_rate, "module": fingerprint(self.module)}
+
+    @torch.no_grad()
+    def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
+        """``{tap: (batch, d)}`` of waveforms ``(batch, samples)``; see `pool`.
+
+        Raises:
+            AudiotlError: no hidden states, or some that are not ``(batch, time, d)`` of numbers.
+        """
+        out = self.module(x, output_hidden_states=True)
+        states = out.get("hidden_states") if isinstance(out, dict) else \
+            getattr(out, "hidden_states", None)
+        if not states:
+            raise AudiotlError(f"{type(self.module).__name__} returns no hidden_states; name its "
+                               "layers with taps_of.")
+        names = ["input", *(f"layer{i}" for i in range(1, len(states)))]
+        return {name: pooled(state, "channels_last", name, len(x), pooling)
+                for name, state in zip(names, states, strict=True)}
+
+
+def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "all") -> \
+        pd.DataFrame:
+    """What each layer is and gives, for a choice of taps.
+
+    Args:
+        module: a network.
+        x: a batch that it hears.
+        names: as in `taps_of`.
+
+    Returns:
+        A row a layer that ran: ``number`` (its place among the module's own parts, counted from 1,
+        0 for a layer inside one), ``tap``, ``module`` (its class), ``shape`` of its output, and
+        ``receptive_field``: input steps along the last axis that one value has heard, where the
+        network is a plain chain of convolutions and pools, else missing.
+
+    >>> net = nn.Sequential(nn.Conv1d(1, 4, 5, 2), nn.ReLU(), nn.MaxPool1d(3))
+    >>> tap_table(net, torch.zeros(2, 1, 64))["receptive_field"].tolist()
+    [5, 5, 9]
+    """
+    tapped = taps_of(module, names)
+    layers, rows = dict(module.named_modules()), {}
+    parts = [name for name, _ in module.named_children()]
+
+    def keep(name: str):
+        return lambda part, _inputs, out: rows.update({name: {
+            "number": parts.index(name) + 1 if name in parts else 0, "tap": name,
+            "module": type(part).__name__, "shape": tuple(getattr(_first(out), "shape", ()))}})
+
+    with torch.no_grad(), contextlib.ExitStack() as hooks:
+        for name in tapped.tap_names:
+            hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
+        module(x)
+    heard = _receptive_fields(module)
+    table = pd.DataFrame([rows[name] for name in tapped.tap_names if name in rows],
+                         columns=["number", "tap", "module", "shape"])
+    fields = table["tap"].map(heard).astype("Int64")
+    return table.assign(receptive_field=fields)
+
+
+def _receptive_fields(module: nn.Module) -> dict[str, int]:
+    # Along a chain every kernel adds (size - 1) * dilation steps of what strides have made of one.
+    fields, field, jump = {}, 1, 1
+    local = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.GELU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.Dropout,
+             nn.Identity, nn.BatchNorm1d, nn.BatchNorm2d, nn.ZeroPad2d)
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Sequential):
+            continue
+        if hasattr(part, "kernel_size"):
+            size, stride, dilation = (
+                value[-1] if isinstance(value, tuple) else value for value in (
+                    part.kernel_size, part.stride or part.kernel_size,
+                    getattr(part, "dilation", 1)))
+            field, jump = field + (size - 1) * dilation * jump, jump * stride
+        elif not isinstance(part, local):
+            break
+        while name:  # a block has heard what its last part has
+            fields[name] = field
+            name = name.rpartition(".")[0]
+    return fields
+
+
+def _layout(layer: nn.Module, out, name: str, channels: int) -> str:
+    # A series (batch, d, time) of a 1-d convolution looks like a sequence (batch, time, d): the
+    # convolution that ran last says how many channels there are.
+    out = _first(out)
+    if not isinstance(out, Tensor) or out.ndim != 3:
+        return "auto"
+    first, last = (out.shape[axis] == channels for axis in (1, 2))
+    if channels and first != last:
+        return "channels_first" if first else "channels_last"
+    if channels or any(isinstance(part, nn.Conv1d) for part in layer.modules()):
+        raise AudiotlError(f"The layer {name!r} gives {tuple(out.shape)} after a 1-d convolution, "
+                           "and either axis may be time; say layout='channels_first' for (batch, "
+                           "d, time) or 'channels_last' for (batch, time, d).")
+    return "channels_last"
+
+
+def _first(out):
+    while isinstance(out, (tuple, list)) and out:
+        out = out[0]
+    return out
 
 
 def pooled(out, layout: str, name: str, batch: int, pooling: str = "mean") -> Tensor:
@@ -114,21 +251,25 @@ def pooled(out, layout: str, name: str, batch: int, pooling: str = "mean") -> Te
     >>> pooled((torch.ones(2, 50, 8), None), "auto", "encoder", 2).shape
     torch.Size([2, 8])
     """
-    while isinstance(out, (tuple, list)) and out:
-        out = out[0]
+    out = _first(out)
     if (not isinstance(out, Tensor) or out.ndim < 2 or (layout == "auto" and out.ndim > 4)
             or len(out) != batch):
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise AudiotlError(f"The layer {name!r} gives {shape}, not (batch, d), (batch, time, d) or "
                            f"(batch, d, frequency, time) of {batch} clips; choose another layer or "
                            "a layout.")
+    if not torch.isfinite(out).all():
+        raise AudiotlError(f"The layer {name!r} gives values that are not numbers (NaN or "
+                           "infinite); check the network's weights and input.")
     first = layout == "channels_first" or (layout == "auto" and out.ndim == 4)
     return pool(out.float() if first else out.float().movedim(-1, 1), pooling)
 
 
-def _fingerprint(module: nn.Module) -> str:
-    # Equal weights do not make equal networks: strides, activations and constants count, and
-    # buffers that are not saved with the weights.
+def fingerprint(module: nn.Module) -> str:
+    """A digest of a network's build: equal weights do not make equal networks.
+
+    Strides, activations and constants count, and buffers that are not saved with the weights.
+    """
     digest = hashlib.sha256(repr(module).encode())
     for name, part in module.named_modules():
         plain = {key: value for key, value in vars(part).items() if key != "training"

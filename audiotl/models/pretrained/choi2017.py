@@ -18,14 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, elu_, max_pool2d, pad
 
 from audiotl.models.convnet5 import PAPER_POOLS
-from audiotl.models.pretrained.network import (
-    KERAS_EPSILON,
-    PublishedNetwork,
-    keras_dense,
-    keras_norm,
-    repeat_to,
-)
-from audiotl.models.pretrained.tags import MSD
+from audiotl.models.pooling import pool
+from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
+from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm
 
 SAMPLES = 29 * 12_000
 FRAMES = 1360
@@ -71,18 +66,19 @@ class OriginalRelease(PublishedNetwork):
     """Keras 1 on Theano: give it the batch whose statistics you mean.
 
     The published features come from batches of 256 consecutive rows of the authors' tables. The
-    taps are the means over frequency and time after each pool; ``layer1`` is the authors' layer 0.
+    taps are those after each pool; ``layer1`` is the authors' layer 0.
 
     Theano's convolution flips its kernels; they are flipped once, on loading. A batch of 256 takes
     2 GB.
     """
 
     sample_rate = 12_000
-    tags = MSD
     tap_names = tuple(f"layer{i}" for i in range(1, 6))
+    seconds, shorter, longer = 29.0, "repeated", "cut"
 
-    def __init__(self, weights: dict[str, Tensor]):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
+        self.tags = tags
         block = "ConvBNEluDr"
         self.spectrogram = MelSpectrogram(weights["melgram/param_2"], left=256, flipped=True)
         self.convolutions = nn.ModuleList(
@@ -100,19 +96,19 @@ class OriginalRelease(PublishedNetwork):
         self.head.load_state_dict({"weight": weights["dense_1/dense_1_W"].T,
                                    "bias": weights["dense_1/dense_1_b"]})
 
-    def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         level = torch.cat([self.spectrogram(part) for part in waveform.split(CHUNK)])
         x = (level - level.amax()).clamp(min=-RANGE_DB)[:, None]
         out = {}
-        for name, convolution, norm, pool in zip(self.tap_names, self.convolutions, self.norms,
+        for name, convolution, norm, size in zip(self.tap_names, self.convolutions, self.norms,
                                                  PAPER_POOLS, strict=True):
-            x = batch_norm_block(x, convolution, norm, pool)
-            out[name] = x.mean((-2, -1))
+            x = batch_norm_block(x, convolution, norm, size)
+            out[name] = pool(x, pooling)
         return out, torch.sigmoid(self.head(x.flatten(1)))
 
 
 def batch_norm_block(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d,
-                     pool: tuple[int, int]) -> Tensor:
+                     size: tuple[int, int]) -> Tensor:
     """Convolution, batch norm by the statistics of all of `x`, ELU and max pool.
 
     The statistics need every convolved clip, which would not fit in memory (4 GB for 256 clips), so
@@ -121,7 +117,7 @@ def batch_norm_block(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d,
     the map times the sign of gamma.
     """
     sign = torch.where(norm.weight < 0, -1.0, 1.0)[:, None, None]
-    pooled = x.new_empty(len(x), len(sign), x.shape[2] // pool[0], x.shape[3] // pool[1])
+    pooled = x.new_empty(len(x), len(sign), x.shape[2] // size[0], x.shape[3] // size[1])
     total, squares, count = 0.0, 0.0, 0
     for part, room in zip(x.split(CHUNK), pooled.split(CHUNK), strict=True):
         y = conv2d(part, convolution.weight, convolution.bias, padding=1)
@@ -130,7 +126,7 @@ def batch_norm_block(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d,
         total = total + y.mean((0, 2, 3)).double() * n
         squares = squares + y.square().mean((0, 2, 3)).double() * n
         count += n
-        room.copy_(max_pool2d(y * sign, pool))
+        room.copy_(max_pool2d(y * sign, size))
     mean = total / count
     scale = norm.weight / torch.sqrt(squares / count - mean.square() + norm.eps)
     shift = norm.bias - mean * scale
@@ -142,15 +138,16 @@ class KerasTwoRelease(PublishedNetwork):
     """Keras 2 on TensorFlow (December 2017): the one for new clips.
 
     The stored configuration says 12 kHz (a comment in the authors' notebook says 16). The taps are
-    those of the authors' own feature extractor: means after each ELU, before the pool.
+    those of the authors' own feature extractor: after each ELU, before the pool.
     """
 
     sample_rate = 12_000
-    tags = MSD
     tap_names = tuple(f"layer{i}" for i in range(1, 6))
+    seconds, shorter, longer = 29.0, "repeated", "cut"
 
-    def __init__(self, weights: dict[str, Tensor]):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
+        self.tags = tags
         self.spectrogram = MelSpectrogram(weights["melgram/Variable"], left=208)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(32 if i else 1, 32, 3, padding=1),
@@ -163,20 +160,18 @@ class KerasTwoRelease(PublishedNetwork):
             norm.load_state_dict(keras_norm(weights, f"batch_normalization_{i}"))
         self.head.load_state_dict(keras_dense(weights, "dense_1"))
 
-    def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        parts = [self._chunk(part) for part in waveform.split(CHUNK)]
-        return ({name: torch.cat([taps[name] for taps, _ in parts]) for name in self.tap_names},
-                torch.cat([tags for _, tags in parts]))
+    def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
+        return in_parts(lambda part: self._few(part, pooling), waveform, CHUNK)
 
-    def _chunk(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _few(self, waveform: Tensor, pooling: str) -> tuple[dict[str, Tensor], Tensor]:
         level = self.spectrogram(waveform)[:, None]
         x = (level - level.amax((1, 2, 3), keepdim=True)).clamp(min=-RANGE_DB)
         mean = x.mean((1, 2, 3), keepdim=True)
         std = x.std((1, 2, 3), keepdim=True, correction=0)
         x = (x - mean) / (std + 1e-10)
         out = {}
-        for name, block, pool in zip(self.tap_names, self.blocks, PAPER_POOLS, strict=True):
+        for name, block, size in zip(self.tap_names, self.blocks, PAPER_POOLS, strict=True):
             x = block(x)
-            out[name] = x.mean((-2, -1))
-            x = max_pool2d(x, pool)
+            out[name] = pool(x, pooling)
+            x = max_pool2d(x, size)
         return out, torch.sigmoid(self.head(x.amax((-2, -1))))

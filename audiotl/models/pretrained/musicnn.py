@@ -5,7 +5,7 @@ music: tall ones for timbre, flat and long ones for rhythm, then three dense lay
 
 The authors tag patches side by side and leave a rest unheard. Here the patches are the fewest that
 cover the clip, evenly placed, so that every frame is heard; where the clip is a whole number of
-patches the two agree. Taps and tags are means over the patches.
+patches the two agree.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from torch import Tensor, nn
 
 from audiotl.frontend import Settings, filterbank
 from audiotl.models.pretrained.network import (
-    KERAS_EPSILON,
     PublishedNetwork,
-    keras_dense,
-    keras_norm,
+    over_patches,
+    patches_of,
     repeat_to,
 )
-from audiotl.models.pretrained.tags import MSD, MTT
+from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm
 
 PATCH = 187
 CHUNK = 16
 """Patches worked on at a time, so that memory does not grow with the batch."""
-TAGS = {"MTT": MTT, "MSD": MSD}
 
 
 class LogMel(nn.Module):
@@ -56,17 +54,18 @@ class LogMel(nn.Module):
 class Musicnn(PublishedNetwork):
     """musicnn: 787,000 weights.
 
-    Taps are means over time, but for ``max_pool`` (maxima over time) and the dense layer. The
-    authors also name a ``mean_pool``; it holds nothing but the first five taps side by side, and is
-    left out.
+    ``max_pool`` (maxima over time) and the dense layer have one value a patch, the other taps one a
+    frame. The authors also name a ``mean_pool``; it holds nothing but the means of the first five
+    taps side by side, and is left out.
     """
 
     sample_rate = 16_000
     tap_names = ("timbral", "temporal", "cnn1", "cnn2", "cnn3", "max_pool", "penultimate")
+    seconds, shorter, longer = (PATCH - 1) * 256 / 16_000, "repeated", "patches"
 
-    def __init__(self, weights: dict[str, Tensor], corpus: str):
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
         super().__init__()
-        self.tags, self.log_mel = TAGS[corpus], LogMel()
+        self.tags, self.log_mel = tags, LogMel()
 
         def branch(maps: int, bands: int, frames: int) -> nn.Sequential:
             # "Same" in time and "valid" in frequency; an even kernel has its odd zero right.
@@ -103,22 +102,13 @@ class Musicnn(PublishedNetwork):
         _norm(self.dense[2], weights, "bn_dense")
         self.head.load_state_dict(keras_dense(weights, "dense_1"))
 
-    def forward(self, waveform: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        spectrogram = self.log_mel(waveform)
-        clips, frames = spectrogram.shape[0], spectrogram.shape[2]
-        starts = torch.linspace(0, frames - PATCH, -(-frames // PATCH)).round().long().tolist()
-        patches = torch.stack([spectrogram[:, :, start:start + PATCH] for start in starts], 1)
-        parts = [self.patch_taps(part[:, None]) for part in patches.flatten(0, 1).split(CHUNK)]
+    def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
+        patches = patches_of(self.log_mel(waveform), PATCH, PATCH)
+        return over_patches(self.hear, patches, CHUNK, pooling)
 
-        def mean(values: list[Tensor]) -> Tensor:
-            return torch.cat(values).unflatten(0, (clips, len(starts))).mean(1)
-
-        return ({name: mean([taps[name] for taps, _ in parts]) for name in self.tap_names},
-                mean([torch.sigmoid(logits) for _, logits in parts]))
-
-    def patch_taps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Taps and tag logits of patches ``(n, 1, 96, 187)``."""
-        x = self.norm(x)
+    def hear(self, patches: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Series or vectors of each tap, and tag probabilities, of patches ``(n, 96, 187)``."""
+        x = self.norm(patches[:, None])
         timbral = torch.cat([block(x).amax(2) for block in self.timbral], 1)
         temporal = torch.cat([block(x).amax(2) for block in self.temporal], 1)
         front = torch.cat([timbral, temporal], 1)
@@ -129,9 +119,9 @@ class Musicnn(PublishedNetwork):
         # Maximum and mean of each feature lie side by side, in this order.
         pooled = torch.stack([every.amax(-1), every.mean(-1)], -1).flatten(1)
         penultimate = self.dense(self.pool_norm(pooled))
-        means = [value.mean(-1) for value in (timbral, temporal, first, second, third)]
-        taps = zip(self.tap_names, (*means, every.amax(-1), penultimate), strict=True)
-        return dict(taps), self.head(penultimate)
+        taps = (timbral, temporal, first, second, third, every.amax(-1), penultimate)
+        return (dict(zip(self.tap_names, taps, strict=True)),
+                torch.sigmoid(self.head(penultimate)))
 
 
 def _convolution(module: nn.Conv2d, weights: dict[str, Tensor], layer: str) -> None:

@@ -57,7 +57,7 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
     if len(kept) < 3:
         raise AudiotlError(f"A correlation needs three clips or more, and {len(kept)} have audio "
                            f"under {where / 'UrbanSound8K'}; point the data root at UrbanSound8K.")
-    files = [where / registry.NETWORKS["choi2017"][0], *(_features(where, i) for i in range(5))]
+    files = [where / registry.NETWORKS["choi2017"].file, *(_features(where, i) for i in range(5))]
     folder = _correlated(cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
                          kept.index.tolist(), kept["duration"].tolist(), fill, seed,
                          network=network, published=[_read(file) for file in files[1:]],

@@ -1,0 +1,63 @@
+"""FCN-5 (Choi et al. 2016) as Won et al. trained it on three corpora of music (arXiv 2006.00751).
+
+One architecture, a large sister of ConvNet5; only the music it heard differs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audiotl.models.pooling import pool
+from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
+from audiotl.models.pretrained.readers import part_of, read_torch
+
+WIDTHS = (1, 64, 128, 128, 128, 64)
+POOLS = ((2, 4), (2, 4), (2, 4), (3, 5), (4, 4))
+SAMPLES = 29 * 16_000
+CHUNK = 4
+"""Clips worked on at a time: the first maps of one fill 45 MB."""
+
+
+class FCN5(PublishedNetwork):
+    """Five blocks of [convolution 3x3, batch norm, ReLU, max pool]: 447,732 weights.
+
+    Input: 96 mel bands (STFT 512/256, power, ends reflected), ``10 log10`` of at least 1e-10, then
+    a batch norm. Mel bank and window are the file's own. The taps are those after each pool.
+    """
+
+    sample_rate = 16_000
+    tap_names = tuple(f"layer{i}" for i in range(1, 6))
+    seconds, shorter, longer = 29.0, "repeated", "cut"
+    reader = staticmethod(read_torch)
+
+    def __init__(self, weights: dict[str, Tensor], tags: tuple[str, ...]):
+        super().__init__()
+        self.tags = tags
+        self.register_buffer("window", weights["spec.spectrogram.window"])
+        self.register_buffer("bank", weights["spec.mel_scale.fb"])
+        self.norm = nn.BatchNorm2d(1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(WIDTHS[i], WIDTHS[i + 1], 3, padding=1),
+                          nn.BatchNorm2d(WIDTHS[i + 1]), nn.ReLU(), nn.MaxPool2d(POOLS[i]))
+            for i in range(5))
+        self.head = nn.Linear(WIDTHS[-1], len(weights["dense.bias"]))
+        self.norm.load_state_dict(part_of(weights, "spec_bn"))
+        for i, block in enumerate(self.blocks, 1):
+            block[0].load_state_dict(part_of(weights, f"layer{i}.conv"))
+            block[1].load_state_dict(part_of(weights, f"layer{i}.bn"))
+        self.head.load_state_dict(part_of(weights, "dense"))
+
+    def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
+        return in_parts(lambda part: self._few(part, pooling), waveform, CHUNK)
+
+    def _few(self, waveform: Tensor, pooling: str) -> tuple[dict[str, Tensor], Tensor]:
+        spectrum = torch.stft(repeat_to(waveform, SAMPLES), 512, 256, window=self.window,
+                              pad_mode="reflect", return_complex=True)
+        power = self.bank.T @ (spectrum.real.square() + spectrum.imag.square())
+        x = self.norm(10 * torch.log10(power.clamp(min=1e-10))[:, None])
+        out = {}
+        for name, block in zip(self.tap_names, self.blocks, strict=True):
+            x = block(x)
+            out[name] = pool(x, pooling)
+        return out, torch.sigmoid(self.head(x.flatten(1)))
