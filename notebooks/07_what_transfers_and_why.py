@@ -31,6 +31,7 @@ recipe = {"crop": 63, "validation": 0.0}              # see training.Recipe; 63 
 pooling = "mean+std"                # mean or mean+std over time
 matched = True                      # also train on equally many clips of each source
 control_targets = ["speech"]        # on which further controls are read; four more trainings a seed
+factorial_seeds = [0]               # of networks of fewer clips and classes; four trainings each
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
@@ -307,7 +308,7 @@ away = [name for name, target in target_sounds.items()
         if not datasets.related(sound.corpus, target.corpus)]
 
 factorial = []
-for seed in network_seeds:
+for seed in factorial_seeds:
     for told in [told for told in labels if told != "none"]:
         for classes, clips in (((), 0), ((), few), (tuple(largest), few)):
             net = source_network(sound, how, network, labels=told, clips=clips, classes=classes,
