@@ -1,8 +1,8 @@
 """speech_embedding (Lin et al. 2020, arXiv 2002.01322), which heard spoken keywords on YouTube.
 
 Rebuilt from the two ONNX graphs of openWakeWord: the mel spectrogram and the network of plain
-convolutions. Nothing in it is padded in time, so a clip goes through whole, with the values that
-the authors' windows of 76 frames, 8 apart, have.
+convolutions. It pads nothing in time, so a clip goes through whole, half a window of silence around
+it, with the values that the authors' windows of 76 frames, 8 apart, have.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ WIDTHS = (1, 24, 24, 24, *[48] * 4, *[72] * 4, *[96] * 9)
 POOLS = {3: (2, 2), 7: (1, 2), 11: (2, 2), 15: (1, 2), 19: (2, 2)}
 """Max pools (time, frequency) after these convolutions, counted from 1."""
 LEAST = 512 + 75 * 160
+AROUND = LEAST // 2
+"""Zeros before and after each clip, so that every moment of it lies in the middle of a window."""
 CHUNK = 2**18
 """Samples that go through at a time: the first maps of one second fill 0.3 MB."""
 
@@ -70,7 +72,8 @@ class SpeechEmbedding(PublishedNetwork):
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """``(batch, samples)`` to ``(batch, frames, 32)``, as the network hears it."""
-        frames = 32_768 * pad_to(waveform, LEAST).unfold(1, 512, 160)
+        padded = nn.functional.pad(pad_to(waveform, LEAST), (AROUND, AROUND))
+        frames = 32_768 * padded.unfold(1, 512, 160)
         real, imaginary = (frames @ self.kernels).chunk(2, 2)
         level = 10 * torch.log10(((real.square() + imaginary.square()) @ self.bank).clamp(1e-10))
         return torch.maximum(level, level.amax((1, 2), keepdim=True) - 80) / 10 + 2
