@@ -1,11 +1,12 @@
-# make study: the study on the built-in corpora   make test: the tests   make lab: JupyterLab on the notebooks
+# make study: the study on the built-in corpora   make book: the results on recordings, to read   make test: the tests
+# make lab: JupyterLab on the notebooks
 PYTHON  ?= python3
 PROFILE ?= quick
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 READY   := $(VENV)/.installed
 
-.PHONY: study test lab bench reports pairs clean
+.PHONY: study book test lab bench reports pairs clean
 
 # torch first, by the version whose Linux wheel is a CPU build where one is offered: newer ones bring CUDA along.
 $(READY): pyproject.toml
@@ -15,8 +16,12 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
-study: $(READY)
+study: book
+	@echo "That is the study on recordings, to read while the notebooks run on yours or on built-in sounds."
 	$(RUN) -m audiotl report --profile $(PROFILE)
+
+book: $(READY)
+	$(RUN) -m audiotl book
 
 test: $(READY)
 	$(RUN) -m ruff check audiotl tests
@@ -35,4 +40,4 @@ pairs: $(READY)
 	$(RUN) -m jupytext --sync notebooks/[0-9]*.py
 
 clean:
-	rm -rf $(VENV) *.egg-info reports/smoke reports/quick reports/lab
+	rm -rf $(VENV) *.egg-info reports/real/book reports/smoke reports/quick reports/lab

@@ -1,4 +1,4 @@
-"""``python -m audiotl report | data | bench``: the study from the command line."""
+"""``python -m audiotl report | book | data | bench``: the study from the command line."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _report_options(commands.add_parser("report", help="run the notebooks, write their reports"))
+
+    book = commands.add_parser("book", help="make the book of reports, without running anything")
+    book.add_argument("--reports", type=Path, default=Path("reports/real"),
+                      help="folder of the reports; the book goes into its folder book")
+    book.add_argument("--notebooks", type=Path, default=Path("notebooks"),
+                      help="folder of the notebooks")
+    book.set_defaults(run=_book)
 
     data = commands.add_parser("data", help="list, check or fetch corpora and trained networks")
     data.add_argument("action", choices=("list", "networks", "check", "fetch"))
@@ -85,6 +92,13 @@ def _report(options: argparse.Namespace) -> int:
     if parallel.remote():
         print(f"engine: {parallel.describe()}", flush=True)
     return 1 if run.run(study) else 0
+
+
+def _book(options: argparse.Namespace) -> int:
+    from audiotl.report import book
+
+    print(f"open {book.build(options.reports, options.notebooks, strict=True)}")
+    return 0
 
 
 def _data(options: argparse.Namespace) -> int:

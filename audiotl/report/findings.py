@@ -75,7 +75,7 @@ class Box:
     Args:
         folder: of the chapter's report.
         own: whether the notebook's results go into that folder. Its tables are not there yet, so
-            that `pages` fills the box once they are.
+            that `chapters` fills the box once they are.
     """
 
     def __init__(self, folder: Path, own: bool = False):

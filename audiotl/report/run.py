@@ -1,4 +1,4 @@
-"""Notebooks to reports: run each by papermill, then write page, Markdown and card, and an index."""
+"""Notebooks to reports: run each by papermill, write its Markdown and card, then make the book."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
 from audiotl import AudiotlError, cache, datasets
-from audiotl.report import claims, findings, pages, parameters
+from audiotl.report import book, chapters, claims, findings, parameters
 from audiotl.report.results import FOLDER
 
 VERSIONS = ("audiotl", "torch", "torchaudio", "librosa", "scikit-learn", "numpy")
@@ -57,7 +57,7 @@ class Run:
 
 
 def run(study: Run) -> int:
-    """Run the notebooks, write their reports and the index; returns how many failed.
+    """Run the notebooks, write their reports and the book; returns how many failed.
 
     A failed notebook leaves its error on a red card, and the others run on.
 
@@ -73,10 +73,10 @@ def run(study: Run) -> int:
             print(f"[{i + 1}/{len(given)}] {source.stem}", flush=True)
             failed += not _one(source, study, values)
         claims.join(study.out)
-        pages.index(study.out, f"audiotl, profile {study.profile}")
+        page = book.build(study.out, study.notebooks)
     minutes = (time.time() - started) / 60
     print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
-          f"open {study.out / 'index.html'}", flush=True)
+          f"open {page}", flush=True)
     return failed
 
 
@@ -152,7 +152,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     content = source.read_text(encoding="utf-8") + json.dumps(given, sort_keys=True)
     mark = hashlib.sha256(content.encode()).hexdigest()[:16]
     card_path = folder / "card.json"
-    card = pages.read_json(card_path)
+    card = chapters.read_json(card_path)
     if study.resume and card.get("mark") == mark and card.get("ok"):
         print(f"    done before in {card['seconds']:.0f} s, kept", flush=True)
         return True
@@ -168,7 +168,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
                        f"Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}
-    pages.write(notebook, folder, card)
+    chapters.write(notebook, folder, card)
     with cache.writing(card_path) as file:
         file.write_text(json.dumps(card, indent=1) + "\n")
     said = f"failed: {error.splitlines()[0]}" if error else "done"
@@ -225,7 +225,7 @@ class Bars:
 
     def write(self, text: str) -> None:
         for part in re.split(r"[\r\n]+", ESCAPES.sub("", text)):
-            if not pages.BAR.search(part):
+            if not chapters.BAR.search(part):
                 if part.strip():
                     print(part, file=sys.stderr)
             elif time.monotonic() - self.last >= self.every:

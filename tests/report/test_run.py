@@ -70,13 +70,15 @@ def notebooks(tmp_path):
 def test_the_whole_study_in_the_smoke_profile(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert main(["report", "--profile", "smoke", "--out", str(tmp_path)]) == 0
-    index = (tmp_path / "index.html").read_text()
+    index = (tmp_path / "book" / "index.html").read_text()
+    assert 'class="admonition answer' not in index, "answers of the study over numbers of a run"
     for stem in sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.py")):
         folder = tmp_path / stem
         record = json.loads((folder / "results.json").read_text())
-        page, text = (folder / f"{stem}.html").read_text(), (folder / "report.md").read_text()
-        assert f"{stem}/{stem}.html" in index and "<details>" in page
-        assert not re.search(r'(src|href)="https?://', page), "the page needs a network"
+        page = (tmp_path / "book" / stem / "index.html").read_text()
+        text = (folder / "report.md").read_text()
+        assert f"{stem}/index.html" in index and "<details" in page and len(page) < 3_000_000
+        assert not re.search(r'<(script|link|img)[^>]* (src|href)="https?://', page)
         for figure in record["figures"].values():
             assert (folder / figure["file"]).stat().st_size > 2000 and figure["alt"]
             assert f"]({figure['file']})" in text
@@ -107,7 +109,7 @@ def test_a_clip_needs_no_class_of_its_own_to_be_counted(tmp_path, monkeypatch):
     write_clip(tmp_path / "one" / "a.wav")
     assert main(["report", "--profile", "smoke", "--only", "02", "--data", str(tmp_path), "-p",
                  "targets", "folder", "--out", str(tmp_path / "out")]) == 1
-    assert "class folders" in (tmp_path / "out" / "index.html").read_text()
+    assert "class folders" in (tmp_path / "out" / "book" / "index.html").read_text()
 
 
 def test_a_broken_notebook_leaves_a_red_card_and_the_others_run_on(notebooks, tmp_path, capfd):
@@ -116,8 +118,9 @@ def test_a_broken_notebook_leaves_a_red_card_and_the_others_run_on(notebooks, tm
     finding = "Level {{ numbers.level[0] }}.<!-- if: numbers.level[0] == 7 -->"
     (out / "01_good" / "findings.md").write_text(finding)
     assert run(Run(folder, out, parameters={"level": "7"})) == 1
-    index, bad = (out / "index.html").read_text(), (out / "00_bad" / "report.md").read_text()
-    assert 'class="card bad"' in index and "the chapter broke" in index and "Level 7." in index
+    index, page = ((out / "book" / name / "index.html").read_text() for name in ("", "00_bad"))
+    bad = (out / "00_bad" / "report.md").read_text()
+    assert "the chapter broke" in index and "the chapter broke" in page and "Level 7." in index
     assert "An empty plot." in bad and "ValueError" in bad
     good = (out / "01_good" / "report.md").read_text()
     assert "> Level 7." in good and "row 2" in good and "(live_1.png)" in good

@@ -1,0 +1,270 @@
+"""The book: Sphinx over the chapters of a folder, run here or committed, to be read from disk.
+
+A chapter that ran here is read from its executed notebook, any other from ``report.md`` with the
+code of its notebook between. Pages by hand, settings and the live part lie beside this module.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+from audiotl import AudiotlError
+from audiotl.report import chapters, claims, findings
+
+HERE = Path(__file__).parent
+ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
+ROWS = 6
+"""Rows of a table that a page shows."""
+
+REWRITTEN = """:::{note}
+The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
+code that bears their names is now.
+:::"""
+
+TABLE = re.compile(r"^\|.*\n\| ?---.*\n(?:\|.*(?:\n|\Z))*", re.M)
+REST = re.compile(r"^(?:\.\.\. and )?[\d,]+ (?:more )?rows in (\S+?)\.?$", re.M)
+QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
+OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{TABLE.pattern}\n*)?^All rows: .*|"
+                    rf"{TABLE.pattern}", re.M)
+LIVE = re.compile(r"^!\[[^\]]*\]\(live_\d+\.\w+\)$", re.M)
+
+
+def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
+    """Make ``book/`` in the folder of reports; returns its first page.
+
+    Args:
+        reports: with a folder a chapter, as `audiotl.report.run.run` leaves them.
+        notebooks: folder of the ``NN_name.py`` notebooks.
+        strict: take a warning of Sphinx for an error.
+
+    Raises:
+        AudiotlError: there is no chapter, or Sphinx fails.
+    """
+    found = chapters.reported(reports)
+    if not found:
+        raise AudiotlError(f"There is no chapter in {reports}; run `report` first, or give "
+                           "--reports.")
+    out = reports / "book"
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "source"
+        shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__*"))
+        for card in found:
+            _chapter(card, reports / card["name"], notebooks, source / card["name"])
+        _front(found, reports, source)
+        shutil.rmtree(out, ignore_errors=True)
+        said = _sphinx(source, out, Path(scratch) / "trees", strict)
+    if said is not None:
+        raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
+                           f"{said.strip().replace(scratch, '')}")
+    return out / "index.html"
+
+
+def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
+    # What went wrong, or None. In this process: a second one would take as long to import it.
+    said = io.StringIO()
+    with patch_docutils(source), docutils_namespace():
+        try:
+            app = Sphinx(source, source, out, trees, "html", status=None, warning=said,
+                         warningiserror=strict)
+            app.build()
+        except SphinxError as error:
+            return str(error)
+    return said.getvalue() if app.statuscode else None
+
+
+def _front(found: list[dict], reports: Path, source: Path) -> None:
+    path, rows = reports / claims.CLAIMS, []
+    if path.is_file():
+        shutil.copy(path, source)
+        rows = pd.read_csv(path).to_dict("records")
+    for row in rows:
+        row["statement"], _, row["case"] = row["statement"].partition(": ")
+    pages = Environment(loader=FileSystemLoader(source), trim_blocks=True, lstrip_blocks=True)
+    given = {"chapters": found, "claims": rows, "names": {card["name"] for card in found},
+             "real": any(card["answer"] for card in found)}
+    for name in ("index.md", "claims.md"):
+        text = pages.get_template(name).render(given)
+        (source / name).write_text(text, encoding="utf-8")
+    if not rows:
+        (source / "claims.md").unlink()
+
+
+def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
+    to.mkdir()
+    for path in (path for pattern in ASSETS for path in report.glob(pattern)):
+        shutil.copy(path, to)
+    executed = report / f"{card['name']}.ipynb"
+    script = notebooks / f"{card['name']}.py"
+    known = list(chapters.read_json(report / "results.json").get("tables", {}).values())
+    if executed.is_file():
+        nb = nbformat.read(executed, as_version=4)
+        cells = list(_run_here(nb, known))
+    else:
+        nb = jupytext.read(script)
+        text = (report / "report.md").read_text(encoding="utf-8")
+        text = QUOTED.sub("", text, count=1) if card["answer"] else text
+        cells = list(_committed(_tables(text, known), nb))
+        card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
+                                if cell.cell_type == "markdown")
+    nbformat.write(nb, to / f"{card['name']}.ipynb")
+    if (to / "combinations.csv").is_file():
+        for cell in (cell for cell in cells if cell.cell_type == "markdown"):
+            cell.source = LIVE.sub(lambda found: _ticker(found[0], to), cell.source)
+    cells = _one_fold([cell for cell in cells if cell.source.strip()])
+    cells[0].source = _opening(cells[0].source, card, report)
+    page = new_notebook(cells=[*cells, new_markdown_cell(_closing(card, to))],
+                        metadata={"language_info": {"name": "python"}})
+    nbformat.write(page, to / "index.ipynb")
+
+
+def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.NotebookNode]:
+    # What a cell put out follows it as Markdown; beside sounds, in their order.
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            if not cell.source.startswith("> "):
+                yield new_markdown_cell(cell.source)
+            continue
+        outputs = [one for one in cell.get("outputs", [])
+                   if not one.get("metadata", {}).get("findings")]
+        texts = list(map(chapters.shown, outputs))
+        if all(texts):
+            yield _code(cell.source)
+            yield new_markdown_cell(_tables("\n\n".join(texts), known))
+        else:
+            yield _code(cell.source, [
+                new_output("display_data", {"text/markdown": text}) if text else one
+                for one, text in zip(outputs, texts, strict=True)])
+
+
+def _committed(report: str, nb: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNode]:
+    # Prose and code of the notebook, and what the code put out from between the same prose, or at
+    # least the same heading, of the report.
+    text, place, waiting, rewritten = report.rpartition("\n---\n")[0], 0, [], False
+    for cell in [*nb.cells, None]:
+        if cell and cell.cell_type == "code":
+            waiting.append(_code(cell.source))
+            continue
+        prose = cell.source.strip() if cell else ""
+        heading = re.search("^#.*|$", prose, re.M)[0]
+        known = [part for part in (prose, heading) if part and text.find(part, place) >= 0]
+        if cell and not known:
+            waiting.append(new_markdown_cell(prose))
+            continue
+        at = text.find(known[0], place) if cell else len(text)
+        yield from _placed(waiting, text[place:at], rewritten)
+        waiting = [new_markdown_cell(prose)]
+        rewritten = cell and known[0] != prose
+        place = at + len(known[0]) if cell else at
+
+
+def _placed(cells: list, text: str, rewritten: bool) -> Iterator[nbformat.NotebookNode]:
+    # What came out, behind the last code. Of sections that were rewritten since, only figures and
+    # tables, behind the code that names them.
+    code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"] or [len(cells) - 1]
+    out = defaultdict(list, {code[-1]: [text.strip()]})
+    if rewritten or re.search("^#", text, re.M):
+        out.clear()
+        for found in OUTPUT.finditer(text):
+            name = re.search(r"\]\((\w+)\.", found[0])
+            homes = [i for i in code if name and f'"{name[1]}"' in cells[i].source]
+            out[(homes or code[-1:])[0]].append(found[0].strip())
+    for i, cell in enumerate(cells):
+        yield cell
+        if any(out[i]):
+            yield new_markdown_cell("\n\n".join(out[i]))
+
+
+def _code(source: str, outputs: list | None = None) -> nbformat.NotebookNode:
+    return new_code_cell(source, outputs=outputs or [], metadata={"tags": ["hide-input"]})
+
+
+def _one_fold(cells: list) -> list:
+    # Code cells without anything between them under one fold.
+    joined = cells[:1]
+    for cell in cells[1:]:
+        before = joined[-1]
+        if before.cell_type == cell.cell_type == "code" and not before.outputs:
+            joined[-1] = _code(f"{before.source}\n\n{cell.source}", cell.outputs)
+        else:
+            joined.append(cell)
+    return joined
+
+
+def _opening(source: str, card: dict, report: Path) -> str:
+    title, _, rest = source.partition("\n")
+    parts = [title]
+    if card["error"]:
+        parts.append(f":::{{error}}\n```text\n{card['error']}\n```\n:::")
+    if card["answer"]:
+        _, _, more = findings.render(report).partition("\n")
+        parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}\n:::")
+        parts += ["## What we found", more.strip()] if more.strip() else []
+        parts.append("## Question and method")
+    if card.get("rewritten"):
+        parts.append(REWRITTEN)
+    return "\n\n".join([*parts, rest.strip()])
+
+
+def _closing(card: dict, to: Path) -> str:
+    files = ", ".join(f"[{path.name}]({path.name})" for path in sorted(to.glob("*.csv*")))
+    return (f"## Notebook, tables, machine\n\nThe notebook: {{download}}`{card['name']}.ipynb`. "
+            f"{f'Every table: {files}. ' if files else ''}{chapters.facts(card)}")
+
+
+def _tables(text: str, known: list[dict]) -> str:
+    # Tables of a few rows with short numbers, and a link to the file that holds all of them.
+    def short(found: re.Match) -> str:
+        head, rule, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+                             for line in found[0].strip().splitlines())
+        right = [bool(rows) and all(map(_is_number, column)) for column in zip(*rows, strict=True)]
+        rule = [f"{line}:" if number else line
+                for line, number in zip(rule, right or [False] * len(rule), strict=True)]
+        lines = [head, rule, *([_short(cell) for cell in row] for row in rows[:ROWS])]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        fits = [one for one in known if one["columns"] == head]
+        named = REST.match(text[found.end():].lstrip())
+        if fits and not named:
+            known.remove(fits[0])
+            return f"{table}\n\nAll rows: [{fits[0]['file']}]({fits[0]['file']})\n"
+        return f"{table}\n"
+
+    return REST.sub(r"All rows: [\1](\1)", TABLE.sub(short, text))
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or re.fullmatch(r"-?[\d,]+(\.\d+)?(e-?\d+)?", cell) is not None
+
+
+def _short(cell: str) -> str:
+    return f"{float(cell):#.3g}" if re.fullmatch(r"-?\d{1,2}\.\d+", cell) else cell
+
+
+def _ticker(picture: str, folder: Path) -> str:
+    # All scores for the live part, ``{"cases": [[source, target, probe, protocol, {subset:
+    # [score, low, high]}]], "best": [...]}``; the picture stands where no script runs.
+    keys = ["source", "target", "probe", "protocol"]
+    frame = pd.read_csv(folder / "combinations.csv", dtype={"subset": str}).round(4)
+    frame = frame.sort_values("protocol", kind="stable")  # nested before paper
+    cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
+                             strict=True))] for key, rows in frame.groupby(keys, sort=False)]
+    best = pd.read_csv(folder / "summary.csv").round(4)
+    data = {"cases": cases, "best": best[[*keys[:3], "best"]].values.tolist()}
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return (f":::{{container}} ticker\n{picture}\n:::\n\n```{{raw}} html\n<script "
+            f'type="application/json" id="combinations">{text}</script>\n```')

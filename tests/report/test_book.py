@@ -1,0 +1,231 @@
+"""The book as readers meet it: from disk, without a network, in a browser where there is one."""
+
+import contextlib
+import html
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import websocket
+from conftest import ROOT
+
+from audiotl import AudiotlError
+from audiotl.report import book, chapters, claims, findings
+
+REAL = ROOT / "reports" / "real"
+TICKED = "02_layer_combinations"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+VERDICTS = pd.DataFrame({"case": ["one", "two"], "difference": [0.02, 0.0], "ci_low": [0.01, -0.03],
+                         "ci_high": [0.03, 0.02], "p": [1e-4, 0.9], "groups": 20, "seeds": 2})
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The book of the committed reports, with warnings as errors; claims if none are committed."""
+    reports = tmp_path_factory.mktemp("book") / "real"
+    shutil.copytree(REAL, reports, ignore=shutil.ignore_patterns("book", "*.ipynb"))
+    if not (reports / claims.CLAIMS).is_file():
+        said = {"statement": "all beat one", "said_by": "us", "rule": "difference", "margin": 0.01}
+        rows = claims.rows(1, said, VERDICTS, TICKED, "paired.csv")
+        rows.to_csv(reports / claims.CLAIMS, index=False)
+    return book.build(reports, ROOT / "notebooks", strict=True).parent
+
+
+def test_every_link_leads_somewhere_and_nothing_comes_from_outside(pages):
+    texts = {path: path.read_text() for path in pages.rglob("*.html")
+             if "_static" not in path.parts}
+    links = 0
+    for path, text in texts.items():
+        for tag, target in re.findall(r'<(\w+)[^>]*?\s(?:href|src)="([^"]*)"', text):
+            target = html.unescape(target)
+            if re.match(r"(https?:)?//|mailto:", target):
+                assert tag == "a", f"{path.name} loads {target}"
+                continue
+            file, _, anchor = target.partition("#")
+            there = path.parent / file.partition("?")[0] if file else path
+            if target.startswith("data:") or path.name == "search.html" and not file:
+                continue
+            assert there.is_file(), (path, target)
+            assert not anchor or f'id="{anchor}"' in texts[there.resolve()], (path, target)
+            links += 1
+        assert all("alt=" in image for image in re.findall("<img[^>]*>", text)), path
+        assert len(text) < 3_000_000
+    assert links > 100
+
+
+def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(pages):
+    front = (pages / "index.html").read_text()
+    for folder in (path.parent for path in sorted(REAL.glob("*/card.json"))):
+        page = (pages / folder.name / "index.html").read_text()
+        words = " ".join(re.sub("<[^>]+>", "", html.unescape(page)).replace("’", "'").split())
+        answer = findings.answer(folder).replace("’", "'")
+        assert answer in words and f"{folder.name}/index.html" in front
+        record = chapters.read_json(folder / "results.json")
+        for figure in record["figures"].values():
+            assert f"_images/{figure['file'].rsplit('.')[0]}" in page, (folder, figure)
+        for table in record["tables"].values():
+            assert f"/{table['file']}" in page, (folder, table)
+        assert page.count("<details") >= 3 and f"{folder.name}.ipynb" in page
+        tables = re.findall("<table.*?</table>", page, re.S)
+        assert all(table.count("<tr") <= book.ROWS + 1 for table in tables)
+        assert tables and not re.search(r"\| ?(---|—)", words), "a table that is none"
+
+
+def test_the_front_page_has_the_claims_and_their_verdicts(pages):
+    front, all_of_them = ((pages / name).read_text() for name in ("index.html", "claims.html"))
+    for row in pd.read_csv(pages.parent / claims.CLAIMS).itertuples():
+        statement, _, case = row.statement.partition(": ")
+        assert statement in front and row.verdict in front
+        assert case in all_of_them and statement in all_of_them
+
+
+def test_terms_and_papers_are_linked_where_they_are_first_named(pages):
+    page = (pages / TICKED / "index.html").read_text()
+    assert len(re.findall(r'href="../glossary.html#term-ridge" title="Linear', page)) == 1
+    assert re.search(r'href="../references.html#\w+" title="Transfer learning for music', page)
+    assert (pages / "glossary.html").read_text().count("<math") >= 2
+
+
+def test_every_paper_that_a_notebook_names_is_among_the_references():
+    known = (book.HERE / "references.bib").read_text()
+    for path in (ROOT / "notebooks").glob("[0-9]*.py"):
+        prose = re.sub(r"\n# ?", " ", path.read_text())
+        for name, year in re.findall(r"([A-Z]\w+)(?: et al\.| and [A-Z]\w+) \(?(\d{4})", prose):
+            assert re.search(rf"author = {{{name},.* year = {year}", known), (path.name, name)
+        for number in re.findall(r"arXiv (\d{4}\.\d{5})", prose):
+            assert f"https://arxiv.org/abs/{number}" in known, (path.name, number)
+
+
+def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path):
+    folder = tmp_path / "00_mine"
+    folder.mkdir()
+    sound = nbformat.v4.new_output("display_data", {"text/html": "<audio></audio>"})
+    said = nbformat.v4.new_output("stream", text="row 1")
+    broke = nbformat.v4.new_output("error", ename="ValueError", evalue="it broke")
+    cells = [nbformat.v4.new_markdown_cell("# Mine"),
+             nbformat.v4.new_code_cell("listen()", outputs=[sound, said, broke])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "00_mine.ipynb")
+    card = {"name": "00_mine", "error": "It broke.", "seconds": 1.0, "parameters": {},
+            "data": "my sounds", "versions": {}, "machine": "this", "date": "today"}
+    (folder / "card.json").write_text(json.dumps(card))
+    front = book.build(tmp_path, ROOT / "notebooks", strict=True)
+    assert "Answer" not in front.read_text() and "my sounds" in front.read_text()
+    page = (front.parent / "00_mine" / "index.html").read_text()
+    assert "It broke." in page and "<audio>" in page and "row 1" in page
+    with pytest.raises(AudiotlError, match="nothing"):
+        book.build(tmp_path / "nothing", ROOT / "notebooks")
+
+
+class Browser:
+    """A headless Chromium, driven over its debugging protocol."""
+
+    def __init__(self, process):
+        said = next(line for line in process.stderr if "DevTools listening" in line)
+        port = re.search(r":(\d+)/", said)[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=60) as answer:
+            tabs = json.load(answer)
+        address = next(tab for tab in tabs if tab["type"] == "page")["webSocketDebuggerUrl"]
+        self.socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
+        self.sent, self.events = 0, []
+        for part in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{part}.enable")
+
+    def ask(self, method, **given):
+        self.sent += 1
+        self.socket.send(json.dumps({"id": self.sent, "method": method, "params": given}))
+        while (answer := self._next()).get("id") != self.sent:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _next(self):
+        message = json.loads(self.socket.recv())
+        if "method" in message:
+            self.events.append(message)
+        return message
+
+    def open(self, path, width=1200, theme="light", query=""):
+        self.events.clear()
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900,
+                 deviceScaleFactor=1, mobile=False)
+        self.ask("Emulation.setEmulatedMedia",
+                 features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.ask("Page.navigate", url=path.as_uri() + query)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._next()
+
+    def value(self, script):
+        return self.ask("Runtime.evaluate", expression=script, returnByValue=True)["result"].get(
+            "value")
+
+    def complaints(self):
+        """Errors on the console, and requests that leave the disk."""
+        for event in self.events:
+            method, given = event["method"], event["params"]
+            if method == "Network.requestWillBeSent":
+                if not given["request"]["url"].startswith(("file:", "data:")):
+                    yield given["request"]["url"]
+            elif method == "Runtime.exceptionThrown" or "error" in (
+                    given.get("type"), given.get("entry", {}).get("level")):
+                yield event
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not CHROMIUM:
+        pytest.skip("no chromium to look at the pages with: apt-get install chromium")
+    process = subprocess.Popen(
+        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+         f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "about:blank"],
+        stderr=subprocess.PIPE, text=True)
+    yield Browser(process)
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    process.kill()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_open_from_disk_without_a_complaint(pages, browser, width, theme):
+    for path in (pages / "index.html", pages / TICKED / "index.html"):
+        browser.open(path, width, theme)
+        assert not list(browser.complaints())
+        assert browser.value("document.documentElement.dataset.theme") == theme
+        assert browser.value("document.documentElement.scrollWidth") <= width, "scrolls sideways"
+
+
+def test_the_search_finds_a_word_from_disk(pages, browser):
+    browser.open(pages / "search.html", query="?q=Shapley")
+    found = "document.querySelectorAll('#search-results li a').length"
+    deadline = time.monotonic() + 30
+    while not browser.value(found) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert browser.value(found) >= 2 and not list(browser.complaints())
+
+
+def test_three_ticks_show_the_score_of_that_subset(pages, browser):
+    browser.open(pages / TICKED / "index.html", 390, "light")
+    source, target, probe, protocol = [browser.value(f"document.querySelectorAll('.ticker select')"
+                                                     f"[{i}].value") for i in range(4)]
+    boxes = "document.querySelectorAll('.ticker input')"
+    browser.value(f"[0, 2, 4].forEach(i => {boxes}[i].checked || {boxes}[i].click())")
+    said = browser.value("document.querySelector('.ticker output').textContent")
+    table = pd.read_csv(REAL / TICKED / "combinations.csv", dtype={"subset": str})
+    rows = table[(table[["source", "target", "probe", "protocol"]]
+                  == [source, target, probe, protocol]).all(axis=1)]
+    score = rows.set_index("subset").score
+    rank = int(np.sum(score > score["024"])) + 1
+    assert f"{100 * score['024']:.1f} %" in said and f"{rank} of {len(score)}" in said
+    browser.value(f"[0, 2, 4, 5].forEach(i => {boxes}[i].click())")
+    said = browser.value("document.querySelector('.ticker output').textContent")
+    mfcc = table.query("source == 'mfcc' and target == @target and probe == @probe "
+                       "and protocol == @protocol").score.item()
+    assert f"{100 * mfcc:.1f} %" in said and "rank" not in said
