@@ -213,14 +213,14 @@ def test_the_search_finds_a_word_from_disk(pages, browser):
 
 def test_three_ticks_show_the_score_of_that_subset(pages, browser):
     browser.open(pages / TICKED / "index.html", 390, "light")
-    source, target, probe, protocol = [browser.value(f"document.querySelectorAll('.ticker select')"
-                                                     f"[{i}].value") for i in range(4)]
+    source, target, pooling, probe, protocol = (
+        browser.value(f"document.querySelectorAll('.ticker select')[{i}].value") for i in range(5))
     boxes = "document.querySelectorAll('.ticker input')"
     browser.value(f"[0, 2, 4].forEach(i => {boxes}[i].checked || {boxes}[i].click())")
     said = browser.value("document.querySelector('.ticker output').textContent")
     table = pd.read_csv(REAL / TICKED / "combinations.csv", dtype={"subset": str})
-    rows = table[(table[["source", "target", "probe", "protocol"]]
-                  == [source, target, probe, protocol]).all(axis=1)]
+    rows = table[(table[["source", "target", "pooling", "probe", "protocol"]]
+                  == [source, target, pooling, probe, protocol]).all(axis=1)]
     score = rows.set_index("subset").score
     rank = int(np.sum(score > score["024"])) + 1
     assert f"{100 * score['024']:.1f} %" in said and f"{rank} of {len(score)}" in said

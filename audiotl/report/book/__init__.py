@@ -256,15 +256,15 @@ def _short(cell: str) -> str:
 
 
 def _ticker(picture: str, folder: Path) -> str:
-    # All scores for the live part, ``{"cases": [[source, target, probe, protocol, {subset:
-    # [score, low, high]}]], "best": [...]}``; the picture stands where no script runs.
-    keys = ["source", "target", "probe", "protocol"]
+    # All scores for the live part, ``{"cases": [[source, target, pooling, probe, protocol,
+    # {subset: [score, low, high]}]], "best": [...]}``; the picture stands where no script runs.
+    keys = ["source", "target", "pooling", "probe", "protocol"]
     frame = pd.read_csv(folder / "combinations.csv", dtype={"subset": str}).round(4)
     frame = frame.sort_values("protocol", kind="stable")  # nested before paper
     cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
                              strict=True))] for key, rows in frame.groupby(keys, sort=False)]
     best = pd.read_csv(folder / "summary.csv").round(4)
-    data = {"cases": cases, "best": best[[*keys[:3], "best"]].values.tolist()}
+    data = {"cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return (f":::{{container}} ticker\n{picture}\n:::\n\n```{{raw}} html\n<script "
             f'type="application/json" id="combinations">{text}</script>\n```')

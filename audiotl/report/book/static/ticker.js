@@ -15,12 +15,13 @@ function node(tag, attributes = {}, ...inside) {
 }
 
 function ticker(place, data) {
-  const keys = ["source", "target", "probe", "protocol"];
+  const keys = ["source", "target", "pooling", "probe", "protocol"];
   const names = {protocol: "choices made", nested: "on other folds",
-                 paper: "on the same folds (2017)", svm: "SVM"};
+                 paper: "on the same folds (2017)", svm: "SVM", mean: "mean over time",
+                 "mean+std": "mean and deviation over time"};
   const shown = (name) => names[name] || name.replaceAll("_", " ");
   const cases = data.cases.filter((one) => one[0] !== "mfcc");
-  const layers = Math.max(...Object.keys(cases[0][4]).map((subset) => subset.length));
+  const layers = Math.max(...Object.keys(cases[0][5]).map((subset) => subset.length));
   const find = (...key) => data.cases.find((one) => key.every((part, i) => one[i] === part));
 
   const selects = keys.map((key, i) => node("select", {name: key},
@@ -65,25 +66,26 @@ function ticker(place, data) {
 
   function draw() {
     const key = selects.map((select) => select.value);
-    const [source, target, probe, protocol] = key;
+    const [source, target, pooling, probe, protocol] = key;
     const here = find(...key);
     rows.replaceChildren();
     if (!here) {
-      said.textContent = "This network learnt from that corpus, so it is not scored on it.";
+      said.textContent = "Not scored: the network learnt from that corpus, or the probe was only "
+        + "asked of means.";
       return;
     }
-    const scores = here[4];
+    const scores = here[5];
     const picked = boxes.filter((box) => box.checked).map((box) => box.value).join("");
-    const outside = find("mfcc", target, probe, protocol)?.[4].mfcc;
+    const outside = find("mfcc", target, "own", probe, protocol)?.[5].mfcc;
     const everything = boxes.map((box) => box.value).join("");
     const inside = scores[picked + (mfcc.checked ? "+mfcc" : "")];
     const chosen = mfcc.checked && picked === "" ? outside : inside;
     const all = scores[everything];
-    const random = find("random", target, probe, protocol)?.[4][everything];
+    const random = find("random", target, pooling, probe, protocol)?.[5][everything];
     const ranked = Object.values(scores).map((one) => one[0]).sort((a, b) => b - a);
-    const nested = data.best.find((one) => [source, target, probe].every((part, i) =>
-      part === one[i]));
-    const best = protocol === "nested" ? nested && [nested[3]] : [ranked[0]];
+    const nested = data.best.find((one) => [source, target, pooling, probe]
+      .every((part, i) => part === one[i]));
+    const best = protocol === "nested" ? nested && [nested[4]] : [ranked[0]];
     const rank = chosen && 1 + ranked.filter((one) => one > chosen[0]).length;
     const named = [...boxes.filter((box) => box.checked).map((box) => +box.value + 1),
                    ...(mfcc.checked ? ["MFCC"] : [])];
