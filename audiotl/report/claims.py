@@ -17,6 +17,8 @@ COLUMNS = ("claim", "said_by", "statement", "chapter", "table", "estimate", "uni
            "ci_high", "p_holm", "groups", "seeds", "margin", "verdict")
 VERDICTS = "verdicts.csv"
 CLAIMS = "claims.csv"
+PAGE = "claims.md"
+OUTCOMES = ("holds", "does not hold", "equivalent", "cannot tell")
 
 
 def written(folder: Path = Path()) -> dict[int, dict]:
@@ -49,14 +51,40 @@ def rows(claim: int, said: dict, comparisons: pd.DataFrame, chapter: str, table:
 
 
 def join(out: Path) -> pd.DataFrame | None:
-    """All verdicts of the reports in `out` as ``claims.csv``, or None where there are none."""
+    """All verdicts of the reports in `out` as ``claims.csv``, and their `summary` as ``claims.md``;
+    None where there are none."""
     parts = [pd.read_csv(path) for path in sorted(out.glob(f"[0-9][0-9]_*/{VERDICTS}"))]
     if not parts:
         return None
     table = pd.concat(parts, ignore_index=True).sort_values("claim", kind="stable")
     with cache.writing(out / CLAIMS) as file:
         table.to_csv(file, index=False)
+    short = summary(table)
+    lines = [short.columns, ["---"] * short.shape[1], *short.to_numpy()]
+    page = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    with cache.writing(out / PAGE) as file:
+        file.write_text(f"# Claims\n\n{page}\n\nAll rows: [{CLAIMS}]({CLAIMS})\n")
     return table
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a statement: cases, median and range of the estimates, and the count of each verdict.
+
+    Args:
+        table: of `join`. Shares are given in points.
+    """
+    rows = []
+    said = table["statement"].str.partition(": ")[0].rename("statement")
+    for (claim, statement), part in table.groupby(["claim", said], sort=False):
+        points = part["unit"].eq("share right").all()
+        values = part["estimate"] * (100 if points else 1)
+        rows.append({
+            "claim": claim, "said by": part["said_by"].iloc[0], "what was said": statement,
+            "cases": len(part), "in": "points" if points else ", ".join(part["unit"].unique()),
+            "median": f"{values.median():+.2g}",
+            "range": f"{values.min():+.2g} to {values.max():+.2g}"}
+            | {outcome: int(part["verdict"].eq(outcome).sum()) for outcome in OUTCOMES})
+    return pd.DataFrame(rows)
 
 
 def check(table: pd.DataFrame, written: dict[int, dict]) -> None:

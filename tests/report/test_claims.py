@@ -24,6 +24,10 @@ def test_a_chapter_s_verdicts_are_joined_and_hold_against_their_rows(tmp_path):
     assert tuple(table.columns) == claims.COLUMNS and table["claim"].tolist() == [1, 1, 6, 6]
     assert table["verdict"].tolist() == ["holds", "equivalent"] * 2
     claims.check(table, WRITTEN)
+    short = claims.summary(table)
+    assert short["cases"].tolist() == [2, 2] and short["holds"].tolist() == [1, 1]
+    assert short["range"].tolist() == ["+0.1 to +5"] * 2
+    assert WRITTEN[6]["statement"] in (tmp_path / claims.PAGE).read_text()
     with pytest.raises(AudiotlError, match="holds"):
         claims.check(table.assign(verdict="holds"), WRITTEN)
     with pytest.raises(AudiotlError, match="99"):
