@@ -88,7 +88,7 @@ def test_the_whole_study_in_the_smoke_profile(tmp_path, monkeypatch):
         for written in (text, json.dumps(record), (folder / "card.json").read_text()):
             assert str(tmp_path) not in written and str(ROOT) not in written
     combinations = pd.read_csv(tmp_path / "02_layer_combinations" / "combinations.csv")
-    keys = ["source", "target", "probe", "protocol"]
+    keys = ["source", "target", "pooling", "probe", "protocol"]
     assert {"subset", "score", "ci_low", "ci_high", *keys} <= set(combinations)
     assert (combinations.groupby(keys).size().drop("mfcc") == 31).all()
 
