@@ -197,11 +197,11 @@ def names_of(rows):
 # network with random weights stand beside, each at its own width.
 
 # %%
-def score(target, blocks, transform=None, **keys):
+def score(target, blocks, transform=None, deal=True, **keys):
     """Nested score of all the blocks side by side; folds are dealt anew `repeats` times."""
     corpus = target_sounds[target].corpus
     y, folds = corpus.targets(), [corpus.splits(seed=corpus_seed)]
-    if repeats > 1 and columns_of(blocks) <= most_columns:
+    if repeats > 1 and deal:
         folds = controls.repeated_splits(y, corpus.groups, repeats=repeats)
     return controls.score(blocks, y, folds, corpus.groups, probes.named("ridge"), transform,
                           target=target, **keys)
@@ -215,8 +215,7 @@ for source, network, target in cases:
     sound, layers = target_sounds[target], layers_of(source, network, target)
     last = dict(list(layers.items())[-1:])
     narrow, broad = columns_of(last), columns_of(layers)
-    few = broad <= most_columns
-    keys = {"source": source, "network": network}
+    keys = {"source": source, "network": network, "deal": broad <= most_columns}
     sides = {"last": (last, None), "all": (layers, None),
              "joint": (layers, partial(probes.joint_pca, width=narrow)),
              "widened": (last, partial(probes.random_features, width=broad)),
