@@ -274,6 +274,9 @@ results.claim(2, claimed[JOINT], "by_width.csv",
 results.claim(2, claimed[WIDENED], "by_width.csv",
               "all layers beat the last, widened to their width by random features")
 
+# %%
+results.claim(6, claimed["with mfcc - all"], "by_width.csv")
+
 # %% [markdown]
 # ## Every subset of every network
 #
