@@ -359,7 +359,11 @@ results.figure("cover", figure, "The picked subset against all layers, and all l
 # reporting folds, so it flatters.
 
 # %%
-figure = plots.sizes(table[~table["mfcc"]], scores)
+def of_source(frame):
+    """Rows whose network is named with what it heard."""
+    return frame.assign(network=frame["network"].map(title_of) + ", " + frame["source"])
+
+figure = plots.sizes(of_source(table[~table["mfcc"]]), of_source(scores))
 results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.")
 
 # %% [markdown]
@@ -382,9 +386,9 @@ values = values[[*first, *values.columns.difference(first, sort=False)]]
 results.table("shapley", values, show=12)
 
 # %%
-for network, rows in values.groupby("network", sort=False):
-    figure = plots.shapley_values(rows)
-    display(results.figure(f"shapley_{network}", figure,
+for (source, network), rows in values.groupby(["source", "network"], sort=False):
+    figure = plots.shapley_values(of_source(rows))
+    display(results.figure(f"shapley_{network}_{source}", figure,
                            f"Shapley value of each layer and MFCC by depth: {network}."))
 
 # %% [markdown]
@@ -399,7 +403,7 @@ pairs = pairs[[*first, *pairs.columns.difference(first, sort=False)]]
 results.table("interactions", pairs, show=6)
 
 # %%
-figure = plots.interactions(pairs)
+figure = plots.interactions(of_source(pairs))
 results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.")
 
 # %% [markdown]

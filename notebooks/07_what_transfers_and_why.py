@@ -411,7 +411,10 @@ alike = pd.DataFrame(alike).groupby(["kind", "layer"])["cka"].agg(["mean", "size
 results.table("cka", alike.rename(columns={"mean": "cka", "size": "pairs"}), show=30)
 
 # %%
-figure = compare.curves(alike.assign(target=common), "layer", "mean", "kind", "target",
+other_starts = alike["kind"].str.endswith("other start").any()
+doubled = alike["kind"].str.endswith("same start") | (alike["kind"] == "two random networks")
+shown = alike[~doubled] if other_starts else alike
+figure = compare.curves(shown.assign(target=common), "layer", "mean", "kind", "target",
                         ylabel="linear CKA (%)")
 results.figure("cka", figure, "CKA of each layer between two networks, by how they are related.")
 

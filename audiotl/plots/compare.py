@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from audiotl import stats
-from audiotl.plots.style import GREY, INK, colour_of, styled, title_of
+from audiotl.plots.style import GREY, INK, colour_of, colours_of, styled, title_of
 
 
 @styled
@@ -139,10 +139,11 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
         log: whether `x` has a logarithmic axis.
     """
     figure, axes = _row(frame, panel)
+    shades = colours_of(frame[colour])
     for name, axis in axes.items():
         rows = frame[frame[panel] == name]
         for value, part in rows.groupby(colour, sort=False):
-            part, shade = part.sort_values(x), colour_of(value)
+            part, shade = part.sort_values(x), shades[value]
             axis.plot(part[x], 100 * part[y], color=shade, marker="o", ms=4, label=title_of(value))
             if "groups" in part and (part["groups"] >= stats.FEWEST_GROUPS).all():
                 axis.vlines(part[x], 100 * part["ci_low"], 100 * part["ci_high"], color=shade,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
@@ -57,6 +59,15 @@ def bare(axis: plt.Axes) -> None:
 def title_of(name: str) -> str:
     """A corpus or a network as a reader should see it; other names with blanks for underscores."""
     return TITLES.get(str(name), str(name).replace("_", " "))
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour a name, each different while the palette lasts: sources keep theirs."""
+    names = list(dict.fromkeys(names))
+    known = {name: SOURCES[str(name).lower()] for name in names if str(name).lower() in SOURCES}
+    free = [shade for shade in CYCLE if shade not in known.values()]
+    others = [name for name in names if name not in known]
+    return known | {name: free[i % len(free)] for i, name in enumerate(others)}
 
 
 def colour_of(name: str) -> str:
