@@ -33,25 +33,28 @@ def random_network(recordings):
     return untrained(dataclasses.replace(few, corpus=corpus, spectrograms=spectrograms))
 
 
-def compared(source, sound, blocks):
-    """Committed rows of a source, and beside them what ridge scores now."""
+def compared(source, pooling, sound, blocks):
+    """Committed rows of a source and a pooling, and beside them what ridge scores now."""
     corpus = sound.corpus
     found = search(blocks, corpus.targets(), corpus.splits(), corpus.groups,
                    probes.named("ridge"), progress=False).table()
     known = pd.read_csv(COMMITTED, dtype={"subset": str})
-    known = known.query(f"source == '{source}' and target == 'fsdd' and probe == 'ridge'")
+    known = known[(known["source"] == source) & (known["pooling"] == pooling)]
+    known = known.query("target == 'fsdd' and probe == 'ridge'")
     return known.merge(found, on=["subset", "probe", "protocol"], suffixes=("", "_now"))
 
 
 def test_mfcc_scores_what_it_scored(digits):
-    both = compared("mfcc", digits, {"mfcc": digits.mfcc})
+    both = compared("mfcc", "own", digits, {"mfcc": digits.mfcc})
     assert len(both) == 2
     for name in ("score", "ci_low", "ci_high"):
         np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)
 
 
-def test_all_subsets_of_random_layers_score_what_they_scored(digits, recordings):
-    both = compared("random", digits, embed(random_network(recordings), digits, progress=False))
+@pytest.mark.parametrize("pooling", ["mean", "mean+std"])
+def test_all_subsets_of_random_layers_score_what_they_scored(digits, recordings, pooling):
+    blocks = embed(random_network(recordings), digits, pooling=pooling, progress=False)
+    both = compared("random", pooling, digits, blocks)
     assert len(both) == 62
     for name in ("score", "ci_low", "ci_high"):
         np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)

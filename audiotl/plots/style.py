@@ -29,7 +29,9 @@ TITLES = {
     "mfcc": "MFCC", "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
     "resnet50": "ResNet-50", "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017",
     "musicnn-msd": "musicnn, MSD",
-    "musicnn-mtt": "musicnn, MTT", "random": "random weights",
+    "musicnn-mtt": "musicnn, MTT", "random": "random weights", "yamnet": "YAMNet",
+    "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
+    "speech_embedding": "speech_embedding",
 }
 """How corpora and networks are called where a person reads, one table for all figures."""
 
