@@ -67,8 +67,11 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         for card in found:
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, reports, source)
-        shutil.rmtree(out, ignore_errors=True)
-        said = _sphinx(source, out, Path(scratch) / "trees", strict)
+        made = Path(scratch) / "book"
+        said = _sphinx(source, made, Path(scratch) / "trees", strict)
+        if said is None:
+            shutil.rmtree(out, ignore_errors=True)
+            shutil.move(made, out)
     if said is not None:
         raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
                            f"{said.strip().replace(scratch, '')}")
