@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 from torch import Tensor, nn
 
 from audiotl.models.pooling import pool
@@ -22,7 +24,7 @@ def unscale_decibel(x: Tensor) -> Tensor:
     return 20 * x - 40
 
 
-class Layered(nn.Module):
+class Layered(nn.Module, abc.ABC):
     """Layers in a row, then the mean over frequency and time, then a linear `head`.
 
     Shape:
@@ -31,9 +33,9 @@ class Layered(nn.Module):
     """
 
     @property
+    @abc.abstractmethod
     def layers(self) -> dict[str, nn.Module]:
         """The layers by name, first to last."""
-        raise NotImplementedError
 
     @property
     def tap_names(self) -> tuple[str, ...]:
