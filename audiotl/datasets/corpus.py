@@ -89,6 +89,16 @@ class Corpus:
         kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 
+    def few(self, most: int, seed: int = 0) -> Corpus:
+        """At most `most` clips, drawn evenly over classes, and within a class over groups; 0 is
+        all."""
+        if not 0 < most < len(self):
+            return self
+        drawn = self.clips.sample(frac=1, random_state=seed)
+        turns = drawn.groupby(["label", "group"]).cumcount().sort_values(kind="stable")
+        turns = drawn.loc[turns.index].groupby("label").cumcount().sort_values(kind="stable")
+        return self.subset(np.sort(turns.index[:most]))
+
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
         """Train and test rows of each fold: the official folds, else group-safe folds
         (`deal_groups`).
