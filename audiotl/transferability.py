@@ -68,6 +68,19 @@ def logme(x: np.ndarray, y: np.ndarray) -> float:
     return float(evidence(x, labels).mean()) / len(x)
 
 
+def effective_rank(x: np.ndarray) -> float:
+    """How many directions the columns fill: exp of the entropy of the normalised singular values.
+
+    Roy and Vetterli, "The effective rank" (EUSIPCO 2007), of the centred columns ``(n, d)``. No
+    label is used.
+    """
+    x = x - x.mean(0)
+    product = x @ x.T if x.shape[1] > len(x) else x.T @ x
+    values = np.sqrt(linalg.eigvalsh(product, check_finite=False).clip(min=0))
+    share = values[values > 1e-9 * values.max()] / values.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
 def h_score(x: np.ndarray, y: np.ndarray) -> float:
     """H-score: ``tr(cov(X)^-1 cov(E[X | y]))``, large where classes lie apart (Bao et al. 2019).
 

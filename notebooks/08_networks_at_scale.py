@@ -13,11 +13,11 @@
 # are; nobody seems to have measured it over architectures and domains together.
 #
 # **What we do.** Every network stays frozen and hears each clip in its own way. Mean and deviation
-# over time of each layer are blocks, and a ridge probe reads the last layer, all of them side by
-# side, the shortest run of neighbouring layers that is as good as all, all with MFCC, and, as the
-# rival, SUPERB's weighted sum. Penalties and runs are chosen on the other folds, and no fold cuts
-# a recording or a speaker. Each block keeps at most `width` principal components of the training
-# clips, so that a wide layer does not win by width.
+# over time of each layer are blocks for a ridge probe. It reads the last layer, all side by side,
+# the smallest subset that is as good as all, all with MFCC, a layer picked without labels, and
+# SUPERB's weighted sum. Whatever is chosen is chosen on the other folds, and no fold cuts a
+# recording or a speaker. Blocks are read at their own width, and at `width` principal components
+# of the training clips each, so that we see what is width and what is depth.
 
 # %% tags=["parameters"]
 data = "built-in"              # built-in, or the folder that holds corpora and networks
@@ -29,21 +29,32 @@ stand_in = "convnet5"          # trained on the spot, for comparison and where n
 source = "environment"         # corpus that the stand-in learns from
 recipe = {"epochs": 10, "crop": 64}    # how it is trained (training.Recipe)
 targets = ["speech", "music_family"]   # corpora on which the networks are read
+clips = 0                      # of a target at most, even over classes and groups; 0: all
 pooling = "mean+std"           # over time: mean or mean+std
-width = 32                     # principal components that a block keeps at most
+width = 32                     # principal components of each layer where subsets are searched
+pairs = 50                     # of random orders, for networks of more than `most_whole` layers
+most_whole = 12                # layers of which all subsets are scored
+in_full = []                   # pairs of a network and a target to read on all clips
+twins = []                     # pairs of networks of one architecture that heard other sound
+repeats = 5                    # sets of folds for the twins
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+from functools import partial
+
 import numpy as np
 import pandas as pd
+import statsmodels.formula.api as formula
 from IPython.display import display
 
-from audiotl import datasets, probes, stats
+from audiotl import datasets, probes, shapley, stats, transferability
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
 from audiotl.plots.style import title_of
-from audiotl.probes.subset_search import search
+from audiotl.probes import coalitions, controls
+from audiotl.probes.columns import joint_pca
+from audiotl.probes.subset_search import all_subsets, search
 from audiotl.probes.weighted_sum import WeightedSum
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -82,8 +93,15 @@ print("left out, weights not at hand:", ", ".join(left_out) or "none")
 target_sounds = {}
 for name in targets:
     kept, _ = datasets.without_shared(datasets.load(name, data, size, corpus_seed), [heard.corpus])
-    target_sounds[name] = features(kept)
+    target_sounds[name] = features(kept.few(clips, corpus_seed))
 results.corpora(*target_sounds.values())
+cases = [(network, target) for network in trained for target in targets if not (
+    network == stand_in and datasets.related(heard.corpus, target_sounds[target].corpus))]
+
+
+def problem(sound):
+    return sound.corpus.targets(), sound.corpus.splits(seed=corpus_seed), sound.corpus.groups
+
 
 # %% [markdown]
 # ## Last or all, by hand
@@ -133,134 +151,284 @@ pd.DataFrame({"layers": [len(subset) for subset in right],
 # %% [markdown]
 # ## Every network, every target
 #
-# With 14 or 20 layers there are too many subsets to score them all, so the search runs over all
-# *runs* of neighbouring layers, first to last, second to fifth and so on. *Shortest* is, in each
-# fold, the shortest run whose score on the other folds is within a point of that of all layers.
+# Up to `most_whole` layers, all subsets are scored, else those that turn up in random orders of the
+# layers; Shapley values are exact or estimated accordingly (chapter 05). *Smallest* is, in each
+# fold, the smallest subset whose score on the other folds is within a point of that of all layers.
+# Two ways to pick one layer: by the **effective rank** of its training clips, which asks for no
+# label (Roy and Vetterli 2007), and by LogME, which asks for theirs.
 
 # %%
-def runs(layers):
-    """Every run of neighbouring layers."""
-    return [tuple(layers[i:j]) for i in range(len(layers)) for j in range(i + 1, len(layers) + 1)]
+def subsets_of(layers):
+    """The subsets to score, all layers and the last one among them."""
+    if len(layers) <= most_whole:
+        return all_subsets(layers)
+    drawn = shapley.sample(layers, pairs, corpus_seed)
+    return list(dict.fromkeys([*((layer,) for layer in layers), *drawn]))
 
 
-def shortest(found, layers):
-    """Clips right by the shortest run within a point of all, chosen on the other folds; lengths."""
-    among = [found.position(run) for run in runs(layers)]
-    right, lengths = np.zeros(len(found.fold)), []
+def values_of(found, layers, y, splits):
+    """Shapley value of each layer with its interval."""
+    nobody, bits = coalitions.guesses(y, splits), found.packed("nested")
+    if len(layers) <= most_whole:
+        number = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
+        which = shapley.masks([found.subsets[i] for i in number], layers)
+        return shapley.attribute(bits[number], which, nobody, found.groups, layers)[0]
+    right = dict(zip(found.subsets, found.scores(), strict=True)) | {(): nobody.mean()}
+    rows = shapley.sampled(right.__getitem__, layers, pairs, corpus_seed)
+    reach = 1.96 * rows["error"]
+    return rows.assign(ci_low=rows["value"] - reach, ci_high=rows["value"] + reach)
+
+
+def smallest(found, layers):
+    """Clips right by the smallest subset within a point of all on the other folds; mean size."""
+    among = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
+    right, sizes = np.zeros(len(found.fold)), []
     for fold, inner in enumerate(found.inner):
         score = inner.max(axis=1)
         enough = [i for i in among if score[i] >= score[found.position(layers)] - 0.01]
         pick = min(enough, key=lambda i: (len(found.subsets[i]), -score[i]))
         bits = found.unpack(found.bits[pick, inner[pick].argmax()])
         right[found.fold == fold] = bits[found.fold == fold]
-        lengths.append(len(found.subsets[pick]))
-    return right, np.mean(lengths)
+        sizes.append(len(found.subsets[pick]))
+    return right, np.mean(sizes)
+
+
+def picked(found, blocks, layers, y, splits, guess):
+    """Clips right by the layer with the largest guess on each fold's training clips."""
+    right = np.zeros(len(found.fold))
+    for fold, (train, _) in enumerate(splits):
+        scaled = probes.standardise({name: blocks[name][train] for name in layers}, blocks)[0]
+        layer = max(layers, key=lambda name: guess(scaled[name], y[train]))
+        right += found.scored((layer,)).values[0, 0] * (found.fold == fold)
+    return right
+
+
+def log_me(x, y):
+    return transferability.log_me(probes.reduce({"x": x}, {"x": x}, width)[0]["x"], y)
 
 
 # %%
-scored, lengths, single = {}, {}, []
-for network, model in trained.items():
+wide = probes.Ridge([1.0, 10.0, 100.0, 1e3, 1e4, 1e5])
+scored, sizes, single, columns = {}, {}, [], {}
+for network, target in cases:
+    sound = target_sounds[target]
+    blocks = embed(trained[network], sound, pooling=pooling)
+    layers, (y, splits, groups) = tuple(blocks), problem(sound)
+    keys = {"network": network, "domain": domain[network], "target": target,
+            "target_domain": sound.corpus.domain}
+    last = blocks[layers[-1]].shape[1]
+    columns[network] = last, sum(block.shape[1] for block in blocks.values())
+    found = search(blocks | {"mfcc": sound.mfcc}, y, splits, groups, probes.named("ridge"),
+                   subsets=[*subsets_of(layers), ("mfcc",), (*layers, "mfcc")], width=width,
+                   title=f"{network} -> {target}")
+    mixed = search(blocks, y, splits, groups, WeightedSum(), subsets=[layers], width=width,
+                   progress=False)
+    few, sizes[network, target] = smallest(found, layers)
+    chosen = {name: picked(found, blocks, layers, y, splits, guess) for name, guess in (
+        ("label_free", lambda x, _: transferability.effective_rank(x)), ("logme", log_me))}
+    read = partial(controls.score, y=y, repeats=[splits], groups=groups, probe=wide)
+    readings = {"last": found.scored(layers[-1:]), "all": found.scored(layers),
+                "weighted": mixed.scored(layers), "mfcc_added": found.scored((*layers, "mfcc")),
+                "mfcc": found.scored(("mfcc",)), "last_own": read({"x": blocks[layers[-1]]}),
+                "all_own": read(blocks),
+                "all_matched": read(blocks, transform=partial(joint_pca, width=last))}
+    readings |= {name: stats.Scored.of(right, found.fold, found.groups)
+                 for name, right in ({"smallest": few} | chosen).items()}
+    scored[network, target] = {name: stats.Scored(one.values, one.folds, one.groups, keys)
+                               for name, one in readings.items()}
+    for number, row in enumerate(values_of(found, layers, y, splits).to_dict("records"), 1):
+        alone = found.scored((layers[number - 1],)).mean
+        place = {"number": number, "depth": number / len(layers), "alone": alone}
+        single.append(keys | place | row)
+
+# %%
+rows = stats.score_table([one.named(reading=reading) for readings in scored.values()
+                          for reading, one in readings.items()])
+case = ["network", "domain", "target", "target_domain", "clips", "groups"]
+atlas = rows.pivot_table(index=case, columns="reading", values=["score", "ci_low", "ci_high"],
+                         sort=False)
+ends = {"score": "", "ci_low": "_low", "ci_high": "_high"}
+atlas.columns = [reading + ends[which] for which, reading in atlas.columns]
+atlas = atlas[sorted(atlas, key=lambda name: name.endswith(("_low", "_high")))].reset_index()
+counted = {name: sum(weight.numel() for weight in model.parameters())
+           for name, model in trained.items()}
+numbers = known.set_index("network")["parameters"].to_dict()
+atlas.insert(2, "params", [numbers.get(name, counted[name]) for name in atlas["network"]])
+atlas.insert(4, "taps", [len([row for row in single if row["network"] == one.network
+                              and row["target"] == one.target]) for one in atlas.itertuples()])
+atlas["smallest_size"] = [sizes[one.network, one.target] for one in atlas.itertuples()]
+atlas["last_columns"], atlas["all_columns"] = zip(
+    *(columns[name] for name in atlas["network"]), strict=True)
+results.table("atlas", atlas, show=0)
+
+# %%
+figure = compare.heat_map(atlas.sort_values("domain", kind="stable"), "network", "target",
+                          "all_own", "score (%)")
+results.figure("cover", figure, "Score of all layers side by side for each network and target.")
+
+# %% [markdown]
+# ## What do all layers add, and what do their rivals lose?
+#
+# Three comparisons at own width: all against the last; all brought down to the last one's width by
+# principal components; and the same against the last. Then the rivals, at `width` components a
+# layer. Bold: clear by this study's rule over all cases of a comparison.
+
+# %%
+PAIRS = {"all - last": ("all_own", "last_own"), "all at its width - last":
+         ("all_matched", "last_own"), "all - smallest subset": ("all", "smallest"),
+         "all - weighted sum": ("all", "weighted"), "all - layer by rank": ("all", "label_free"),
+         "all - layer by LogME": ("all", "logme"), "with MFCC - all": ("mfcc_added", "all"),
+         "all - MFCC": ("all", "mfcc")}
+paired = pd.DataFrame([stats.compare(readings[one], readings[other], comparison=name)
+                       for readings in scored.values() for name, (one, other) in PAIRS.items()])
+families = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
+            for _, rows in paired.groupby("comparison", sort=False)]
+paired = pd.concat(families, ignore_index=True)
+results.table("paired", paired, show=0)
+
+# %%
+summary = paired.groupby("comparison", sort=False).agg(
+    cases=("difference", "size"), median=("difference", "median"), lowest=("difference", "min"),
+    highest=("difference", "max"), clear=("clear", "sum"), within_a_point=("within_a_point", "sum"))
+results.table("summary", summary.reset_index())
+
+# %%
+for name, slug in (("all - last", "layers"), ("all at its width - last", "matched"),
+                   ("with MFCC - all", "mfcc")):
+    shown = paired[paired["comparison"] == name].sort_values("domain", kind="stable")
+    figure = compare.heat_map(shown, "network", "target", label=f"{name}, points")
+    display(results.figure(slug, figure, f"{name}, in points, for each network and target."))
+
+# %% [markdown]
+# ## One architecture, other sound
+#
+# The nearest thing to an experiment: networks alike in all but what they heard. Same clips, own
+# width, `repeats` sets of folds. On speech, does the one that heard speech lead?
+
+# %%
+def all_layers(network, target):
+    y, _, groups = problem(target_sounds[target])
+    blocks = embed(trained[network], target_sounds[target], pooling=pooling)
+    folds = controls.repeated_splits(y, groups, repeats=repeats)
+    return controls.score(blocks, y, folds, groups, wide)
+
+rows = []
+for one, other in [pair for pair in twins if set(pair) <= set(trained)]:
     for target, sound in target_sounds.items():
-        corpus = sound.corpus
-        blocks = embed(model, sound, pooling=pooling) | {"mfcc": sound.mfcc}
-        layers = tuple(name for name in blocks if name != "mfcc")
-        problem = corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups
-        found = search(blocks, *problem, probes.named("ridge"), width=width,
-                       subsets=[*runs(layers), ("mfcc",), tuple(blocks)],
-                       title=f"{network} -> {target}")
-        mixed = search(blocks, *problem, WeightedSum(), subsets=[layers], width=width,
-                       title=f"{network} -> {target}")
-        keys = {"network": network, "domain": domain[network], "target": target,
-                "target_domain": corpus.domain}
-        right, lengths[network, target] = shortest(found, layers)
-        readings = {"last": found.scored(layers[-1:]), "all": found.scored(layers),
-                    "shortest": stats.Scored.of(right, found.fold, found.groups),
-                    "weighted": mixed.scored(layers), "mfcc_added": found.scored(tuple(blocks)),
-                    "mfcc": found.scored(("mfcc",))}
-        scored[network, target] = {name: stats.Scored(one.values, one.folds, one.groups, keys)
-                                   for name, one in readings.items()}
-        single += [found.scored((layer,)).named(**keys, layer=number, depth=number / len(layers))
-                   for number, layer in enumerate(layers, 1)]
+        rows.append(stats.compare(
+            all_layers(one, target), all_layers(other, target), network=one, other=other,
+            target=target, target_domain=sound.corpus.domain,
+            case=f"{title_of(one)} less {title_of(other)} on {sound.corpus.title}"))
+pairs_of = pd.DataFrame(rows)
+if len(pairs_of):
+    pairs_of["clear"] = stats.clear(pairs_of)
+    pairs_of["pair"] = pairs_of["network"].map(title_of) + " − " + pairs_of["other"].map(title_of)
+    results.table("twins", pairs_of, show=0)
+    figure = compare.heat_map(pairs_of, "pair", "target")
+    display(results.figure("twins", figure, "Networks alike but for what they heard, in points."))
+
+# %% [markdown]
+# And all networks together: the score of all layers by target and by whether a network's domain is
+# the target's, with a network's strength in general as a random effect (a mixed linear model).
+# Networks of general sound are near to none here; their breadth is in their own effect.
 
 # %%
-rows = [one.named(reading=reading) for readings in scored.values()
-        for reading, one in readings.items()]
-atlas = stats.score_table(rows)
-pairs = list(zip(atlas["network"], atlas["target"], strict=True))
-runs_of = atlas["reading"].eq("shortest") * 1.0
-atlas["layers"] = np.where(runs_of, [lengths[pair] for pair in pairs], np.nan)
-results.table("atlas", atlas, show=30)
+def mixed(frame, what, effects):
+    """Effects of a mixed linear model with the network as random effect; nothing if too few."""
+    if frame["network"].nunique() < 3 or frame[what].nunique() < 3:
+        return pd.DataFrame()
+    fitted = formula.mixedlm(f"{what} ~ C(target) + {' + '.join(effects)}", frame,
+                             groups="network").fit(reml=True)
+    low, high = fitted.conf_int().loc[effects].to_numpy().T
+    return pd.DataFrame({"effect": effects, "difference": fitted.params[effects].to_numpy(),
+                         "ci_low": low, "ci_high": high, "p": fitted.pvalues[effects].to_numpy(),
+                         "groups": frame["network"].nunique(), "seeds": 1})
+
+atlas["near_speech"] = ((atlas["domain"] == "speech") & (atlas["target_domain"] == "speech")) * 1.0
+atlas["near_elsewhere"] = ((atlas["domain"] == atlas["target_domain"])
+                           & (atlas["target_domain"] != "speech")) * 1.0
+model = mixed(atlas, "all_own", ["near_speech", "near_elsewhere"])
+results.table("domains", model)
 
 # %%
-paired = []
-for readings in scored.values():
-    for one, other in (("all", "last"), ("all", "weighted"), ("shortest", "all"),
-                       ("mfcc_added", "all"), ("all", "mfcc")):
-        paired.append(stats.compare(readings[one], readings[other],
-                                    comparison=f"{one} - {other}".replace("_", " ")))
-paired = pd.DataFrame(paired)
-parts = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
-         for _, rows in paired.groupby("comparison", sort=False)]
-paired = pd.concat(parts, ignore_index=True)
-results.table("paired", paired, show=20)
-
-# %%
-names = [f"{title_of(row.network)} → {title_of(row.target)}" for row in paired.itertuples()]
-figure = compare.forest(paired.assign(row=names), "row", "domain", "comparison", margin=0.01)
-display(results.figure("cover", figure, "All layers against the last, the weighted sum and MFCC, "
-                       "for each network and target, with intervals."))
-
-# %%
-whole = atlas[atlas["reading"] == "all"]
-figure = compare.heat_map(whole, "network", "target", "score", "score (%)")
-results.figure("atlas", figure, "Score of all layers side by side for each network and target.")
+speech = pairs_of.query("target_domain == 'speech'") if len(pairs_of) else pairs_of
+if len(model):
+    model = model[model["effect"] == "near_speech"].assign(
+        case="networks of speech on speech, mixed model over networks")
+    results.claim(14, speech, "twins.csv") if len(speech) else None
+    display(results.claim(14, model, "domains.csv"))
 
 # %% [markdown]
 # ## How deep do the useful layers lie?
 #
-# Each layer alone, by its place between input (0) and last layer (1). The *centre* is the mean
-# place of a layer, each weighted by what it scores above naming the most frequent class. Claim 15
-# of this study says that it lies deeper the nearer source and target are.
+# A layer's place is 1 for the last and near 0 for the first. The **centre** of a network on a
+# target is the mean place of its layers, weighted by their Shapley values where those are positive.
+# Claim 15, written down before: it lies deeper the nearer source and target are.
 
 # %%
-depth = stats.score_table(single).drop(columns=["subset", "probe", "protocol"])
-results.table("depth", depth, show=20)
+depth = pd.DataFrame(single)
+results.table("depth", depth, show=0)
+centres, fifths = [], []
+for keys, rows in depth.groupby(case[:4], sort=False):
+    share = rows["value"].clip(lower=1e-9).to_numpy()
+    share /= share.sum()
+    keys = dict(zip(case[:4], keys, strict=True))
+    best = rows.loc[rows["alone"].idxmax()]
+    centres.append(keys | {"centre": share @ rows["depth"], "taps": len(rows),
+                           "best_layer": best["number"], "best_depth": best["depth"]})
+    rising = np.interp(np.linspace(0, 1, 6), [0, *rows["depth"]], [0, *share.cumsum()])
+    fifths += [keys | {"depth": round(end, 1), "share": part}
+               for end, part in zip(np.linspace(0.2, 1, 5), np.diff(rising), strict=True)]
+centres = pd.DataFrame(centres)
+centres["near"] = (centres["domain"] == centres["target_domain"]) * 1.0
+results.table("centres", centres, show=0)
 
 # %%
-guess = {}
-for name, sound in target_sounds.items():
-    y = sound.corpus.targets()
-    guess[name] = np.mean(np.concatenate([
-        y[test] == np.bincount(y[train]).argmax()
-        for train, test in sound.corpus.splits(seed=corpus_seed)]))
-centres = []
-for (network, target), rows in depth.groupby(["network", "target"], sort=False):
-    above = (rows["score"] - guess[target]).clip(lower=0)
-    best = rows.loc[rows["score"].idxmax()]
-    near = rows["domain"].iloc[0] in (rows["target_domain"].iloc[0], "general")
-    centres.append({"network": network, "target": target, "near": near,
-                    "centre": np.average(rows["depth"], weights=above + 1e-9),
-                    "best_layer": best["layer"], "best_depth": best["depth"]})
-results.table("centres", pd.DataFrame(centres), show=20)
+shares = pd.DataFrame(fifths).groupby(["domain", "target_domain", "depth"], sort=False)["share"]
+figure = compare.curves(shares.mean().reset_index(), "depth", "share", "domain", "target_domain",
+                        "from first to last layer", "share of the Shapley value (%)",
+                        dict.fromkeys(centres["target_domain"], 0.2))
+results.figure("depth", figure,
+               "Where in a network the value lies, by what it heard and by target.")
 
 # %%
-figure = compare.curves(depth.assign(depth=depth["depth"].round(2)), "depth", colour="network",
-                        xlabel="place between input and last layer", chance=guess)
-for axis in figure.axes:
-    axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
-results.figure("depth", figure, "Score of each layer alone by its depth, for each network.")
+of_a_domain = centres[centres["domain"] != "general"]
+model = mixed(of_a_domain, "centre", ["near"])
+results.table("depth_model", model)
+
+# %%
+if len(model):
+    display(results.claim(15, model.assign(case="near less far, mixed model over networks"),
+                          "depth_model.csv"))
+
+# %% [markdown]
+# ## On all clips
+#
+# The atlas hears a part of the clips of each target. Here are some cells in full, with the corpus's
+# own folds.
+
+# %%
+rows = []
+for network, target in [pair for pair in in_full if pair[0] in trained]:
+    sound = features(datasets.load(target, data, size, corpus_seed))
+    blocks, (y, splits, groups) = embed(trained[network], sound, pooling=pooling), problem(sound)
+    layers, read = list(blocks), partial(controls.score, y=y, repeats=[splits], groups=groups,
+                                         probe=wide, network=network, target=target)
+    last = blocks[layers[-1]]
+    matched = partial(joint_pca, width=last.shape[1])
+    rows += [read({"last": last}, reading="last"), read(blocks, reading="all"),
+             read(blocks, transform=matched, reading="all, matched")]
+results.table("in_full", stats.score_table(rows) if rows else pd.DataFrame())
 
 # %% [markdown]
 # ## What we learnt
 #
 # - The atlas says, for a target, which network to fetch, and the comparisons what is lost by
 #   reading the last layer alone.
-# - *Shortest* tells how many neighbouring layers would have done. Where it is one layer of twenty,
-#   reading that one costs a twentieth.
 # - A network has a licence and a past: keyword networks have heard keywords, and AudioSet is not
 #   far from any clip of the internet. See `heard` before believing a score.
 # - Each network is one training on one corpus; what separates two of them may be the corpus, the
-#   architecture, or the size.
+#   architecture, or the size. Only twins differ in one thing.
 
 # %% [markdown]
 # ## Exercises
