@@ -204,7 +204,7 @@ def picked(found, blocks, layers, y, splits, guess):
 
 
 def log_me(x, y):
-    return transferability.log_me(probes.reduce({"x": x}, {"x": x}, width)[0]["x"], y)
+    return transferability.logme(probes.reduce({"x": x}, {"x": x}, width)[0]["x"], y)
 
 
 # %%
@@ -370,8 +370,8 @@ depth = pd.DataFrame(single)
 results.table("depth", depth, show=0)
 centres, fifths = [], []
 for keys, rows in depth.groupby(case[:4], sort=False):
-    share = rows["value"].clip(lower=1e-9).to_numpy()
-    share /= share.sum()
+    share = rows["value"].clip(lower=1e-9)
+    share = (share / share.sum()).to_numpy()
     keys = dict(zip(case[:4], keys, strict=True))
     best = rows.loc[rows["alone"].idxmax()]
     centres.append(keys | {"centre": share @ rows["depth"], "taps": len(rows),

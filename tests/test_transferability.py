@@ -4,7 +4,7 @@ import pytest
 from scipy import optimize, stats
 from sklearn.covariance import LedoitWolf
 
-from audiotl.transferability import agreement, evidence, h_score, logme
+from audiotl.transferability import agreement, effective_rank, evidence, h_score, logme
 
 rng = np.random.default_rng(0)
 
@@ -54,3 +54,11 @@ def test_agreement_is_kendalls_tau_within_each_target():
     assert found.loc[("right", "a"), "p"] == pytest.approx(2 / 24)
     assert found.loc[("wrong", "b"), "points"] == 3
     assert ("right", "c") not in found.index and found.loc[("right", "mean"), "points"] == 2
+
+
+@pytest.mark.parametrize("n", [6, 200])
+def test_effective_rank_counts_the_directions_that_are_filled(n):
+    equal = np.linalg.qr(rng.standard_normal((n, 4)))[0]
+    equal = np.linalg.qr(equal - equal.mean(0))[0]
+    assert effective_rank(equal @ np.eye(4, 30)) == pytest.approx(4, rel=1e-6)
+    assert effective_rank(equal * [1, 1, 1e-6, 1e-6]) == pytest.approx(2, rel=1e-3)

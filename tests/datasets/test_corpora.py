@@ -43,6 +43,17 @@ def test_dealt_folds_keep_groups_whole_and_classes_balanced():
     assert (folds == deal_groups(groups, y, 5, seed=1)).all()
 
 
+def test_a_few_clips_are_even_over_classes_and_groups():
+    groups = np.repeat([f"g{i}" for i in range(12)], [9, 1, 9, 1, 9, 1] * 2)
+    labels = ["a" if int(group[1:]) < 6 else "b" for group in groups]
+    corpus = corpus_of([1] * len(groups), groups, labels)
+    few = corpus.few(20, seed=1)
+    assert few.clips["label"].value_counts().to_dict() == {"a": 10, "b": 10}
+    counts = few.clips["group"].value_counts()
+    assert len(counts) == 12 and counts.max() <= 3
+    assert len(corpus.few(0)) == len(corpus.few(99)) == len(corpus)
+
+
 def test_errors_name_the_culprit(monkeypatch):
     monkeypatch.delenv("AUDIOTL_DATA", raising=False)
     with pytest.raises(AudiotlError, match="2 groups.* 5 folds"):
