@@ -23,11 +23,10 @@
 data = "built-in"              # built-in, or the folder that holds corpora and networks
 size = "quick"                 # of the built-in corpora: smoke or quick
 corpus_seed = 0                # of the built-in corpora and of folds
-network_seed = 0               # of the network that is trained here
+network_seed = 0               # of the networks that are trained here
 networks = ["yamnet", "speech_embedding", "crnn-audioset2", "musicnn-msd"]   # published ones
-stand_in = "convnet5"          # trained on the spot, for comparison and where none of them is here
-source = "environment"         # corpus that the stand-in learns from
-recipe = {"epochs": 10, "crop": 64}    # how it is trained (training.Recipe)
+sources = ["environment"]      # corpora on each of which a ConvNet5 is trained, for comparison
+recipe = {"epochs": 10, "crop": 64}    # how they are trained (training.Recipe)
 targets = ["speech", "music_family"]   # corpora on which the networks are read
 clips = 0                      # of a target at most, even over classes and groups; 0: all
 pooling = "mean+std"           # over time: mean or mean+std
@@ -79,9 +78,12 @@ known = pretrained.table(data if data != "built-in" else None)
 results.table("networks", known, show=20)
 
 # %%
-heard = features(datasets.load(source, data, size, corpus_seed))
-model = source_network(heard, Recipe(**recipe), stand_in, seed=network_seed).model
-trained, domain = {stand_in: model}, {stand_in: heard.corpus.domain}
+heard, trained, domain = {}, {}, {}
+for name in sources:
+    sound = features(datasets.load(name, data, size, corpus_seed))
+    network = f"ConvNet5, {sound.corpus.domain}"
+    heard[network], domain[network] = sound.corpus, sound.corpus.domain
+    trained[network] = source_network(sound, Recipe(**recipe), seed=network_seed).model
 left_out = [name for name in networks if not pretrained.available(name, data)]
 for name in networks:
     if name not in left_out:
@@ -92,11 +94,12 @@ print("left out, weights not at hand:", ", ".join(left_out) or "none")
 # %%
 target_sounds = {}
 for name in targets:
-    kept, _ = datasets.without_shared(datasets.load(name, data, size, corpus_seed), [heard.corpus])
+    corpus = datasets.load(name, data, size, corpus_seed)
+    kept, _ = datasets.without_shared(corpus, heard.values())
     target_sounds[name] = features(kept.few(clips, corpus_seed))
 results.corpora(*target_sounds.values())
-cases = [(network, target) for network in trained for target in targets if not (
-    network == stand_in and datasets.related(heard.corpus, target_sounds[target].corpus))]
+cases = [(network, target) for network in trained for target in targets if network not in heard
+         or not datasets.related(heard[network], target_sounds[target].corpus)]
 
 
 def problem(sound):
@@ -114,7 +117,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-shown = next((name for name in networks if name in trained), stand_in)
+shown = next((name for name in networks if name in trained), list(trained)[0])
 first = target_sounds[targets[0]]
 blocks = embed(trained[shown], first, pooling=pooling)
 y, splits = first.corpus.targets(), first.corpus.splits(seed=corpus_seed)
