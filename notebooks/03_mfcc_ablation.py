@@ -209,7 +209,7 @@ for name in tasks:
 added = joining(0.02, "features_from == 'published'")
 added["row"] = added["target"].replace(choi2017.TASKS) + ", " + added["scaling"]
 figure = compare.forest(added, "row", "scaling", margin=0.02,
-                        xlabel="MFCC beside all layers, minus all layers, in points")
+                        xlabel="what MFCC add to all layers, in points")
 results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
 
 # %% [markdown]
@@ -273,7 +273,7 @@ results.claim(6, claimed, "differences.csv")
 
 # %%
 figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
-                        "MFCC beside the network, minus the network, in points", margin=0.01)
+                        "what MFCC add to the network, in points", margin=0.01)
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
 
 # %% [markdown]
