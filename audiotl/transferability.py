@@ -32,26 +32,22 @@ def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9,
     """
     n = len(x)
     u, s, _ = linalg.svd(x, full_matrices=False)
-    return np.array([_evidence(s, u.T @ column, column @ column, n, tolerance, rounds)
-                     for column in y.T])
-
-
-def _evidence(s, z, total, n, tolerance, rounds) -> float:
+    z, power = u.T @ y, s[:, None] ** 2
     # What of y lies outside the span of X stays there whatever the weights.
-    outside, power = max(float(total - z @ z), 0.0), s**2
-    a, b, last = 1.0, 1.0, -np.inf
+    outside = (np.square(y).sum(0) - np.square(z).sum(0)).clip(min=0)
+    a, b, value = np.ones(y.shape[1]), np.ones(y.shape[1]), -np.inf
     for _ in range(rounds):
         shrunk = b * power / (a + b * power)
-        size = float(np.sum((shrunk * z) ** 2 / np.where(power > 0, power, 1.0)))
-        missed = float(np.sum(((1 - shrunk) * z) ** 2)) + outside
+        size = np.sum((shrunk * z) ** 2 / np.where(power > 0, power, 1.0), 0)
+        missed = np.sum(((1 - shrunk) * z) ** 2, 0) + outside
         # Of d directions, those without data keep the prior's a, which cancels.
-        value = 0.5 * (n * np.log(b / (2 * np.pi)) + len(s) * np.log(a) - b * missed - a * size
-                       - np.sum(np.log(a + b * power)))
-        if abs(value - last) <= tolerance * abs(value):
+        last, value = value, 0.5 * (n * np.log(b / (2 * np.pi)) + len(s) * np.log(a) - b * missed
+                                    - a * size - np.log(a + b * power).sum(0))
+        if (np.abs(value - last) <= tolerance * np.abs(value)).all():
             break
-        last, used = value, float(np.sum(shrunk))
-        a, b = used / max(size, 1e-12), (n - used) / max(missed, 1e-12)
-    return float(value)
+        used = shrunk.sum(0)
+        a, b = used / size.clip(min=1e-12), (n - used) / missed.clip(min=1e-12)
+    return value
 
 
 def logme(x: np.ndarray, y: np.ndarray) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -13,9 +15,9 @@ from audiotl import audio, datasets
 from audiotl.benchmarks import fresh_cache, median_seconds, row
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
-from audiotl.features import features
+from audiotl.features import Features, features
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
-from audiotl.models import ConvNet5
+from audiotl.models import ConvNet5, pretrained
 
 
 def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]:
@@ -98,6 +100,42 @@ def bench_embedding(clips: int = 500) -> list[dict]:
                 f"smallest correlation of a column {likeness:.5f}"),
             row(name, mine, "decoding alone (the floor)", floor, threads,
                 "not the same work: 1.0 would be the floor")]
+
+
+def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
+    """All taps of YAMNet for real clips of 5 s against the obvious loop; growth of memory."""
+    root = datasets.data_root()
+    if root is None or not pretrained.available("yamnet", root):
+        print("    no recordings or no YAMNet (AUDIOTL_DATA): left out")
+        return []
+    model = pretrained.load("yamnet", root)
+    corpus = datasets.load("esc50", root).subset(np.arange(clips))
+
+    def ours(sound: Features) -> tuple[np.ndarray, float, float]:
+        started = time.perf_counter()
+        taps = embed(model, sound, pooling="mean+std", progress=False)
+        seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return np.concatenate(list(taps.values()), 1), seconds, peak
+
+    def theirs(path: str) -> np.ndarray:
+        wave, _ = librosa.load(path, sr=model.sample_rate)
+        wave = audio.fit(wave, round(corpus.duration * model.sample_rate))
+        taps = model.taps(torch.from_numpy(wave)[None], pooling="mean+std")
+        return np.concatenate([value[0].numpy() for value in taps.values()])
+
+    with fresh_cache():
+        *_, before = ours(features(corpus.subset(np.arange(few)), progress=False))
+        sound = features(corpus, progress=False)
+        mine, seconds, after = ours(sound)
+    started = time.perf_counter()
+    script = np.array([theirs(path) for path in corpus.clips["path"]])
+    slow = time.perf_counter() - started
+    blocks = 2 * mine.nbytes * (clips - few) / clips / 2**20
+    return [row(f"all 14 taps of YAMNet of {clips:,} clips of 5 s, from files", seconds,
+                "librosa.load, one clip at a time", slow, torch.get_num_threads(),
+                f"largest difference {np.abs(mine - script).max():.1e}; peak memory "
+                f"{after - before - blocks:+.0f} MB from {few} clips on, blocks left out")]
 
 
 def _by_librosa(path: str, model: ConvNet5, corpus: Corpus) -> np.ndarray:
