@@ -232,9 +232,9 @@ for network, target in cases:
         ("label_free", lambda x, _: transferability.effective_rank(x)), ("logme", log_me))}
     read = partial(controls.score, y=y, repeats=[splits], groups=groups, probe=wide)
     readings = {"last": found.scored(layers[-1:]), "all": found.scored(layers),
-                "weighted": mixed.scored(layers, "paper"), "mfcc_added": found.scored((*layers, "mfcc")),
-                "mfcc": found.scored(("mfcc",)), "last_own": read({"x": blocks[layers[-1]]}),
-                "all_own": read(blocks),
+                "weighted": mixed.scored(layers, "paper"),
+                "mfcc_added": found.scored((*layers, "mfcc")), "mfcc": found.scored(("mfcc",)),
+                "last_own": read({"x": blocks[layers[-1]]}), "all_own": read(blocks),
                 "all_matched": read(blocks, transform=partial(joint_pca, width=last))}
     readings |= {name: stats.Scored.of(right, found.fold, found.groups)
                  for name, right in ({"smallest": few} | chosen).items()}
