@@ -25,7 +25,7 @@ html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
-html_js_files = ["ticker.js"]
+html_js_files = ["ticker.js", "play.js"]
 html_copy_source = False
 html_show_search_summary = False  # it fetches pages, which a browser refuses from disk
 
