@@ -287,9 +287,9 @@ scores = stats.score_table([found.scored(five[-1:], layers="the last"),
 results.table("one_cell", scores[["layers", "score", "ci_low", "ci_high", "clips", "groups"]])
 
 # %% [markdown]
-# Chapters 01 to 07 follow this path: train the source networks (01), every combination of layers
+# Chapters 01 to 08 follow this path: train the source networks (01), every combination of layers
 # (02), MFCCs taken apart (03), from one domain to another (04), deeper networks (05), the table of
-# 2017 recomputed (06), what transfers and why (07).
+# 2017 recomputed (06), what transfers and why (07), networks trained at scale (08).
 
 # %% [markdown]
 # ## What we learnt

@@ -74,9 +74,12 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__*"))
         if (notebooks / "pictures").is_dir():
             shutil.copytree(notebooks / "pictures", source / "pictures")
+        decided = _claims(reports / claims.CLAIMS)
         for card in found:
+            card["claims"] = {row["claim"]: row["statement"] for row in decided
+                              if row["chapter"] == card["name"]}
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
-        _front(found, reports, source)
+        _front(found, decided, reports, source)
         made = Path(scratch) / "book"
         said = _sphinx(source, made, Path(scratch) / "trees", strict)
         if said is None:
@@ -101,13 +104,16 @@ def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
     return said.getvalue() if app.statuscode else None
 
 
-def _front(found: list[dict], reports: Path, source: Path) -> None:
-    path, rows = reports / claims.CLAIMS, []
-    if path.is_file():
-        shutil.copy(path, source)
-        rows = pd.read_csv(path).to_dict("records")
+def _claims(path: Path) -> list[dict]:
+    rows = pd.read_csv(path).to_dict("records") if path.is_file() else []
     for row in rows:
         row["statement"], _, row["case"] = row["statement"].partition(": ")
+    return rows
+
+
+def _front(found: list[dict], rows: list[dict], reports: Path, source: Path) -> None:
+    if rows:
+        shutil.copy(reports / claims.CLAIMS, source)
     pages = Environment(loader=FileSystemLoader(source), trim_blocks=True, lstrip_blocks=True)
     said = REPORT.sub(r"\1/index.ipynb", findings.render(reports))
     heard = pd.read_csv(source / "static" / "clips" / "clips.csv").to_dict("records")
@@ -232,7 +238,9 @@ def _opening(source: str, card: dict, report: Path) -> str:
         parts.append(f":::{{error}}\n```text\n{card['error']}\n```\n:::")
     if card["answer"]:
         _, _, more = findings.render(report).partition("\n")
-        parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}\n:::")
+        links = "; ".join(f"[{said}](#claim-{number})" for number, said in card["claims"].items())
+        links = f"\n\nDecided here: {links}." if links else ""
+        parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}{links}\n:::")
         parts += ["## What we found", more.strip()] if more.strip() else []
         parts.append("## Question and method")
     if card.get("rewritten"):

@@ -18,6 +18,7 @@ from audiotl import audio
 from audiotl.degrade import Degradation
 from audiotl.frontend import LIBROSA, LogSpectrogram, dct, filterbank, torchaudio
 from audiotl.plots.spectrogram import spectrogram
+from audiotl.plots.style import styled
 
 CLIPS = Path(__file__).parent / "static" / "clips"
 RATE, SECONDS = 16_000, 1.5
@@ -46,18 +47,19 @@ def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
             | {one.name: one(samples, RATE) for one in worse})
 
 
+@styled
 def render(corpora: Path) -> None:
     """Write every version of the clips in ``clips.csv`` as MP3, and a picture of them a clip."""
     for clip in pd.read_csv(CLIPS / "clips.csv").itertuples():
         samples = np.trim_zeros(audio.load(corpora / clip.source, RATE))
         samples = samples[:int(SECONDS * RATE)]
-        figure, axes = plt.subplots(2, 4, figsize=(8, 3.4), layout="constrained", sharey=True)
+        figure, axes = plt.subplots(4, 2, figsize=(5, 6.4))
         made = versions(samples)
         for i, (axis, (name, sound)) in enumerate(zip(axes.flat, made.items(), strict=True)):
             sound = 0.5 * sound / np.abs(sound).max()
             soundfile.write(CLIPS / f"{clip.name}_{i}.mp3", sound, RATE, compression_level=0.3)
             level = LogSpectrogram()(torch.from_numpy(sound.astype(np.float32))[None])[0, 0]
-            spectrogram(axis, level.numpy(), len(sound) / RATE)
+            spectrogram(axis, level.numpy(), round(len(sound) / RATE, 2))
             axis.set_title(name, fontsize=9)
         figure.savefig(CLIPS / f"{clip.name}.jpg", dpi=100, pil_kwargs={"quality": 70})
         plt.close(figure)

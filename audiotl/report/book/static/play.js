@@ -27,8 +27,9 @@ function table(caption, heads, body) {
   const row = (cells, tag) => node("tr", {}, ...cells.map((cell, i) =>
     node(i === 0 || tag === "th" ? "th" : "td",
          tag === "th" ? {scope: "col"} : i === 0 ? {scope: "row"} : {}, cell)));
-  return node("table", {}, node("caption", {}, caption), node("thead", {}, row(heads, "th")),
-              node("tbody", {}, ...body.map((cells) => row(cells, "td"))));
+  return node("div", {class: "scroll", role: "group", tabindex: 0, "aria-label": caption},
+    node("table", {}, node("caption", {}, caption), node("thead", {}, row(heads, "th")),
+         node("tbody", {}, ...body.map((cells) => row(cells, "td")))));
 }
 
 function swatch(i) {
@@ -106,7 +107,9 @@ function matrix(place, data) {
 
 function curves(place, data) {
   const rows = records(data.fractions);
+  const rates = (mode) => distinct(rows.filter((row) => row.mode === mode), "learning_rate");
   const arm = (row) => [row.mode, row.input,
+    rates(row.mode).length > 1 ? `rate ${row.learning_rate}` : "",
     row.mode === "scratch" ? "" : [row.source, row.source_labels === "shuffled" ? "shuffled" : ""]
       .filter(Boolean).join(" ")].filter(Boolean).join(", ");
   const [target, targets] = choice("target", distinct(rows, "target"));
@@ -125,11 +128,17 @@ function curves(place, data) {
     const share = shares[slider.value] ?? shares.at(-1);
     slider.setAttribute("aria-valuetext", `${100 * share} % of the clips`);
     const arms = [...new Set(here.map(arm))];
-    const cells = arms.map((name) => shares.map((fraction) => {
-      const runs = here.filter((row) => arm(row) === name && row.fraction === fraction);
-      const longest = Math.max(...runs.map((row) => row.steps ?? 0));
-      return runs.filter((row) => (row.steps ?? 0) === longest);
-    }));
+    // Runs of one budget: of several, the one that covers most shares, then the longest.
+    const cells = arms.map((name) => {
+      const own = here.filter((row) => arm(row) === name);
+      const cover = (steps) => distinct(own.filter((row) => row.steps === steps), "fraction").length;
+      const budgets = distinct(own, "steps").sort((a, b) => cover(b) - cover(a) || b - a);
+      return shares.map((fraction) => {
+        const runs = own.filter((row) => row.fraction === fraction);
+        const budget = budgets.find((steps) => runs.some((row) => row.steps === steps));
+        return runs.filter((row) => row.steps === budget);
+      });
+    });
     const series = cells.map((line) => line.map((runs) => runs.length
       ? mean(runs.map((row) => row.score)) : null));
     const at = shares.indexOf(share);
