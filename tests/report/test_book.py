@@ -134,6 +134,12 @@ def test_the_folded_solutions_run(path):
         exec(code, {})
 
 
+def test_binder_installs_the_versions_that_make_does():
+    make = (ROOT / "Makefile").read_text()
+    pins = (ROOT / ".binder" / "requirements.txt").read_text().split()
+    assert pins[-2:] == ["-e", "."] and all(f'"{pin}"' in make for pin in pins[:-2])
+
+
 def test_every_drawing_of_a_notebook_is_there_and_on_its_page(pages):
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
         page = pages / path.stem / "index.html"

@@ -76,7 +76,14 @@ def _link_first_mentions(app, doctree, docname):
                 break
 
 
+def _folds_by_their_text(app, pagename, templatename, context, doctree):
+    # A folded cell says "Code"; the label that it is given beside hides that from screen readers.
+    body = context.get("body", "")
+    context["body"] = body.replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app):
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     app.connect("doctree-resolved", _link_first_mentions)
+    app.connect("html-page-context", _folds_by_their_text)
