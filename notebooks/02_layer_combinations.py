@@ -50,12 +50,14 @@ results.on_recordings()
 # %% [markdown]
 # ## From sound to score in 40 lines
 #
-# Everything this study does is in the next four cells, with nothing of the package but its loader:
+# Everything this study does is in the next three cells, with nothing of the package but its loader:
 # sound to picture, picture to maps, maps to columns, columns to names. The network is five random
-# layers, the sounds are built in. **First the picture**: the power of each frequency, summed into
-# 64 mel bands $B$, in decibels below the loudest point,
+# layers, the sounds are built in. **First the picture**: the power of the spectrum $S$ of each
+# frame, summed into 64 mel bands by a matrix $B$, in decibels,
 #
-# $$L = 10 \log_{10}(B\,|\mathrm{STFT}|^2), \qquad \mathrm{picture} = \max(L - \max L, -80).$$
+# $$L = 10 \log_{10}(B\,|S|^2),$$
+#
+# below the loudest point and cut at 80 below it. It is the *spectrogram* that a network sees.
 
 # %% tags=["unfolded"]
 import librosa

@@ -66,8 +66,10 @@ def _link_first_mentions(app, doctree, docname):
                                          *_chapters(app.env)]:
         for text in doctree.findall(nodes.Text):
             found = re.search(pattern, text, re.I)
-            plain = isinstance(text.parent, nodes.paragraph)
-            if found and plain and not isinstance(text.parent.parent, nodes.entry):
+            set_off = isinstance(text.parent, nodes.emphasis | nodes.strong)
+            holder = text.parent.parent if set_off else text.parent
+            plain = isinstance(holder, nodes.paragraph)
+            if found and plain and not isinstance(holder.parent, nodes.entry):
                 uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}" * bool(anchor)
                 link = nodes.reference("", found[0], refuri=uri, reftitle=title, internal=True,
                                        classes=["term"])
