@@ -287,9 +287,9 @@ scores = stats.score_table([found.scored(five[-1:], layers="the last"),
 results.table("one_cell", scores[["layers", "score", "ci_low", "ci_high", "clips", "groups"]])
 
 # %% [markdown]
-# Chapters 01 to 07 follow this path: train the source networks (01), every combination of layers
+# Chapters 01 to 08 follow this path: train the source networks (01), every combination of layers
 # (02), MFCCs taken apart (03), from one domain to another (04), deeper networks (05), the table of
-# 2017 recomputed (06), what transfers and why (07).
+# 2017 recomputed (06), what transfers and why (07), networks trained at scale (08).
 
 # %% [markdown]
 # ## What we learnt
@@ -308,3 +308,34 @@ results.table("one_cell", scores[["layers", "score", "ci_low", "ci_high", "clips
 #    blurs?
 # 4. In "the whole study", give `features` another axis: `Settings(axis="log", low=60.0)`. Does the
 #    order of the three rows change?
+
+# %% [markdown]
+# **With a solution.** Two clicks, 16 ms apart. Does a frame of 1,024 samples (64 ms at 16 kHz)
+# show two strokes or one? And one of 512? Guess first.
+#
+# <details><summary>Hint</summary>
+#
+# Count the peaks of the energy from frame to frame. A Hann window only really hears its middle
+# third.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# import numpy as np
+#
+# wave = np.zeros(16_000)
+# wave[[8_000, 8_250]] = 1.0                      # 16 ms apart
+#
+# def strokes(size):
+#     frames = np.lib.stride_tricks.sliding_window_view(wave, size)[::size // 8]
+#     energy = ((frames * np.hanning(size)) ** 2).sum(axis=1)
+#     return int(np.sum((energy[1:-1] > energy[:-2]) & (energy[1:-1] >= energy[2:])))
+#
+# assert strokes(1024) == 1 and strokes(512) == 2
+# ```
+#
+# The short frame hears two, and pays in pitch: its bins are 31 Hz apart, those of the long one 16.
+#
+# </details>

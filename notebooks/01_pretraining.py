@@ -58,6 +58,10 @@ for name in sources:
 results.corpora(*sounds.values())
 
 # %% [markdown]
+# ![ConvNet5: a spectrogram goes through five blocks to the names of its sounds; after each block, a
+# tap takes mean and deviation of its 32 maps, for other tasks.](pictures/convnet5.svg)
+
+# %% [markdown]
 # ## A training step, by hand
 #
 # A batch of spectrograms goes through the network, the loss says how wrong the outputs are, its
@@ -322,3 +326,31 @@ widgets.live(pictures, first_clip, source=list(networks), layer=range(1, 6),
 # 2. Let the same recording lie on both sides of the split (`check_split` will refuse: catch it)
 #    and see what accuracy you would have reported.
 # 3. Add `patience: 5` to `recipe` and compare the stopped network with the one trained to the end.
+
+# %% [markdown]
+# **With a solution.** The five blocks of the paper have 32 maps each and 50 tags to name. How many
+# weights is that? Count by hand, then ask the network.
+#
+# <details><summary>Hint</summary>
+#
+# A 3x3 kernel has nine weights for each pair of maps, and no bias here. A batch norm has two
+# numbers a map. The head has a weight for each map and tag, and a bias for each tag.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from audiotl.models import build
+#
+# kernels = 9 * 1 * 32 + 4 * (9 * 32 * 32)        # the first block sees one channel
+# norms = 5 * 2 * 32
+# head = 32 * 50 + 50
+# network = build("convnet5", n_classes=50)
+# assert kernels + norms + head == sum(p.numel() for p in network.parameters()) == 39_122
+# ```
+#
+# Nearly all of them are the kernels of layers 2 to 5. A photograph has more pixels than this
+# network has weights.
+#
+# </details>

@@ -433,3 +433,40 @@ widgets.LayerTicker({f"{network}, {source} → {target}": found
 # 2. Set `width` to 8. Which layers lose most? And what does `pooling = "mean"` change?
 # 3. A network of 24 layers has 16,777,215 subsets. Ask `search` for them, read the sentence, and
 #    estimate Shapley values from `shapley.sample`.
+
+# %% [markdown]
+# **With a solution.** Three layers name 40, 50 and 30 % of the clips alone, 1 and 2 together 62,
+# 1 and 3 55, 2 and 3 60, all three 66; guessing names 10. What is each layer worth?
+#
+# <details><summary>Hint</summary>
+#
+# Let the layers enter in each of the six orders. A layer's value is what it adds when it enters, on
+# average.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from itertools import permutations
+#
+# import numpy as np
+#
+# from audiotl import shapley
+#
+# score = {"": 10, "1": 40, "2": 50, "3": 30, "12": 62, "13": 55, "23": 60, "123": 66}
+# value = dict.fromkeys("123", 0.0)
+# for order in permutations("123"):
+#     for place, layer in enumerate(order):
+#         before = "".join(sorted(order[:place]))
+#         after = "".join(sorted(order[:place + 1]))
+#         value[layer] += (score[after] - score[before]) / 6
+#
+# by_mask = [score[name] for name in ("", "1", "2", "12", "3", "13", "23", "123")]
+# assert np.allclose(list(value.values()), shapley.values(np.array(by_mask, float)))
+# assert np.isclose(sum(value.values()), 66 - 10)
+# ```
+#
+# Layer 1 is worth 18.2, layer 2 25.7 and layer 3 12.2 points: together the 56 over guessing.
+#
+# </details>

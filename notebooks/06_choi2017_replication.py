@@ -400,3 +400,39 @@ if hear:
 #    to the differences that the paper interprets?
 # 3. Multiply the MFCC block by 0.01 instead of standardising it (above). How much of the gap
 #    closes? Would whitening all columns close more?
+
+# %% [markdown]
+# **With a solution.** Put 20 columns of noise beside 5 that know the answer, once at their scale
+# and once a hundred times as large. What does a support vector machine make of it? And with a
+# scaler in front?
+#
+# <details><summary>Hint</summary>
+#
+# An RBF kernel reads distances. Which columns make the distance?
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# import numpy as np
+# from sklearn.model_selection import cross_val_score
+# from sklearn.pipeline import make_pipeline
+# from sklearn.preprocessing import StandardScaler
+# from sklearn.svm import SVC
+#
+# rng = np.random.default_rng(0)
+# y = np.arange(200) % 2
+# knows = rng.normal(size=(200, 5)) + y[:, None]
+# noise = rng.normal(size=(200, 20))
+# x = np.hstack([knows, 100 * noise])
+#
+# fair = cross_val_score(SVC(), np.hstack([knows, noise]), y).mean()
+# raw = cross_val_score(SVC(), x, y).mean()
+# scaled = cross_val_score(make_pipeline(StandardScaler(), SVC()), x, y).mean()
+# assert raw < 0.6 < 0.8 < scaled and abs(scaled - fair) < 0.05
+# ```
+#
+# Large columns shout the others down. MFCC are large: their first is a level in decibels.
+#
+# </details>

@@ -454,3 +454,36 @@ widgets.live(layer_by_layer, pair=choices)
 # 1. Double `steps`. Does the gap between true and shuffled labels open?
 # 2. Shuffle the labels within recordings instead of over the corpus. Which statistic survives?
 # 3. Train on noise with the spectra of the source. How far does that alone get?
+
+# %% [markdown]
+# **With a solution.** Rotate a block of columns: does its CKA with itself change? Multiply one
+# column by ten: does it now?
+#
+# <details><summary>Hint</summary>
+#
+# A rotation keeps every scalar product between clips. What is CKA made of?
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# import numpy as np
+#
+# rng = np.random.default_rng(0)
+# x = rng.normal(size=(300, 16))
+# rotation, _ = np.linalg.qr(rng.normal(size=(16, 16)))
+#
+# def cka(a, b):
+#     a, b = a - a.mean(0), b - b.mean(0)
+#     between = np.linalg.norm(a.T @ b) ** 2
+#     return between / np.linalg.norm(a.T @ a) / np.linalg.norm(b.T @ b)
+#
+# stretched = x * np.r_[10, np.ones(15)]
+# assert np.isclose(cka(x, x @ rotation), 1)
+# assert 0.2 < cka(x, stretched) < 0.4
+# ```
+#
+# CKA does not mind how columns are turned, and minds very much which of them is large.
+#
+# </details>

@@ -28,10 +28,13 @@ def write(notebook: Path, folder: Path, card: dict) -> None:
 
 
 def markdown(nb: nbformat.NotebookNode, card: dict) -> str:
-    """The notebook as Markdown: prose, tables and figures (by file name), without code and logs."""
+    """The notebook as Markdown: prose, tables and figures (by file name), without code and logs.
+
+    Drawings that lie beside the notebook are left out: a report stands elsewhere.
+    """
     parts = []
     for cell in nb.cells:
-        if cell.cell_type == "markdown":
+        if cell.cell_type == "markdown" and "](pictures/" not in cell.source:
             parts.append(cell.source)
         parts += map(shown, cell.get("outputs", []))
     end = f"---\n\n{facts(card)}\n"

@@ -2,7 +2,8 @@
 
 In ``findings.md``, ``{{ expression }}`` stands for a value and ``<!-- if: expression -->`` after a
 sentence for what must hold. Expressions see every CSV table of the folder as a DataFrame of its
-name, ``pd``, ``np``, `pct` and `points`. The first line is the chapter's answer.
+name, those of chapters in it as ``ch02_scores``, and ``pd``, ``np``, `pct` and `points`. The first
+line is the chapter's answer.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Box:
 
 def _tables(folder: Path, text: str) -> dict[str, pd.DataFrame]:
     paths = {path.name.split(".")[0]: path for path in folder.glob("*.csv*")}
+    paths |= {f"ch{path.parent.name[:2]}_{path.name.split('.')[0]}": path
+              for path in folder.glob("[0-9][0-9]_*/*.csv*")}
     return {name: pd.read_csv(path, dtype={"subset": str, "features": str})
             for name, path in paths.items() if re.search(rf"\b{re.escape(name)}\b", text)}
 

@@ -3,11 +3,13 @@
 import contextlib
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
 import time
 import urllib.request
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -21,7 +23,9 @@ from audiotl.report import book, chapters, claims, findings
 
 REAL = ROOT / "reports" / "real"
 TICKED = "02_layer_combinations"
+AXE = Path(os.environ.get("AXE_CORE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CLAIMED = pd.read_csv(REAL / claims.CLAIMS)
 VERDICTS = pd.DataFrame({"case": ["one", "two"], "difference": [0.02, 0.0], "ci_low": [0.01, -0.03],
                          "ci_high": [0.03, 0.02], "p": [1e-4, 0.9], "groups": 20, "seeds": 2})
 
@@ -56,8 +60,9 @@ def test_every_link_leads_somewhere_and_nothing_comes_from_outside(pages):
             assert not anchor or f'id="{anchor}"' in texts[there.resolve()], (path, target)
             links += 1
         assert all("alt=" in image for image in re.findall("<img[^>]*>", text)), path
-        assert len(text) < 3_000_000
+        assert path.stat().st_size < 3_000_000
     assert links > 100
+    assert sum(path.stat().st_size for path in pages.rglob("*") if path.is_file()) < 60_000_000
 
 
 def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(pages):
@@ -67,6 +72,9 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
         words = " ".join(re.sub("<[^>]+>", "", html.unescape(page)).replace("’", "'").split())
         answer = findings.answer(folder).replace("’", "'")
         assert answer in words and f"{folder.name}/index.html" in front
+        assert len(answer.split()) <= 40 and "<section" in page.split('class="answer')[0]
+        decided = CLAIMED.query("chapter == @folder.name").claim.unique()
+        assert all(f'href="../claims.html#claim-{number}"' in page for number in decided)
         record = chapters.read_json(folder / "results.json")
         for figure in record["figures"].values():
             assert f"_images/{figure['file'].rsplit('.')[0]}" in page, (folder, figure)
@@ -86,6 +94,60 @@ def test_the_front_page_has_the_claims_and_their_verdicts(pages):
         assert case in all_of_them and statement in all_of_them
 
 
+def test_the_front_page_has_five_findings_each_with_a_number_and_a_picture(pages):
+    said = findings.render(REAL).split("### ")[1:]
+    front = (pages / "index.html").read_text()
+    assert len(said) == 5
+    for one in said:
+        [number] = re.findall(r"\*\*(.*?)\*\*", one)
+        picture = re.search(r"!\[.+\]\((.*)\)", one)[1]
+        assert re.search(r"\d", number) and f"<strong>{number}</strong>" in front
+        assert f'src="_images/{Path(picture).stem}' in front and (REAL / picture).is_file()
+
+
+def test_nothing_of_a_progress_bar_is_on_a_page(pages):
+    for path in pages.rglob("*.html"):
+        assert not re.search(r"it/s|\d+%\|", path.read_text()), path
+
+
+def test_every_clip_is_small_credited_and_free_to_share(pages):
+    folder, listed = pages / "_static" / "clips", (pages / "listen.html").read_text()
+    clips = pd.read_csv(folder / "clips.csv")
+    assert clips.groupby("corpus").size().eq(3).all() and clips.corpus.nunique() == 4
+    for clip in clips.itertuples():
+        assert clip.licence in listed and clip.credit in listed
+        assert re.fullmatch(r"CC BY(-SA)? \d\.0", clip.licence)
+        sizes = [(folder / f"{clip.name}_{i}.mp3").stat().st_size for i in range(8)]
+        assert min(sizes) > 1_000 and max(sizes) < 20_000
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("[0-9]*.py")),
+                         ids=lambda path: path.stem)
+def test_the_folded_solutions_run(path):
+    text = re.sub("^# ?", "", path.read_text(), flags=re.M)
+    folded = re.findall(r"^<details><summary>Solution.*?^</details>", text, re.M | re.S)
+    if not folded:
+        pytest.skip("no folded solution in this chapter yet")
+    for one in folded:
+        [code] = re.findall(r"^```python\n(.*?)^```", one, re.M | re.S)
+        assert "assert " in code
+        exec(code, {})
+
+
+def test_binder_installs_the_versions_that_make_does():
+    make = (ROOT / "Makefile").read_text()
+    pins = (ROOT / ".binder" / "requirements.txt").read_text().split()
+    assert pins[-2:] == ["-e", "."] and all(f'"{pin}"' in make for pin in pins[:-2])
+
+
+def test_every_drawing_of_a_notebook_is_there_and_on_its_page(pages):
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
+        page = pages / path.stem / "index.html"
+        for drawing in re.findall(r"\]\((pictures/.*?)\)", path.read_text()):
+            assert (path.parent / drawing).is_file()
+            assert not page.is_file() or f"_images/{Path(drawing).name}" in page.read_text()
+
+
 def test_terms_and_papers_are_linked_where_they_are_first_named(pages):
     page = (pages / TICKED / "index.html").read_text()
     assert len(re.findall(r'href="../glossary.html#term-ridge" title="Linear', page)) == 1
@@ -103,14 +165,19 @@ def test_every_paper_that_a_notebook_names_is_among_the_references():
             assert f"https://arxiv.org/abs/{number}" in known, (path.name, number)
 
 
-def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path):
+def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path, request):
     folder = tmp_path / "00_mine"
     folder.mkdir()
     sound = nbformat.v4.new_output("display_data", {"text/html": "<audio></audio>"})
     said = nbformat.v4.new_output("stream", text="row 1")
+    about = {"image/png": {"file": "atlas.png", "alt": "Scores."}}
+    atlas = nbformat.v4.new_output("display_data", {"text/plain": "atlas"}, metadata=about)
+    (folder / "atlas.png").write_bytes((REAL / TICKED / "cover.png").read_bytes())
+    pd.DataFrame(ATLAS).to_csv(folder / "atlas.csv", index=False)
     broke = nbformat.v4.new_output("error", ename="ValueError", evalue="it broke")
     cells = [nbformat.v4.new_markdown_cell("# Mine"),
-             nbformat.v4.new_code_cell("listen()", outputs=[sound, said, broke])]
+             nbformat.v4.new_code_cell("listen()", outputs=[sound, said, broke]),
+             nbformat.v4.new_code_cell("draw()", outputs=[atlas])]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "00_mine.ipynb")
     card = {"name": "00_mine", "error": "It broke.", "seconds": 1.0, "parameters": {},
             "data": "my sounds", "versions": {}, "machine": "this", "date": "today"}
@@ -119,8 +186,19 @@ def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path):
     assert "Answer" not in front.read_text() and "my sounds" in front.read_text()
     page = (front.parent / "00_mine" / "index.html").read_text()
     assert "It broke." in page and "<audio>" in page and "row 1" in page
+    if CHROMIUM:
+        browser = request.getfixturevalue("browser")
+        browser.open(front.parent / "00_mine" / "index.html", 390)
+        said = "document.querySelector('.play.atlas output').textContent"
+        assert "YAMNet" in browser.value(said) and "80.0 %" in browser.value(said)
     with pytest.raises(AudiotlError, match="nothing"):
         book.build(tmp_path / "nothing", ROOT / "notebooks")
+
+
+ATLAS = {"network": ["yamnet", "convnet5"], "domain": "general", "params": [3.7e6, 4e4],
+         "target": "esc50", "taps": [14, 5], "last": [0.7, 0.4], "all": [0.8, 0.6],
+         "all_low": [0.78, 0.58], "all_high": [0.82, np.nan], "smallest": [0.79, 0.6],
+         "smallest_size": [4, 5]}
 
 
 class Browser:
@@ -136,6 +214,7 @@ class Browser:
         self.sent, self.events = 0, []
         for part in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{part}.enable")
+        self.ask("Network.setBlockedURLs", urls=["http*", "ws*"])
 
     def ask(self, method, **given):
         self.sent += 1
@@ -183,6 +262,7 @@ def browser(tmp_path_factory):
         pytest.skip("no chromium to look at the pages with: apt-get install chromium")
     process = subprocess.Popen(
         [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+         "--autoplay-policy=no-user-gesture-required",
          f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "about:blank"],
         stderr=subprocess.PIPE, text=True)
     yield Browser(process)
@@ -195,7 +275,7 @@ def browser(tmp_path_factory):
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_open_from_disk_without_a_complaint(pages, browser, width, theme):
-    for path in (pages / "index.html", pages / TICKED / "index.html"):
+    for path in (*pages.glob("*.html"), *pages.glob("[0-9]*/index.html")):
         browser.open(path, width, theme)
         assert not list(browser.complaints())
         assert browser.value("document.documentElement.dataset.theme") == theme
@@ -205,10 +285,60 @@ def test_pages_open_from_disk_without_a_complaint(pages, browser, width, theme):
 def test_the_search_finds_a_word_from_disk(pages, browser):
     browser.open(pages / "search.html", query="?q=Shapley")
     found = "document.querySelectorAll('#search-results li a').length"
-    deadline = time.monotonic() + 30
-    while not browser.value(found) and time.monotonic() < deadline:
+    assert within(30, lambda: browser.value(found) >= 2) and not list(browser.complaints())
+
+
+def within(seconds, ask):
+    deadline = time.monotonic() + seconds
+    while not ask() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert browser.value(found) >= 2 and not list(browser.complaints())
+    return ask()
+
+
+def test_a_chosen_clip_plays_from_disk(pages, browser):
+    browser.open(pages / "listen.html", 390)
+    browser.value("document.querySelectorAll('.sounds input[type=radio]')[3].click()")
+    assert within(30, lambda: browser.value("document.querySelector('.sounds audio').currentTime"))
+    assert not list(browser.complaints())
+
+
+def test_a_cell_of_the_matrix_shows_its_gain_and_its_taps(pages, browser):
+    folder = next(REAL.glob("07_*"))
+    browser.open(pages / folder.name / "index.html", 1200)
+    browser.value("document.querySelectorAll('.matrix button')[1].click()")
+    gain = pd.read_csv(folder / "gains.csv").iloc[1]
+    said = browser.value("document.querySelector('.matrix output').textContent")
+    assert f"{100 * gain.difference:+.1f} points" in said
+    taps = pd.read_csv(folder / "taps.csv").query(
+        "source == @gain.source and target == @gain.target and labels == 'true'").score
+    rows = browser.value("document.querySelector('.matrix div:last-child tbody').textContent")
+    assert all(f"{100 * score:.1f}" in rows for score in taps)
+
+
+def test_the_curves_follow_the_slider(pages, browser):
+    for path in pages.glob("04_*/index.html"):
+        browser.open(path, 390)
+        said = "document.querySelector('.curves output').textContent"
+        at_all = browser.value(said)
+        browser.value("(s => { s.value = 0; s.dispatchEvent(new Event('input', {bubbles: true})) })"
+                      "(document.querySelector('.curves input'))")
+        assert "100 %" in at_all and browser.value(said) != at_all and "NaN" not in at_all
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(pages, browser, theme):
+    if not AXE.is_file():
+        pytest.skip("no axe-core: npm install --no-save axe-core, or set AXE_CORE to axe.min.js")
+    names = ["index", "listen", "claims", f"{TICKED}/index", "04_cross_domain_transfer/index",
+             "07_what_transfers_and_why/index"]
+    for name in names:
+        browser.open(pages / f"{name}.html", 390, theme)
+        browser.value(AXE.read_text() + ";0")
+        browser.value("axe.run().then(r => { window.found = r.violations.filter(v => ['serious',"
+                      "'critical'].includes(v.impact)).map(v => [v.id, v.nodes.length,"
+                      "v.nodes[0].html.slice(0, 200)]) }); 0")
+        assert within(60, lambda: browser.value("window.found !== undefined"))
+        assert browser.value("window.found") == [], name
 
 
 def test_three_ticks_show_the_score_of_that_subset(pages, browser):

@@ -25,6 +25,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from audiotl import AudiotlError
+from audiotl.plots.style import title_of
 from audiotl.report import chapters, claims, findings
 
 HERE = Path(__file__).parent
@@ -42,7 +43,14 @@ REST = re.compile(r"^(?:\.\.\. and )?[\d,]+ (?:more )?rows in (\S+?)\.?$", re.M)
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
 OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{TABLE.pattern}\n*)?^All rows: .*|"
                     rf"{TABLE.pattern}", re.M)
-LIVE = re.compile(r"^!\[[^\]]*\]\(live_\d+\.\w+\)$", re.M)
+REPORT = re.compile(r"(\d\d_\w+)/report\.md")
+NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
+"""Drawings and exercises: a page shows them as the notebook has them now."""
+
+PLAYED = {"ticker": (r"live_\d+", ("combinations", "summary")),
+          "matrix": ("grid", ("gains", "taps")),
+          "curves": (r"live_\d+|slider", ("fractions",)), "atlas": ("atlas", ("atlas",))}
+"""What can be played with: the figure in whose place, and the tables it needs."""
 
 
 def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
@@ -64,9 +72,14 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
         shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__*"))
+        if (notebooks / "pictures").is_dir():
+            shutil.copytree(notebooks / "pictures", source / "pictures")
+        decided = _claims(reports / claims.CLAIMS)
         for card in found:
+            card["claims"] = {row["claim"]: row["statement"] for row in decided
+                              if row["chapter"] == card["name"]}
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
-        _front(found, reports, source)
+        _front(found, decided, reports, source)
         made = Path(scratch) / "book"
         said = _sphinx(source, made, Path(scratch) / "trees", strict)
         if said is None:
@@ -91,17 +104,23 @@ def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
     return said.getvalue() if app.statuscode else None
 
 
-def _front(found: list[dict], reports: Path, source: Path) -> None:
-    path, rows = reports / claims.CLAIMS, []
-    if path.is_file():
-        shutil.copy(path, source)
-        rows = pd.read_csv(path).to_dict("records")
+def _claims(path: Path) -> list[dict]:
+    rows = pd.read_csv(path).to_dict("records") if path.is_file() else []
     for row in rows:
         row["statement"], _, row["case"] = row["statement"].partition(": ")
+    return rows
+
+
+def _front(found: list[dict], rows: list[dict], reports: Path, source: Path) -> None:
+    if rows:
+        shutil.copy(reports / claims.CLAIMS, source)
     pages = Environment(loader=FileSystemLoader(source), trim_blocks=True, lstrip_blocks=True)
-    given = {"chapters": found, "claims": rows, "names": {card["name"] for card in found},
+    said = REPORT.sub(r"\1/index.ipynb", findings.render(reports))
+    heard = pd.read_csv(source / "static" / "clips" / "clips.csv").to_dict("records")
+    given = {"chapters": found, "claims": rows, "findings": said, "clips": heard,
+             "names": {card["name"] for card in found}, "data": _data("sounds", json.dumps(heard)),
              "real": any(card["answer"] for card in found)}
-    for name in ("index.md", "claims.md"):
+    for name in ("index.md", "claims.md", "listen.md"):
         text = pages.get_template(name).render(given)
         (source / name).write_text(text, encoding="utf-8")
     if not rows:
@@ -124,11 +143,11 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
         cells = list(_committed(_tables(text, known), nb))
         card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
-                                if cell.cell_type == "markdown")
+                                if cell.cell_type == "markdown"
+                                and not NEEDS_NO_RUN.match(cell.source))
     nbformat.write(nb, to / f"{card['name']}.ipynb")
-    if (to / "combinations.csv").is_file():
-        for cell in (cell for cell in cells if cell.cell_type == "markdown"):
-            cell.source = LIVE.sub(lambda found: _ticker(found[0], to), cell.source)
+    for cell in (cell for cell in cells if cell.cell_type == "markdown"):
+        cell.source = _played(cell.source, to).replace("](pictures/", "](../pictures/")
     cells = _one_fold([cell for cell in cells if cell.source.strip()])
     cells[0].source = _opening(cells[0].source, card, report)
     page = new_notebook(cells=[*cells, new_markdown_cell(_closing(card, to))],
@@ -147,7 +166,7 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                    if not one.get("metadata", {}).get("findings")]
         texts = list(map(chapters.shown, outputs))
         if all(texts):
-            yield _code(cell.source)
+            yield _code(cell.source, tags=cell.metadata.get("tags", []))
             yield new_markdown_cell(_tables("\n\n".join(texts), known))
         else:
             yield _code(cell.source, [
@@ -161,7 +180,7 @@ def _committed(report: str, nb: nbformat.NotebookNode) -> Iterator[nbformat.Note
     text, place, waiting, rewritten = report.rpartition("\n---\n")[0], 0, [], False
     for cell in [*nb.cells, None]:
         if cell and cell.cell_type == "code":
-            waiting.append(_code(cell.source))
+            waiting.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
             continue
         prose = cell.source.strip() if cell else ""
         heading = re.search("^#.*|$", prose, re.M)[0]
@@ -193,8 +212,9 @@ def _placed(cells: list, text: str, rewritten: bool) -> Iterator[nbformat.Notebo
             yield new_markdown_cell("\n\n".join(out[i]))
 
 
-def _code(source: str, outputs: list | None = None) -> nbformat.NotebookNode:
-    return new_code_cell(source, outputs=outputs or [], metadata={"tags": ["hide-input"]})
+def _code(source: str, outputs: list | None = None, tags: list = ()) -> nbformat.NotebookNode:
+    folded = [] if "unfolded" in tags else ["hide-input"]
+    return new_code_cell(source, outputs=outputs or [], metadata={"tags": folded})
 
 
 def _one_fold(cells: list) -> list:
@@ -202,8 +222,10 @@ def _one_fold(cells: list) -> list:
     joined = cells[:1]
     for cell in cells[1:]:
         before = joined[-1]
-        if before.cell_type == cell.cell_type == "code" and not before.outputs:
-            joined[-1] = _code(f"{before.source}\n\n{cell.source}", cell.outputs)
+        if (before.cell_type == cell.cell_type == "code" and not before.outputs
+                and before.metadata == cell.metadata):
+            joined[-1] = new_code_cell(f"{before.source}\n\n{cell.source}",
+                                       outputs=cell.outputs, metadata=cell.metadata)
         else:
             joined.append(cell)
     return joined
@@ -216,7 +238,9 @@ def _opening(source: str, card: dict, report: Path) -> str:
         parts.append(f":::{{error}}\n```text\n{card['error']}\n```\n:::")
     if card["answer"]:
         _, _, more = findings.render(report).partition("\n")
-        parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}\n:::")
+        links = "; ".join(f"[{said}](#claim-{number})" for number, said in card["claims"].items())
+        links = f"\n\nDecided here: {links}." if links else ""
+        parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}{links}\n:::")
         parts += ["## What we found", more.strip()] if more.strip() else []
         parts.append("## Question and method")
     if card.get("rewritten"):
@@ -258,16 +282,45 @@ def _short(cell: str) -> str:
     return f"{float(cell):#.3g}" if re.fullmatch(r"-?\d{1,2}\.\d+", cell) else cell
 
 
-def _ticker(picture: str, folder: Path) -> str:
-    # All scores for the live part, ``{"cases": [[source, target, pooling, probe, protocol,
-    # {subset: [score, low, high]}]], "best": [...]}``; the picture stands where no script runs.
+def _played(text: str, folder: Path) -> str:
+    # Figures that a reader can play with, where their tables are.
+    for kind, (figure, tables) in PLAYED.items():
+        paths = [folder / f"{name}.csv" for name in tables]
+        place = re.compile(rf"^!\[[^\]]*\]\((?:{figure})\.\w+\)$", re.M)
+        if place.search(text) and all(path.is_file() for path in paths):
+            data = _ticks(*paths) if kind == "ticker" else json.dumps(
+                {path.stem: json.loads(_named(path).to_json(orient="split", index=False,
+                                                            double_precision=4))
+                 for path in paths}, separators=(",", ":"))
+            text = place.sub(lambda found: _live(kind, found[0], data), text, count=1)  # noqa: B023
+    return text
+
+
+def _live(kind: str, stands: str, data: str) -> str:
+    # The picture stands where no script runs.
+    return f":::{{container}} play {kind}\n{stands}\n:::\n\n{_data(kind, data)}"
+
+
+def _data(kind: str, data: str) -> str:
+    text = data.replace("<", "\\u003c")
+    return (f'```{{raw}} html\n<script type="application/json" id="{kind}-data">{text}</script>'
+            "\n```")
+
+
+def _named(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path)
+    names = frame.columns.intersection(["source", "target", "network"])
+    return frame.assign(**{name: frame[name].map(title_of) for name in names})
+
+
+def _ticks(combinations: Path, summary: Path) -> str:
+    # All scores, ``{"cases": [[source, target, pooling, probe, protocol,
+    # {subset: [score, low, high]}]], "best": [...]}``.
     keys = ["source", "target", "pooling", "probe", "protocol"]
-    frame = pd.read_csv(folder / "combinations.csv", dtype={"subset": str}).round(4)
+    frame = pd.read_csv(combinations, dtype={"subset": str}).round(4)
     frame = frame.sort_values("protocol", kind="stable")  # nested before paper
     cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
                              strict=True))] for key, rows in frame.groupby(keys, sort=False)]
-    best = pd.read_csv(folder / "summary.csv").round(4)
+    best = pd.read_csv(summary).round(4)
     data = {"cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
-    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return (f":::{{container}} ticker\n{picture}\n:::\n\n```{{raw}} html\n<script "
-            f'type="application/json" id="combinations">{text}</script>\n```')
+    return json.dumps(data, separators=(",", ":"))

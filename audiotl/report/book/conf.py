@@ -25,7 +25,7 @@ html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
-html_js_files = ["ticker.js"]
+html_js_files = ["ticker.js", "play.js"]
 html_copy_source = False
 html_show_search_summary = False  # it fetches pages, which a browser refuses from disk
 
@@ -66,8 +66,10 @@ def _link_first_mentions(app, doctree, docname):
                                          *_chapters(app.env)]:
         for text in doctree.findall(nodes.Text):
             found = re.search(pattern, text, re.I)
-            plain = isinstance(text.parent, nodes.paragraph)
-            if found and plain and not isinstance(text.parent.parent, nodes.entry):
+            set_off = isinstance(text.parent, nodes.emphasis | nodes.strong)
+            holder = text.parent.parent if set_off else text.parent
+            plain = isinstance(holder, nodes.paragraph)
+            if found and plain and not isinstance(holder.parent, nodes.entry):
                 uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}" * bool(anchor)
                 link = nodes.reference("", found[0], refuri=uri, reftitle=title, internal=True,
                                        classes=["term"])
@@ -76,7 +78,14 @@ def _link_first_mentions(app, doctree, docname):
                 break
 
 
+def _folds_by_their_text(app, pagename, templatename, context, doctree):
+    # A folded cell says "Code"; the label that it is given beside hides that from screen readers.
+    body = context.get("body", "")
+    context["body"] = body.replace(' aria-label="Toggle hidden content"', "")
+
+
 def setup(app):
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     app.connect("doctree-resolved", _link_first_mentions)
+    app.connect("html-page-context", _folds_by_their_text)

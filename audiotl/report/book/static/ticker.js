@@ -6,7 +6,7 @@ function percent(share) {
 }
 
 function node(tag, attributes = {}, ...inside) {
-  const svg = ["svg", "line", "circle"].includes(tag);
+  const svg = ["svg", "line", "circle", "polyline", "text", "title"].includes(tag);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag)
     : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -113,7 +113,7 @@ function ticker(place, data) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const data = document.getElementById("combinations");
+  const data = document.getElementById("ticker-data");
   const place = document.querySelector(".ticker");
   if (data && place) ticker(place, JSON.parse(data.textContent));
 });
