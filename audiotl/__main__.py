@@ -78,14 +78,16 @@ def _report_options(report: argparse.ArgumentParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from audiotl import parallel, training
+    from audiotl import parallel
     from audiotl.report import parameters, run
 
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
     out = options.out or Path("reports") / options.profile
     given = dict(options.p)
     if options.device:
-        given["device"] = training.find_device(options.device)
+        from audiotl.training import find_device
+
+        given["device"] = find_device(options.device)
     study = run.Run(options.notebooks, out, options.profile, options.data, only, given,
                     options.resume)
     if options.help_parameters:

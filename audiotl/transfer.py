@@ -174,7 +174,8 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
            probe: Probe) -> np.ndarray:
     """Predictions ``(n_test,)`` of a probe on all blocks, its cell chosen inside the training rows.
 
-    Chosen is the cell that is best over `INNER_FOLDS` folds of whole groups.
+    Chosen is the cell that is best over `INNER_FOLDS` folds of whole groups (as many as there are,
+    where they are fewer).
     """
     train_rows, test_rows = split
     everything = [tuple(blocks)]
@@ -184,9 +185,10 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
                                      {name: block[test] for name, block in blocks.items()})
         return probe.fold(fitted, y[fit], tested, everything)[0]
 
-    place = deal_groups(groups[train_rows], y[train_rows], INNER_FOLDS, 0, "the training part")
+    folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
+    place = deal_groups(groups[train_rows], y[train_rows], folds, 0, "the training part")
     correct = np.zeros(len(probe.cells))
-    for k in range(INNER_FOLDS):
+    for k in range(folds):
         inner, held = train_rows[place != k], train_rows[place == k]
         correct += (fold(inner, held) == y[held]).sum(1)
     return fold(train_rows, test_rows)[int(correct.argmax())]

@@ -44,7 +44,7 @@ deep_recipe = {"epochs": 6, "crop": 63, "weight_decay": 1e-2}
 epochs = {"convnet5": 10}         # passes over all clips of a target
 least_steps = 60                  # a small fraction is passed over until it has so many steps
 learning_rates = {"convnet5": {}} # by network and mode, 0.005 where nothing is said
-rates_tried = []                  # rates to choose from; none keeps those above
+rates_tried = [0.005]             # rates to choose from; a single one keeps those above
 only_finished = False             # start no run; report those that are kept
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
@@ -149,7 +149,7 @@ trained = [mode for mode in modes if mode != PROBE]
 trials, _ = grid.run([plan(sources[0], targets[0], name, "plain", mode, "true", fraction, seeds[0],
                            learning_rate=rate)
                       for name in networks for mode in trained for rate in rates_tried
-                      for fraction in (0.1, 1.0)], only_finished)
+                      for fraction in (0.1, 1.0) if len(rates_tried) > 1], only_finished)
 tried = pd.DataFrame([one.keys for one in trials], columns=[
     "network", "mode", "learning_rate", "fraction", "steps", "validation"])
 mean = tried.groupby(["network", "mode", "learning_rate"])["validation"].mean()
@@ -185,11 +185,11 @@ print(f"{len(done)} runs are done, {len(missing)} are missing")
 # %%
 arm = ["source", "source_labels", "target", "network", "input", "mode", "fraction"]
 runs = pd.DataFrame([one.keys for one in done + again])
-sides = [runs[(runs["budget"] == much) & (runs["mode"] != PROBE)].set_index([*arm, "seed"])
-         for much in (1.0, 1.5)]
-both = sides[0][["steps", "validation"]].join(sides[1][["steps", "validation"]], rsuffix="_longer",
-                                              how="inner").groupby(arm, sort=False).mean()
-convergence = both.assign(change=both["validation_longer"] - both["validation"]).reset_index()
+usual, more = (runs.loc[(runs["budget"] == much) & (runs["mode"] != PROBE),
+                        [*arm, "seed", "steps", "validation"]] for much in (1.0, 1.5))
+both = usual.merge(more, on=[*arm, "seed"], suffixes=("", "_longer")).drop(columns="seed")
+convergence = both.groupby(arm, sort=False).mean().reset_index()
+convergence["change"] = convergence["validation_longer"] - convergence["validation"]
 convergence["converged"] = convergence["change"].abs() < 0.01
 results.table("convergence", convergence, show=30)
 

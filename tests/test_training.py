@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from audiotl import AudiotlError, training
+from audiotl.__main__ import main
 from audiotl.training import Recipe, budget, find_device, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
@@ -95,7 +96,7 @@ def test_half_precision_learns_the_same_problem(sound, monkeypatch):
     assert cast and all(call == (("cpu", torch.bfloat16), {"enabled": True}) for call in cast)
 
 
-def test_a_device_that_is_not_here_is_refused_before_any_work(sound, monkeypatch):
+def test_a_device_that_is_not_here_is_refused_before_any_work(sound, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert find_device("auto") == find_device("cpu") == "cpu"
@@ -103,6 +104,8 @@ def test_a_device_that_is_not_here_is_refused_before_any_work(sound, monkeypatch
     for name in ("cuda", "mps", "abacus"):
         with pytest.raises(AudiotlError, match=name):
             train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False, device=name)
+    assert main(["report", "--device", "abacus"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert find_device("auto") == find_device("cuda") == "cuda"
 
