@@ -145,9 +145,8 @@ def find_device(name: str) -> str:
     Raises:
         AudiotlError: it is unknown, or not there.
     """
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
-            "cpu": True}
-    usable = [device for device, there in here.items() if there]
+    usable = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    usable.append("cpu")
     if name not in ("auto", *usable):
         raise AudiotlError(f"The device {name!r} is not on this machine, which has "
                            f"{', '.join(usable)}; give one of these, or auto.")
@@ -205,7 +204,10 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
         raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more "
                            "clips or larger folds.")
     state = _begin(model, recipe, len(fit_rows), start)
-    levels = on_device(features.spectrograms, model)
+    device = next(model.parameters()).device
+    if device.type != "cpu":  # a GPU gets all spectrograms once
+        levels = torch.tensor(features.spectrograms).to(device)
+        features = dataclasses.replace(features, spectrograms=levels)
     resume(key, recipe.epochs, state)
     bar = tqdm(total=recipe.epochs, initial=len(state.history), unit="epoch",
                desc=f"training on {corpus.name}", disable=not progress)
@@ -213,9 +215,9 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
     while len(state.history) < recipe.epochs and not _stalled(state.history, recipe.patience):
         started = time.perf_counter()
         row = {"epoch": len(state.history) + 1}
-        row["train_loss"] = _epoch(state, levels, corpus, fit_rows, recipe)
+        row["train_loss"] = _epoch(state, features, fit_rows, recipe)
         if len(held):
-            row |= _validate(state, levels, corpus, held, recipe.patience)
+            row |= _validate(state, features, held, recipe.patience)
         state.history.append(row | {"seconds": time.perf_counter() - started})
         if time.perf_counter() - saved >= CHECKPOINT_SECONDS:
             keep_checkpoint(key, len(state.history), state)
@@ -239,19 +241,12 @@ def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) ->
     return _State(model, optimiser, schedule, [])
 
 
-def on_device(spectrograms: np.ndarray, model: nn.Module) -> np.ndarray | Tensor:
-    """Spectrograms where the network is: on a GPU they are moved once, in half precision."""
-    device = next(model.parameters()).device
-    return spectrograms if device.type == "cpu" else torch.tensor(spectrograms).to(device)
-
-
-def _epoch(state: _State, levels: np.ndarray | Tensor, corpus: Corpus, rows: np.ndarray,
-           recipe: Recipe) -> float:
+def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe) -> float:
     # One pass over the clips in a new order: the mean loss.
     model, epoch, losses = state.model, len(state.history), []
     device = next(model.parameters()).device
     half = has_bfloat16(device.type)
-    criterion, _, encoded = _answers(corpus)
+    criterion, _, encoded = _answers(features.corpus)
     # Order and crops depend on seed and epoch alone, so a resumed run draws what a whole one does.
     torch.manual_seed(1_000_003 * recipe.seed + epoch)
     rng = np.random.default_rng([recipe.seed, epoch])
@@ -260,8 +255,9 @@ def _epoch(state: _State, levels: np.ndarray | Tensor, corpus: Corpus, rows: np.
     model.train()
     for first in range(0, len(order), recipe.batch):
         chunk = order[first:first + recipe.batch]
-        x, answers = augment(_batch(levels, chunk, recipe.crop, rng), encoded[chunk].to(device),
-                             rng, recipe.tilt, recipe.mask, recipe.mixup)
+        x = _batch(features.spectrograms, chunk, recipe.crop, rng)
+        x, answers = augment(x, encoded[chunk].to(device), rng, recipe.tilt, recipe.mask,
+                             recipe.mixup)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = model(x)
         loss = criterion(outputs.float(), answers)
@@ -274,11 +270,10 @@ def _epoch(state: _State, levels: np.ndarray | Tensor, corpus: Corpus, rows: np.
     return sum(loss.item() * clips for loss, clips in losses) / len(order)
 
 
-def _validate(state: _State, levels: np.ndarray | Tensor, corpus: Corpus, rows: np.ndarray,
-              patience: int) -> dict:
+def _validate(state: _State, features: Features, rows: np.ndarray, patience: int) -> dict:
     # Loss and score of the clips set aside; the weights are remembered if they are the best so far.
-    criterion, targets, _ = _answers(corpus)
-    outputs = predict(state.model, levels, rows)
+    criterion, targets, _ = _answers(features.corpus)
+    outputs = predict(state.model, features.spectrograms, rows)
     loss = criterion(torch.from_numpy(outputs), targets[rows]).item()
     if patience and loss <= min((row["validation_loss"] for row in state.history), default=np.inf):
         weights = state.model.state_dict()
