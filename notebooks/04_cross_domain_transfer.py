@@ -257,6 +257,11 @@ for name in networks:
 # is no p-value, and no difference can be clear.
 
 # %%
+starts = means[means["arm"].isin(["from scratch", "fine-tuned"]) & means["target"].isin(targets)]
+results.table("starts", starts.pivot_table("score", ["target", "network", "fraction", "input"],
+                                           "arm", sort=False).reset_index())
+
+# %%
 def at(here, kind, mode, fraction, told="true"):
     """The key of an arm; `here` is source, target and network."""
     source, target, name = here
