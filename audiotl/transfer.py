@@ -308,10 +308,9 @@ class Grid:
         source = ""
         if run.mode != SCRATCH:
             sound, split, recipe = self._source(run)
-            told = sound
             if run.source_labels == "shuffled":
-                told = shuffled(sound, split[0], recipe.seed)
-            source = network_key(told, split, recipe, run.network, device=self.device,
+                sound = shuffled(sound, split[0], recipe.seed)
+            source = network_key(sound, split, recipe, run.network, device=self.device,
                                  **INPUTS[run.input])
         return [target.key, labels, rows.tolist(), held.tolist(), test_rows.tolist(), run.network,
                 run.input, run.mode, how, source] + [self.device] * (self.device != "cpu")
@@ -320,17 +319,17 @@ class Grid:
         """The fold that a run tests, and the rows it learns from, is judged on and is tested on."""
         corpus, which = self.targets[run.target].corpus, (run.target, run.seed, run.official)
         if which not in self.splits:
-            if run.official:
-                part = corpus.clips["official"].to_numpy()
-                split = [np.flatnonzero(part == name) for name in ("train", "val", "test")]
-                self.splits[which] = 0, *split
-            else:
-                folds = target_folds(corpus, self.corpus_seed)
-                fold = run.seed % len(folds)
-                fit, held = held_out(corpus.groups, folds[fold][0], run.seed)
-                self.splits[which] = fold, fit, held, folds[fold][1]
+            self.splits[which] = self._parts(corpus, run.seed, run.official)
         fold, fit, held, test_rows = self.splits[which]
         return fold, fraction_rows(corpus, fit, run.fraction, run.seed), held, test_rows
+
+    def _parts(self, corpus: Corpus, seed: int, official: bool) -> tuple:
+        if official:
+            part = corpus.clips["official"].to_numpy()
+            return 0, *(np.flatnonzero(part == name) for name in ("train", "val", "test"))
+        folds = target_folds(corpus, self.corpus_seed)
+        rows, test_rows = folds[seed % len(folds)]
+        return seed % len(folds), *held_out(corpus.groups, rows, seed), test_rows
 
     def recipe(self, run: Run) -> Recipe:
         """How a run is trained: nothing is chosen within it, so it keeps no clip aside."""
