@@ -39,10 +39,10 @@ fractions = [0.1, 0.5, 1.0]       # of the training clips
 seeds = [0]                       # of weights, of the clips drawn, and of the fold that is tested
 checked = 1                       # seeds that are also run for half as many steps again
 recipe = {"epochs": 10, "crop": 63}   # of ConvNet5, epochs on the source (training.Recipe)
-deep_recipe = {"epochs": 6, "crop": 63, "weight_decay": 1e-2}
+deep_recipe = {"epochs": 6, "crop": 63, "learning_rate": 1e-3, "weight_decay": 1e-2}
 epochs = {"convnet5": 10}         # passes over all clips of a target
 least_steps = 60                  # a small fraction is passed over until it has so many steps
-learning_rates = {"convnet5": {}} # by network and mode, 0.005 where nothing is said
+learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
 rates_tried = [0.005]             # rates to choose from; a single one keeps those above
 only_finished = False             # start no run; report those that are kept
 
@@ -140,7 +140,7 @@ grid = Grid(target_sounds, sounds, recipes, epochs, least_steps, network_seeds, 
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
-    rate = 0.0 if mode == PROBE else learning_rates.get(name, {}).get(mode, 0.005)
+    rate = learning_rates.get(name, {}).get(mode, recipes[name].learning_rate) * (mode != PROBE)
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed, **({"learning_rate": rate} | how))
 
