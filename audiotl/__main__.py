@@ -64,6 +64,8 @@ def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("--only", default="", help="notebooks to run, e.g. 01,02")
     report.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
                         help="a notebook's parameter; lists by commas, mappings as YAML")
+    report.add_argument("--device",
+                        help="where networks are trained: auto, cpu, cuda or mps")
     report.add_argument("--help-parameters", action="store_true",
                         help="list the parameters of the notebooks, and run nothing")
     report.add_argument("--out", type=Path, help="folder for the reports (reports/PROFILE)")
@@ -81,7 +83,12 @@ def _report(options: argparse.Namespace) -> int:
 
     only = tuple(part.strip() for part in options.only.split(",") if part.strip())
     out = options.out or Path("reports") / options.profile
-    study = run.Run(options.notebooks, out, options.profile, options.data, only, dict(options.p),
+    given = dict(options.p)
+    if options.device:
+        from audiotl.training import find_device
+
+        given["device"] = find_device(options.device)
+    study = run.Run(options.notebooks, out, options.profile, options.data, only, given,
                     options.resume)
     if options.help_parameters:
         for notebook, given in run.plan(study).items():

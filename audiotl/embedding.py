@@ -29,7 +29,8 @@ FEW = 4
 
 
 def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch: int = 0,
-          workers: int = 0, progress: bool = True) -> dict[str, np.ndarray]:
+          workers: int = 0, progress: bool = True,
+          device: str = "cpu") -> dict[str, np.ndarray]:
     """Every tap of `model` for every clip.
 
     Args:
@@ -42,6 +43,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         batch: clips a pass; 0 is 32 spectrograms or 16 waveforms (wav2vec 2.0: 0.1 GB for 4 s).
         workers: threads, 0 is one a core: of a network of spectrograms each takes a batch through
             it; of raw sound they decode one batch ahead.
+        device: where a network of spectrograms is taken through them; ``"cuda"`` or ``"mps"``.
 
     Returns:
         ``{tap: (n_clips, d)}`` float32, in the order of the taps; rows are those of
@@ -58,7 +60,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
                            f"pooling={pooling!r}; use 'mean'.")
     if rate is None:
         step = _of_spectrograms
-        content = [features.key, weights_key(model)]
+        content = [features.key, weights_key(model)] + [device] * (device != "cpu")
         model.to(memory_format=torch.channels_last)
     else:
         step = _of_waveforms
@@ -67,25 +69,28 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         content = [*sound, rate, batch, weights_key(model)]
         content += [features.degradation] if features.degradation else []
     folder = step(*content, *how.values(), model=model.eval(), features=features, batch=batch,
-                  workers=workers, progress=progress, how=how)
+                  workers=workers, progress=progress, how=how, device=device)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
 
 
 @cache.step("embedding", VERSION, home="embeddings")
 def _of_spectrograms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                     workers: int, progress: bool, how: dict[str, str]) -> None:
+                     workers: int, progress: bool, how: dict[str, str], device: str) -> None:
     # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
-    threads = 0 if isinstance(model, Tapped) else workers or os.cpu_count() or 1
+    alone = isinstance(model, Tapped) or device != "cpu"
+    threads = 0 if alone else workers or os.cpu_count() or 1
     batches = _spectrograms(features, batch)
-    _write(folder, features, batches, (model, how, FEW), batch, threads, progress)
+    shared = model.to(device), how, FEW if device == "cpu" else batch, device
+    _write(folder, features, batches, shared, batch, threads, progress)
+    model.to("cpu")
 
 
 @cache.step("embedding of waveforms", VERSION, home="embeddings")
 def _of_waveforms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                  workers: int, progress: bool, how: dict[str, str]) -> None:
+                  workers: int, progress: bool, how: dict[str, str], device: str) -> None:
     batches = _waveforms(features, model.sample_rate, batch, workers)
-    _write(folder, features, batches, (model, how, batch), batch, 0, progress)
+    _write(folder, features, batches, (model, how, batch, "cpu"), batch, 0, progress)
 
 
 def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: tuple, batch: int,
@@ -102,10 +107,12 @@ def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: 
     np.savez(folder / "taps.npz", **out)
 
 
-def _taps(x: Tensor, model: nn.Module, how: dict[str, str], few: int) -> dict[str, np.ndarray]:
+def _taps(x: Tensor, model: nn.Module, how: dict[str, str], few: int,
+          device: str) -> dict[str, np.ndarray]:
     with torch.inference_mode():
-        parts = [model.taps(part, **how) for part in x.split(few)]
-        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+        parts = [model.taps(part.to(device), **how) for part in x.split(few)]
+        return {name: torch.cat([part[name] for part in parts]).cpu().numpy()
+                for name in parts[0]}
 
 
 def _spectrograms(features: Features, batch: int) -> Iterator[Tensor]:

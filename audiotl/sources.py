@@ -80,7 +80,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
         classes: only clips of these; none is all.
         steps: 0 takes the recipe as it is. Else so many optimiser steps, each on one second of each
             clip, and no clip is set aside: nothing is chosen by a validation score.
-        **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``.
+        **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``, and `training.train`'s device.
 
     Raises:
         AudiotlError: unknown labels, or more clips than there are.

@@ -38,7 +38,7 @@ CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
 LARGE = 1_000_000
-"""Weights of a network that is trained with AdamW's fused step and in half precision."""
+"""Weights of a network that is trained with AdamW's fused step."""
 
 NEAR = 0.05
 """How far whole passes may be from a budget of steps, as a part of it."""
@@ -107,20 +107,22 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
           device: str = "cpu", **settings) -> Trained:
     """Train a network by name on one split, from the cache where the same was trained before.
 
-    A run that was cut off goes on from its last checkpoint to the same end. Networks of more than
-    a million weights take AdamW's fused step, and bfloat16 where the processor multiplies it
-    natively (on a CPU: AMX or AVX-512 BF16).
+    A run that was cut off goes on from its last checkpoint to the same end. Products are taken in
+    bfloat16 where the device multiplies it natively (`has_bfloat16`).
 
     Args:
         features: of the source corpus; tags get a sigmoid each, classes a softmax.
         start: pretrained weights; None starts from random ones.
+        device: see `find_device`. Order, crops and augmentation are the same on each; a GPU holds
+            the spectrograms for as long as it trains.
         **settings: of the network.
 
     Raises:
         LeakError: the split has a group on both sides.
-        AudiotlError: the weights to start from are another network's, or too few clips.
+        AudiotlError: the weights to start from are another network's, too few clips, or no such
+            device.
     """
-    corpus = features.corpus
+    corpus, device = features.corpus, find_device(device)
     check_split(corpus.groups, *split, where=f"the training split of {corpus.name}")
     content = _content(features, split, recipe, network, start, device, settings)
     torch.manual_seed(recipe.seed)
@@ -135,6 +137,20 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
     outputs = np.load(folder / "outputs.npy")
     return Trained(model.eval(), pd.read_csv(folder / "history.csv"), split[1], outputs,
                    score(outputs, corpus.targets()[split[1]]), key)
+
+
+def find_device(name: str) -> str:
+    """A device of this machine; for ``"auto"`` CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        AudiotlError: it is unknown, or not there.
+    """
+    usable = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    usable.append("cpu")
+    if name not in ("auto", *usable):
+        raise AudiotlError(f"The device {name!r} is not on this machine, which has "
+                           f"{', '.join(usable)}; give one of these, or auto.")
+    return usable[0] if name == "auto" else name
 
 
 def network_key(features: Features, split: Split, recipe: Recipe, network: str,
@@ -188,6 +204,10 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
         raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more "
                            "clips or larger folds.")
     state = _begin(model, recipe, len(fit_rows), start)
+    device = next(model.parameters()).device
+    if device.type != "cpu":  # a GPU gets all spectrograms once
+        levels = torch.tensor(features.spectrograms).to(device)
+        features = dataclasses.replace(features, spectrograms=levels)
     resume(key, recipe.epochs, state)
     bar = tqdm(total=recipe.epochs, initial=len(state.history), unit="epoch",
                desc=f"training on {corpus.name}", disable=not progress)
@@ -195,7 +215,7 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
     while len(state.history) < recipe.epochs and not _stalled(state.history, recipe.patience):
         started = time.perf_counter()
         row = {"epoch": len(state.history) + 1}
-        row["train_loss"] = _epoch(state, features, fit_rows, recipe, start)
+        row["train_loss"] = _epoch(state, features, fit_rows, recipe)
         if len(held):
             row |= _validate(state, features, held, recipe.patience)
         state.history.append(row | {"seconds": time.perf_counter() - started})
@@ -206,7 +226,6 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
     bar.close()
     if state.best is not None:
         model.load_state_dict(state.best)
-    model.requires_grad_(True)
     return pd.DataFrame(state.history)
 
 
@@ -222,12 +241,11 @@ def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) ->
     return _State(model, optimiser, schedule, [])
 
 
-def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe,
-           start: Start | None) -> float:
+def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe) -> float:
     # One pass over the clips in a new order: the mean loss.
-    model, epoch, total = state.model, len(state.history), 0.0
+    model, epoch, losses = state.model, len(state.history), []
     device = next(model.parameters()).device
-    half = is_large(model) and (device.type != "cpu" or has_bfloat16())
+    half = has_bfloat16(device.type)
     criterion, _, encoded = _answers(features.corpus)
     # Order and crops depend on seed and epoch alone, so a resumed run draws what a whole one does.
     torch.manual_seed(1_000_003 * recipe.seed + epoch)
@@ -235,21 +253,21 @@ def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe,
     left = (recipe.steps or np.inf) - epoch * -(-len(rows) // recipe.batch)
     order = rng.permutation(rows)[:int(min(left * recipe.batch, len(rows)))]
     model.train()
-    if start is not None:
-        start.hold(model)
     for first in range(0, len(order), recipe.batch):
         chunk = order[first:first + recipe.batch]
         x = _batch(features.spectrograms, chunk, recipe.crop, rng)
-        x, answers = augment(x, encoded[chunk], rng, recipe.tilt, recipe.mask, recipe.mixup)
+        x, answers = augment(x, encoded[chunk].to(device), rng, recipe.tilt, recipe.mask,
+                             recipe.mixup)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            outputs = model(x.to(device))
-        loss = criterion(outputs.float(), answers.to(device))
+            outputs = model(x)
+        loss = criterion(outputs.float(), answers)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.optimiser.step()
         state.schedule.step()
-        total += loss.item() * len(chunk)
-    return total / len(order)
+        losses.append((loss.detach(), len(chunk)))
+    # Read once an epoch: a GPU would stop at each step to answer.
+    return sum(loss.item() * clips for loss, clips in losses) / len(order)
 
 
 def _validate(state: _State, features: Features, rows: np.ndarray, patience: int) -> dict:
@@ -279,15 +297,19 @@ def _stalled(history: list[dict], patience: int) -> bool:
     return int(np.argmin(losses)) < len(losses) - patience
 
 
-def _batch(spectrograms: np.ndarray, rows: np.ndarray, crop: int = 0,
+def _batch(levels: np.ndarray | Tensor, rows: np.ndarray, crop: int = 0,
            rng: np.random.Generator | None = None) -> Tensor:
-    frames = spectrograms.shape[2]
-    starts = np.zeros(len(rows), int)
+    frames, starts = levels.shape[2], np.zeros(len(rows), int)
     if rng is not None and 0 < crop < frames:
         starts, frames = rng.integers(0, frames - crop + 1, len(rows)), crop
-    x = np.stack([spectrograms[row, :, s:s + frames] for row, s in zip(rows, starts, strict=True)])
-    x = torch.from_numpy(x).float()[:, None]
-    return x.contiguous(memory_format=torch.channels_last)
+    if isinstance(levels, Tensor):
+        rows, starts = (torch.from_numpy(each).to(levels.device) for each in (rows, starts))
+        frame = starts[:, None, None] + torch.arange(frames, device=levels.device)
+        x = levels[rows].gather(2, frame.expand(-1, levels.shape[1], -1))
+    else:
+        x = torch.from_numpy(np.stack([levels[row, :, start:start + frames]
+                                       for row, start in zip(rows, starts, strict=True)]))
+    return x.float()[:, None].contiguous(memory_format=torch.channels_last)
 
 
 def augment(x: Tensor, targets: Tensor, rng: np.random.Generator, tilt: float = 0.0,
@@ -307,17 +329,17 @@ def augment(x: Tensor, targets: Tensor, rng: np.random.Generator, tilt: float = 
     batch, _, bands, frames = x.shape
     if tilt:
         slope = rng.uniform(-tilt, tilt, (batch, 1, 1, 1)) * np.linspace(-1, 1, bands)[:, None]
-        x = x + torch.from_numpy(slope.astype(np.float32))
+        x = x + torch.from_numpy(slope.astype(np.float32)).to(x.device)
         x = (x - x.amax((1, 2, 3), keepdim=True)).clamp(min=-80)
     if mask:
         mean = x.mean((1, 2, 3), keepdim=True)
-        bands_hidden, frames_hidden = (_hidden(length, batch, mask, rng)
+        bands_hidden, frames_hidden = (_hidden(length, batch, mask, rng).to(x.device)
                                        for length in (bands, frames))
         x = torch.where(bands_hidden[:, None, :, None], mean, x)
         x = torch.where(frames_hidden[:, None, None, :], mean, x)
     if mixup:
         share = rng.beta(mixup, mixup, batch).astype(np.float32)
-        share = torch.from_numpy(np.maximum(share, 1 - share))[:, None]
+        share = torch.from_numpy(np.maximum(share, 1 - share))[:, None].to(x.device)
         other = torch.from_numpy(rng.permutation(batch))
         x = share[..., None, None] * x + (1 - share)[..., None, None] * x[other]
         targets = share * targets + (1 - share) * targets[other]
@@ -350,7 +372,7 @@ def resume(key: str, epochs: int, state: _State) -> None:
             continue
         # Another process that is further on with the same network drops old checkpoints.
         with contextlib.suppress(FileNotFoundError):
-            parts = torch.load(folder / "state.pt", weights_only=True)
+            parts = torch.load(folder / "state.pt", "cpu", weights_only=True)
             history = json.loads((folder / "history.json").read_text())
             for name in MOVING:
                 getattr(state, name).load_state_dict(parts[name])
@@ -390,7 +412,7 @@ def calibrated(model: nn.Module, features: Features, seed: int = 0) -> nn.Module
     return model.eval()
 
 
-def predict(model: nn.Module, spectrograms: np.ndarray, rows: np.ndarray,
+def predict(model: nn.Module, spectrograms: np.ndarray | Tensor, rows: np.ndarray,
             batch: int = 64) -> np.ndarray:
     """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
     model = model.eval().to(memory_format=torch.channels_last)
@@ -436,11 +458,13 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
 
 
 def is_large(model: nn.Module) -> bool:
-    """Whether AdamW's fused step and half precision pay."""
+    """Whether AdamW's fused step pays."""
     return sum(weight.numel() for weight in model.parameters()) > LARGE
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively."""
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether a device multiplies bfloat16 natively: CUDA, and on a CPU AMX or AVX-512 BF16."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
     can = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+    return device == "cpu" and bool(can.get("amx_bf16") or can.get("avx512_bf16"))

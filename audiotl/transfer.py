@@ -1,9 +1,9 @@
 """Transfer: a target learnt from scratch or on a source's weights, from a part of its clips.
 
-Five modes. ``scratch`` starts from random weights; ``head`` trains the head on frozen layers;
-``fine-tuned`` trains everything, early layers at a lower rate; ``fine-tuned at one rate`` trains
-all layers alike. These four take the same number of optimiser steps on the same clips. ``probe``
-reads the frozen taps, all side by side, with a ridge probe that is solved exactly and takes none.
+Four modes. ``scratch`` starts from random weights; ``fine-tuned`` trains all layers, early ones at
+a lower rate; ``fine-tuned at one rate`` trains all alike. These three take the same number of
+passes over the same clips. ``probe`` reads the frozen taps, all side by side, with a ridge probe
+that is solved exactly and takes none.
 """
 
 from __future__ import annotations
@@ -24,17 +24,22 @@ from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.models.weights import weights_key
 from audiotl.probes import Blocks, Probe, Ridge, standardise
-from audiotl.sources import SourceNetwork, source_network
+from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
-from audiotl.training import Recipe, Split, budget, network_key, train
+from audiotl.training import Recipe, Split, network_key, train
 
-SCRATCH, PROBE, HEAD, FINE_TUNED, ONE_RATE = MODES = (
-    "scratch", "probe", "head", "fine-tuned", "fine-tuned at one rate")
-RATES = {HEAD: 0.0, FINE_TUNED: 0.1, ONE_RATE: 1.0}
+SCRATCH, PROBE, FINE_TUNED, ONE_RATE = MODES = (
+    "scratch", "probe", "fine-tuned", "fine-tuned at one rate")
+RATES = {FINE_TUNED: 0.1, ONE_RATE: 1.0}
 """Rate of the first layers as a fraction of the head's (see `Start`)."""
 
-INPUTS = {"plain": {}, "multiscale": {"multiscale": [1, 2, 3, 4]}}
-"""What a network reads: the spectrogram, or dilated convolutions of it (`models.Multiscale`)."""
+INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
+          "undilated": {"multiscale": [1, 1, 1, 1]}}
+"""What a network reads: the spectrogram, or four convolutions of it (`models.Multiscale`) with
+growing dilations or, with as many weights, none."""
+
+HELD = 0.15
+"""Training groups on which learning rates and budgets are judged, as a share of all."""
 
 INNER_FOLDS = 3
 FEW_GROUPS = 20
@@ -48,8 +53,7 @@ class Start:
     Args:
         model: a network of the same kind; all of it but the head is copied.
         early: learning rate of the first stage as a fraction of the head's, with equal ratios
-            between; 1 trains all layers alike, 0 freezes all but the head, batch-norm statistics
-            too.
+            between; 1 trains all layers alike.
     """
 
     model: nn.Module
@@ -77,23 +81,10 @@ class Start:
                 f"train is {_kind(model)}; train a source of the same kind.") from None
 
     def rates(self, model: nn.Module, peak: float) -> list[dict]:
-        """Parameter groups for the optimiser, one a stage, with `peak` for the head.
-
-        Where `early` is 0 every weight but the head's is frozen.
-        """
-        if self.early == 0:
-            model.requires_grad_(False)
-            head = model.stages[-1].requires_grad_(True)
-            return [{"params": list(head.parameters()), "lr": peak}]
+        """Parameter groups for the optimiser, one a stage, with `peak` for the head."""
         last = len(model.stages) - 1
         return [{"params": list(stage.parameters()), "lr": peak * self.early ** (1 - i / last)}
                 for i, stage in enumerate(model.stages)]
-
-    def hold(self, model: nn.Module) -> None:
-        """In training mode, keep the batch-norm statistics of frozen stages as they are."""
-        if self.early == 0:
-            for stage in model.stages[:-1]:
-                stage.eval()
 
 
 def _kind(model: nn.Module) -> str:
@@ -102,19 +93,20 @@ def _kind(model: nn.Module) -> str:
     return f"{type(model).__name__} {settings}"
 
 
-def transfer(mode: str, target: Features, split: Split, recipe: Recipe, steps: int,
+def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
              network: str = "convnet5", source: SourceNetwork | None = None, *,
-             keep: bool = True, progress: bool = True, **settings) -> Scored:
+             keep: bool = True, progress: bool = True, device: str = "cpu", **settings) -> Scored:
     """Train one network on one target in one mode, and score the test clips.
 
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         target: features of the target corpus, one class a clip.
         split: training and test rows.
-        recipe: of the trained modes; its epochs and steps are set by `steps` (`training.budget`).
+        recipe: of the trained modes.
         network: what to train; in a mode of `RATES` of the same kind as the source's.
         source: its `corpus` is every clip it has heard.
         keep: whether the trained network stays in the cache.
+        device: see `training.find_device`.
         **settings: of the network.
 
     Returns:
@@ -130,12 +122,12 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe, steps: i
     _check(mode, corpus, split, source)
     train_rows, test_rows = split
     if mode == PROBE:
-        taken, blocks = 0, embed(source.model, target, progress=progress)
-        answers = probed(blocks, classes, corpus.groups, split, Ridge())
+        blocks = embed(source.model, target, pooling="mean+std", progress=progress, device=device)
+        taken, answers = 0, probed(blocks, classes, corpus.groups, split, Ridge())
     else:
-        recipe, taken = budget(recipe, corpus.groups, train_rows, steps)
         start = None if mode == SCRATCH else Start(source.model, RATES[mode])
-        made = train(target, split, recipe, network, progress, start, **settings)
+        made = train(target, split, recipe, network, progress, start, device, **settings)
+        taken = recipe.epochs * -(-len(train_rows) // recipe.batch)
         answers = made.outputs.argmax(1)
         if not keep:
             cache.drop(cache.cache_root() / "networks" / made.key)
@@ -182,7 +174,8 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
            probe: Probe) -> np.ndarray:
     """Predictions ``(n_test,)`` of a probe on all blocks, its cell chosen inside the training rows.
 
-    Chosen is the cell that is best over `INNER_FOLDS` folds of whole groups.
+    Chosen is the cell that is best over `INNER_FOLDS` folds of whole groups (as many as there are,
+    where they are fewer).
     """
     train_rows, test_rows = split
     everything = [tuple(blocks)]
@@ -192,9 +185,10 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
                                      {name: block[test] for name, block in blocks.items()})
         return probe.fold(fitted, y[fit], tested, everything)[0]
 
-    place = deal_groups(groups[train_rows], y[train_rows], INNER_FOLDS, 0, "the training part")
+    folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
+    place = deal_groups(groups[train_rows], y[train_rows], folds, 0, "the training part")
     correct = np.zeros(len(probe.cells))
-    for k in range(INNER_FOLDS):
+    for k in range(folds):
         inner, held = train_rows[place != k], train_rows[place == k]
         correct += (fold(inner, held) == y[held]).sum(1)
     return fold(train_rows, test_rows)[int(correct.argmax())]
@@ -228,50 +222,66 @@ def fraction_rows(corpus: Corpus, rows: np.ndarray, fraction: float, seed: int =
     return np.sort(rows[kept[member]])
 
 
-def target_split(corpus: Corpus, seed: int, corpus_seed: int = 0) -> tuple[int, Split]:
-    """The fold that a seed tests, each another one in turn, and its training and test rows.
+def target_folds(corpus: Corpus, corpus_seed: int = 0) -> list[Split]:
+    """Training and test rows of each fold that a seed may test.
 
     Folds are the corpus's own (five of whole groups where it has none); a corpus of fewer than
     `FEW_GROUPS` groups is dealt to three, so that each tests more than one group.
     """
     if len(np.unique(corpus.groups)) >= FEW_GROUPS:
-        splits = corpus.splits(seed=corpus_seed)
-        return seed % len(splits), splits[seed % len(splits)]
+        return corpus.splits(seed=corpus_seed)
     place = deal_groups(corpus.groups, corpus.targets(), 3, corpus_seed, corpus.name)
-    return seed % 3, (np.flatnonzero(place != seed % 3), np.flatnonzero(place == seed % 3))
+    return [(np.flatnonzero(place != k), np.flatnonzero(place == k)) for k in range(3)]
+
+
+def held_out(groups: np.ndarray, rows: np.ndarray, seed: int) -> Split:
+    """Whole groups, `HELD` of them and at least one, set aside: ``(fit, validation)`` rows."""
+    names = np.random.default_rng(seed).permutation(np.unique(groups[rows]))
+    aside = np.isin(groups[rows], names[:max(1, round(HELD * len(names)))])
+    return rows[~aside], rows[aside]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One run of a `Grid`; the seed is of weights, order, clips drawn, and of the fold tested."""
 
+    source: str  # corpus that was learnt first; "none" from scratch
+    source_labels: str  # "true" or "shuffled"; "none" from scratch
     target: str
     network: str  # one of `models.NETWORKS`
     input: str  # one of `INPUTS`
     mode: str  # one of `MODES`
     fraction: float  # of the target's training clips
     seed: int
+    learning_rate: float = 0.0  # peak rate; 0 for the probe
+    budget: float = 1.0  # passes over the clips, as a multiple of the usual ones
+    official: bool = False  # the corpus's own split, in a column of that name, in place of a fold
 
 
+@dataclasses.dataclass(frozen=True)
 class Grid:
     """Scores runs, or finds those that were scored before; one that was cut off goes on.
 
     Args:
         targets: features of each target.
-        sound: features of the source corpus.
-        recipes: of each network, on source and target.
-        steps: optimiser steps of each network on a target.
-        source_seed: of the source networks. One serves all seeds of a network and input, since it
-            takes longer to train than the runs that follow.
+        sounds: features of each source.
+        recipes: of each network. Its epochs are those on a source.
+        epochs: passes of each network over the clips of a target.
+        least_steps: of a run: a small fraction is passed over more often, up to so many steps.
+        source_seeds: of the source networks; a run takes the one of its seed, in turn.
         corpus_seed: of folds.
+        device: see `training.find_device`.
     """
 
-    def __init__(self, targets: dict[str, Features], sound: Features, recipes: dict[str, Recipe],
-                 steps: dict[str, int], source_seed: int = 0, corpus_seed: int = 0):
-        self.targets, self.sound, self.recipes, self.steps = targets, sound, recipes, steps
-        self.source_seed, self.corpus_seed = source_seed, corpus_seed
-        self.heard = sound.corpus.splits()[-1]
-        self.splits: dict[tuple[str, int], tuple[int, Split]] = {}
+    targets: dict[str, Features]
+    sounds: dict[str, Features]
+    recipes: dict[str, Recipe]
+    epochs: dict[str, int]
+    least_steps: int
+    source_seeds: Sequence[int] = (0,)
+    corpus_seed: int = 0
+    device: str = "cpu"
+    splits: dict[tuple, tuple] = dataclasses.field(default_factory=dict)
 
     def run(self, wanted: Sequence[Run], only_finished: bool = False,
             progress: bool = True) -> tuple[list[Scored], list[Run]]:
@@ -292,51 +302,71 @@ class Grid:
 
     def content(self, run: Run) -> list:
         """What determines a run, for its key; no network is loaded or trained for it."""
-        target, (_, (rows, test_rows)) = self.targets[run.target], self._rows(run)
-        recipe, steps = self._recipe(run), self.steps[run.network]
-        within, _ = budget(recipe, target.corpus.groups, rows, steps)
-        how = [recipe.key(), steps] + ["cut short"] * (within.steps > 0)
-        source = "" if run.mode == SCRATCH else network_key(
-            self.sound, self.heard,
-            dataclasses.replace(self.recipes[run.network], seed=self.source_seed), run.network,
-            **INPUTS[run.input])
+        target, (_, rows, held, test_rows) = self.targets[run.target], self.rows(run)
         labels = [list(target.corpus.classes), list(target.corpus.clips["label"])]
-        return [target.key, labels, rows.tolist(), test_rows.tolist(), run.network, run.input,
-                run.mode, [] if run.mode == PROBE else how, source]
+        how = [] if run.mode == PROBE else [self.recipe(run).key()]
+        source = ""
+        if run.mode != SCRATCH:
+            sound, split, recipe = self._source(run)
+            if run.source_labels == "shuffled":
+                sound = shuffled(sound, split[0], recipe.seed)
+            source = network_key(sound, split, recipe, run.network, device=self.device,
+                                 **INPUTS[run.input])
+        return [target.key, labels, rows.tolist(), held.tolist(), test_rows.tolist(), run.network,
+                run.input, run.mode, how, source] + [self.device] * (self.device != "cpu")
+
+    def rows(self, run: Run) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        """The fold that a run tests, and the rows it learns from, is judged on and is tested on."""
+        corpus, which = self.targets[run.target].corpus, (run.target, run.seed, run.official)
+        if which not in self.splits:
+            self.splits[which] = self._parts(corpus, run.seed, run.official)
+        fold, fit, held, test_rows = self.splits[which]
+        return fold, fraction_rows(corpus, fit, run.fraction, run.seed), held, test_rows
+
+    def _parts(self, corpus: Corpus, seed: int, official: bool) -> tuple:
+        if official:
+            part = corpus.clips["official"].to_numpy()
+            return 0, *(np.flatnonzero(part == name) for name in ("train", "val", "test"))
+        folds = target_folds(corpus, self.corpus_seed)
+        rows, test_rows = folds[seed % len(folds)]
+        return seed % len(folds), *held_out(corpus.groups, rows, seed), test_rows
+
+    def recipe(self, run: Run) -> Recipe:
+        """How a run is trained: nothing is chosen within it, so it keeps no clip aside."""
+        recipe = dataclasses.replace(self.recipes[run.network], seed=run.seed, validation=0.0,
+                                     patience=0, learning_rate=run.learning_rate)
+        a_pass = -(-len(self.rows(run)[1]) // recipe.batch)
+        passes = max(self.epochs[run.network], -(-self.least_steps // a_pass))
+        return dataclasses.replace(recipe, epochs=max(1, round(run.budget * passes)))
+
+    def _source(self, run: Run) -> tuple[Features, Split, Recipe]:
+        sound = self.sounds[run.source]
+        seed = self.source_seeds[run.seed % len(self.source_seeds)]
+        return (sound, sound.corpus.splits()[-1],
+                dataclasses.replace(self.recipes[run.network], seed=seed))
 
     def _read(self, run: Run, folder: Path) -> Scored:
         about = json.loads((folder / "run.json").read_text())
-        correct, (fold, (_, test_rows)) = np.load(folder / "right.npy"), self._rows(run)
+        right, (fold, _, held, test_rows) = np.load(folder / "right.npy"), self.rows(run)
         groups = self.targets[run.target].corpus.groups[test_rows]
-        return Scored.of(correct, np.full(len(correct), fold), groups, **dataclasses.asdict(run),
-                         train_clips=about["clips"], steps=about["steps"],
-                         seconds=about["seconds"])
-
-    def _rows(self, run: Run) -> tuple[int, Split]:
-        corpus, which = self.targets[run.target].corpus, (run.target, run.seed)
-        if which not in self.splits:
-            self.splits[which] = target_split(corpus, run.seed, self.corpus_seed)
-        fold, (rows, test_rows) = self.splits[which]
-        return fold, (fraction_rows(corpus, rows, run.fraction, run.seed), test_rows)
-
-    def _recipe(self, run: Run) -> Recipe:
-        # Nothing is chosen on an inner split, so no training clip is kept aside for one.
-        return dataclasses.replace(self.recipes[run.network], seed=run.seed, validation=0.0,
-                                   patience=0)
+        return Scored.of(right[len(held):], np.full(len(test_rows), fold), groups,
+                         **dataclasses.asdict(run) | about,
+                         validation=float(right[:len(held)].mean()))
 
 
-@cache.step("fractions", version=1)
+@cache.step("fractions", version=2)
 def _kept(folder: Path, *_, grid: Grid, run: Run) -> None:
-    how, recipe = INPUTS[run.input], grid.recipes[run.network]
-    source = None
+    how, source = INPUTS[run.input], None
     if run.mode != SCRATCH:
-        source = source_network(grid.sound, recipe, run.network, seed=grid.source_seed,
-                                progress=False, **how)
+        sound, _, recipe = grid._source(run)
+        source = source_network(sound, recipe, run.network, labels=run.source_labels,
+                                seed=recipe.seed, progress=False, device=grid.device, **how)
     started = time.perf_counter()
-    made = transfer(run.mode, grid.targets[run.target], grid._rows(run)[1], grid._recipe(run),
-                    grid.steps[run.network], run.network, source, keep=False, progress=False,
-                    **({} if run.mode == PROBE else how))
+    _, rows, held, test_rows = grid.rows(run)
+    made = transfer(run.mode, grid.targets[run.target], (rows, np.r_[held, test_rows]),
+                    grid.recipe(run), run.network, source, keep=False, progress=False,
+                    device=grid.device, **({} if run.mode == PROBE else how))
     np.save(folder / "right.npy", made.values[0, 0] > 0)
     (folder / "run.json").write_text(json.dumps(
-        {"clips": made.keys["train_clips"], "steps": made.keys["steps"],
+        {"train_clips": made.keys["train_clips"], "steps": made.keys["steps"],
          "seconds": time.perf_counter() - started}))

@@ -37,6 +37,13 @@ def untouched(*_):
     raise AssertionError
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_taps(sound):
+    model = build("convnet5", 3)
+    here, there = (embed(model, sound, progress=False, device=name) for name in ("cpu", "cuda"))
+    assert all(np.allclose(here[name], there[name], atol=1e-3) for name in here)
+
+
 def test_a_second_run_touches_neither_audio_nor_network(sound, class_folders, monkeypatch):
     model, other = ConvNet5(3), ConvNet5(3)
     first = embed(model, sound, progress=False)

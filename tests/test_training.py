@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiotl import training
-from audiotl.training import Recipe, budget, inner_split, score, train, untrained
+from audiotl import AudiotlError, training
+from audiotl.__main__ import main
+from audiotl.training import Recipe, budget, find_device, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
 
@@ -85,8 +86,7 @@ def test_short_epochs_are_not_each_written_to_disk(sound, monkeypatch):
 
 
 def test_half_precision_learns_the_same_problem(sound, monkeypatch):
-    monkeypatch.setattr(training, "LARGE", 1000)
-    monkeypatch.setattr(training, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
     cast, real = [], torch.autocast
     monkeypatch.setattr(torch, "autocast",
                         lambda *args, **kw: cast.append((args, kw)) or real(*args, **kw))
@@ -94,6 +94,37 @@ def test_half_precision_learns_the_same_problem(sound, monkeypatch):
     made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)
     assert made.score > 0.9 and {p.dtype for p in made.model.parameters()} == {torch.float32}
     assert cast and all(call == (("cpu", torch.bfloat16), {"enabled": True}) for call in cast)
+
+
+def test_a_device_that_is_not_here_is_refused_before_any_work(sound, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert find_device("auto") == find_device("cpu") == "cpu"
+    monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("training has begun"))
+    for name in ("cuda", "mps", "abacus"):
+        with pytest.raises(AudiotlError, match=name):
+            train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False, device=name)
+    assert main(["report", "--device", "abacus"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device("auto") == find_device("cuda") == "cuda"
+
+
+def test_a_batch_is_the_same_from_spectrograms_that_were_moved(sound):
+    levels, rows = sound.spectrograms, np.array([3, 0, 7])
+    one, other = (training._batch(where, rows, 10, np.random.default_rng(5))
+                  for where in (levels, torch.tensor(levels)))
+    assert torch.equal(one, other) and one.shape == (3, 1, 64, 10)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_learns_what_a_cpu_learns(sound):
+    split, recipe = sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=12, mixup=0.3)
+    made = {name: train(sound, split, recipe, progress=False, device=name)
+            for name in ("cpu", "cuda")}
+    assert made["cuda"].score > 0.9 and made["cuda"].key != made["cpu"].key
+    one, two = (each.history["train_loss"].iloc[0] for each in made.values())
+    assert one == pytest.approx(two, rel=0.05)
 
 
 def test_the_budget_is_a_number_of_whole_passes_where_one_is_near():

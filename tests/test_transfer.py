@@ -14,18 +14,19 @@ from audiotl.sources import SourceNetwork
 from audiotl.training import Recipe, train
 from audiotl.transfer import (
     FINE_TUNED,
-    HEAD,
     MODES,
     ONE_RATE,
     PROBE,
     SCRATCH,
     Start,
     fraction_rows,
+    held_out,
     probed,
     transfer,
 )
 
-RECIPE = Recipe(batch=8, crop=64, validation=0.1)
+RECIPE = Recipe(batch=8, crop=64, validation=0.0)
+SHORT = dataclasses.replace(RECIPE, epochs=1)
 
 
 @pytest.fixture
@@ -49,21 +50,22 @@ def body(model):
 
 
 def test_every_mode_learns_an_easy_target_on_the_same_steps(sound, source):
-    split = sound.corpus.splits(3)[0]
-    made = {mode: transfer(mode, sound, split, RECIPE, 45, source=source, progress=False)
+    split, recipe = sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=15)
+    made = {mode: transfer(mode, sound, split, recipe, source=source, progress=False)
             for mode in MODES}
     assert all(one.keys["steps"] == 45 * (mode != PROBE) for mode, one in made.items())
     assert all((one.groups == sound.corpus.groups[split[1]]).all() for one in made.values())
-    assert all(made[mode].mean > 0.8 for mode in (SCRATCH, PROBE, FINE_TUNED, ONE_RATE))
+    assert all(one.mean > 0.8 for one in made.values())
 
 
-def test_what_each_mode_may_move(sound, source):
+def test_early_layers_move_less_at_a_lower_rate(sound, source):
     split, recipe = sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=2)
-    head, tuned = (train(sound, split, recipe, "convnet5", False, Start(source.model, early)).model
-                   for early in (0.0, 0.1))
-    assert torch.equal(body(head), body(source.model))
-    assert not torch.equal(body(tuned), body(source.model))
-    assert head.head.out_features == 3 and all(p.requires_grad for p in head.parameters())
+    moved = []
+    for early in (0.01, 1.0):
+        made = train(sound, split, recipe, "convnet5", False, Start(source.model, early)).model
+        step = made.stages[0][0].weight - source.model.stages[0][0].weight
+        moved.append(step.abs().sum())
+    assert 0 < moved[0] < moved[1] / 4 and made.head.out_features == 3
 
 
 @pytest.mark.parametrize("name", ["convnet5", "resnet18", "densenet121"])
@@ -75,9 +77,6 @@ def test_rates_grow_from_the_first_stage_to_the_head(name):
     assert np.allclose(np.diff(np.log(learnt)), np.log(100) / (len(learnt) - 1))
     moved = sum(p.numel() for group in groups for p in group["params"])
     assert moved == sum(p.numel() for p in model.parameters())
-    frozen = Start(model, 0.0).rates(model, 1.0)
-    assert [p.shape for group in frozen for p in group["params"]] == [
-        p.shape for p in model.stages[-1].parameters()]
 
 
 def test_a_fine_tuning_that_was_cut_off_ends_whole(sound, source, tmp_path, monkeypatch, cut_off):
@@ -104,12 +103,12 @@ def test_another_start_is_another_network(sound, source):
             train(sound, split, recipe, progress=False, start=Start(other))
 
 
-@pytest.mark.parametrize("mode", [PROBE, HEAD, FINE_TUNED, ONE_RATE])
+@pytest.mark.parametrize("mode", [PROBE, FINE_TUNED, ONE_RATE])
 def test_a_source_that_has_heard_a_test_recording_is_refused(sound, source, mode):
     train_rows, test_rows = split = sound.corpus.splits(3)[0]
 
     def run(heard):
-        return transfer(mode, sound, split, RECIPE, 3, progress=False,
+        return transfer(mode, sound, split, SHORT, progress=False,
                         source=dataclasses.replace(source, corpus=heard))
 
     with pytest.raises(datasets.LeakError):
@@ -126,16 +125,16 @@ def test_a_group_on_both_sides_is_refused_in_every_mode(sound, source, mode):
     train_rows, test_rows = sound.corpus.splits(3)[0]
     sound.corpus.clips.loc[[train_rows[0], test_rows[0]], "group"] = "planted"
     with pytest.raises(datasets.LeakError, match="planted"):
-        transfer(mode, sound, (train_rows, test_rows), RECIPE, 3, source=source, progress=False)
+        transfer(mode, sound, (train_rows, test_rows), SHORT, source=source, progress=False)
 
 
 def test_what_cannot_be_done_is_refused(sound):
     split = sound.corpus.splits(3)[0]
     tags = dataclasses.replace(sound, corpus=dataclasses.replace(sound.corpus, multilabel=True))
-    for culprit, mode, target in (("distil", "distil", sound), (HEAD, HEAD, sound),
+    for culprit, mode, target in (("distil", "distil", sound), (ONE_RATE, ONE_RATE, sound),
                                   (sound.corpus.name, SCRATCH, tags)):
         with pytest.raises(AudiotlError, match=culprit):
-            transfer(mode, target, split, RECIPE, 3)
+            transfer(mode, target, split, SHORT)
 
 
 def many_groups(n=400, classes=5):
@@ -176,6 +175,15 @@ def test_few_speakers_each_give_single_clips():
     for name in corpus.classes:
         assert abs((labels[large] == name).sum() - 0.4 * (labels[rows] == name).sum()) <= 1
         assert abs((labels[small] == name).sum() - 0.05 * (labels[rows] == name).sum()) <= 1
+
+
+def test_whole_groups_are_held_out_and_at_least_one():
+    groups, rows = many_groups().groups, np.arange(100, 400)
+    fit, held = held_out(groups, rows, seed=2)
+    assert sorted([*fit, *held]) == rows.tolist() and not set(groups[fit]) & set(groups[held])
+    assert len(set(groups[held])) == round(0.15 * len(set(groups[rows])))
+    few = np.array(["a", "b", "b", "c"])
+    assert len(set(few[held_out(few, np.arange(4), seed=0)[1]])) == 1
 
 
 def test_the_probe_is_chosen_without_the_test_clips():

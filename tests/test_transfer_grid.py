@@ -8,10 +8,12 @@ from audiotl import cache, datasets, training, transfer
 from audiotl.features import features
 from audiotl.sources import source_network
 from audiotl.training import Recipe
-from audiotl.transfer import FINE_TUNED, HEAD, ONE_RATE, PROBE, SCRATCH, Grid, Run, target_split
+from audiotl.transfer import FINE_TUNED, ONE_RATE, PROBE, SCRATCH, Grid, Run, target_folds
 
 RECIPE = Recipe(epochs=3, batch=8, crop=32, validation=0.1)
-WANTED = [Run("target", "convnet5", "plain", mode, fraction, 0)
+SOURCE = {SCRATCH: ("none", "none")}
+WANTED = [Run(*SOURCE.get(mode, ("source", "true")), "target", "convnet5", "plain", mode, fraction,
+              0, 0.005)
           for fraction in (1.0, 0.5) for mode in (SCRATCH, FINE_TUNED, ONE_RATE, PROBE)]
 TUNED = WANTED[1]
 
@@ -32,17 +34,41 @@ def sounds(tmp_path, fresh_cache):
     return make("source", 4, 220), make("target", 3, 170)
 
 
-def grid(sounds, steps=6, recipe=RECIPE):
-    return Grid({"target": sounds[1]}, sounds[0], {"convnet5": recipe}, {"convnet5": steps})
+def grid(sounds, least=6, recipe=RECIPE, epochs=3, **how):
+    return Grid({"target": sounds[1]}, {"source": sounds[0]}, {"convnet5": recipe},
+                {"convnet5": epochs}, least, **how)
 
 
-def test_each_seed_tests_other_speakers(sounds):
+def test_each_seed_tests_other_speakers_and_none_is_in_two_parts(sounds):
+    corpus, made = sounds[1].corpus, grid(sounds)
+    parts = [made.rows(dataclasses.replace(WANTED[0], seed=seed)) for seed in range(4)]
+    speakers = [[set(corpus.groups[rows]) for rows in part[1:]] for part in parts]
+    assert [part[0] for part in parts] == [0, 1, 2, 0]
+    assert set.union(*(tested for *_, tested in speakers[:3])) == set(corpus.groups)
+    for fit, held, tested in speakers:
+        assert fit and held and tested and not (fit & held or fit & tested or held & tested)
+
+
+def test_the_official_split_is_taken_where_it_is_asked_for(sounds):
     corpus = sounds[1].corpus
-    splits = [target_split(corpus, seed) for seed in range(4)]
-    tested = [set(corpus.groups[test]) for _, (_, test) in splits]
-    assert [fold for fold, _ in splits] == [0, 1, 2, 0] and tested[3] == tested[0]
-    assert set.union(*tested[:3]) == set(corpus.groups) and not tested[0] & tested[1]
-    assert not any(tested[fold] & set(corpus.groups[rows]) for fold, (rows, _) in splits)
+    place = np.array(["train", "val", "test"])[np.unique(corpus.groups, return_inverse=True)[1] % 3]
+    marked = dataclasses.replace(corpus, clips=corpus.clips.assign(official=place))
+    made = grid((sounds[0], dataclasses.replace(sounds[1], corpus=marked)))
+    _, *parts = made.rows(dataclasses.replace(WANTED[0], official=True))
+    assert [place[rows].tolist() for rows in parts] == [
+        [name] * (place == name).sum() for name in ("train", "val", "test")]
+
+
+def test_a_small_fraction_takes_more_passes_up_to_the_fewest_steps(sounds):
+    made, small = grid(sounds, least=24), dataclasses.replace(WANTED[0], fraction=0.2)
+    steps = {}
+    for run in (WANTED[0], small, dataclasses.replace(WANTED[0], budget=1.5)):
+        recipe, clips = made.recipe(run), len(made.rows(run)[1])
+        steps[run.fraction, run.budget] = recipe.epochs, recipe.epochs * -(-clips // recipe.batch)
+        assert recipe.learning_rate == 0.005 and not recipe.validation
+    assert steps[0.2, 1.0] == (24, 24) and steps[1.0, 1.0][1] >= 24
+    assert steps[1.0, 1.5][0] == 1.5 * steps[1.0, 1.0][0]
+    assert grid(sounds, epochs=40).recipe(small).epochs == 40
 
 
 def test_a_grid_that_was_killed_goes_on_to_the_undisturbed_results(sounds, tmp_path, monkeypatch,
@@ -70,9 +96,9 @@ def test_reporting_what_is_finished_trains_nothing(sounds, monkeypatch):
 
 
 def test_a_multiscale_source_serves_the_multiscale_runs_and_no_network_of_a_run_is_kept(sounds):
-    wanted = [dataclasses.replace(run, input="multiscale") for run in WANTED]
+    wanted = [dataclasses.replace(run, input="dilated") for run in WANTED]
     done, _ = grid(sounds).run(wanted, progress=False)
-    assert {one.keys["train_clips"] for one in done} == {12, 6}
+    assert len({one.keys["train_clips"] for one in done}) == 2
     networks = list((cache.cache_root() / "networks").iterdir())
     source = source_network(sounds[0], RECIPE, multiscale=(1, 2, 3, 4), progress=False)
     assert len(networks) == 1 and list((cache.cache_root() / "networks").iterdir()) == networks
@@ -83,13 +109,15 @@ def test_what_determines_a_run_is_in_its_key(sounds, monkeypatch):
     def key(run, **how):
         return cache.key_of(*grid(sounds, **how).content(run))
 
-    changes = ({"mode": SCRATCH}, {"mode": HEAD}, {"mode": ONE_RATE}, {"input": "multiscale"},
-               {"fraction": 0.5}, {"seed": 1})
+    changes = ({"mode": SCRATCH}, {"mode": ONE_RATE}, {"input": "dilated"}, {"fraction": 0.5},
+               {"seed": 1}, {"source_labels": "shuffled"}, {"learning_rate": 0.1}, {"budget": 1.5})
     keys = {key(dataclasses.replace(TUNED, **change)) for change in changes}
     other = dataclasses.replace(RECIPE, epochs=4)
-    assert len(keys | {key(TUNED), key(TUNED, steps=9), key(TUNED, recipe=other)}) == 9
+    others = {key(TUNED), key(TUNED, least=90), key(TUNED, recipe=other),
+              key(TUNED, device="cuda")}
+    assert len(keys | others) == 12
     probe = dataclasses.replace(TUNED, mode=PROBE)
-    assert key(probe, steps=9) == key(probe) != key(probe, recipe=other)
+    assert key(probe, least=90) == key(probe) != key(probe, recipe=other)
     before, draw = key(TUNED), transfer.fraction_rows
     monkeypatch.setattr(transfer, "fraction_rows", lambda *args: draw(*args)[1:])
     assert key(TUNED) != before
@@ -100,14 +128,15 @@ def test_the_answers_do_not_know_the_test_labels(sounds):
     def verdicts(a_grid):
         return a_grid.run([TUNED], progress=False)[0][0].values[0, 0]
 
-    before = verdicts(grid(sounds))
+    first = grid(sounds)
+    before = verdicts(first)
     corpus = sounds[1].corpus
-    _, (_, test) = target_split(corpus, 0)
+    test = target_folds(corpus)[0][1]
     old, clips = corpus.targets()[test], corpus.clips.copy()
     clips.loc[test, "label"] = np.roll(clips["label"].to_numpy()[test], 2)
     turned = dataclasses.replace(sounds[1], corpus=dataclasses.replace(corpus, clips=clips))
     again = grid((sounds[0], turned))
-    again.splits = {("target", 0): target_split(corpus, 0)}
+    again.splits[("target", 0, False)] = first.splits[("target", 0, False)]
     after, new = verdicts(again), turned.corpus.targets()[test]
     # Where labels agree the verdict is the same; where they differ at most one can be right.
     assert (before[old == new] == after[old == new]).all() and (old != new).any()

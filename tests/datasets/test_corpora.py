@@ -131,7 +131,7 @@ def test_layouts_of_the_speech_corpora(tmp_path):
            train="file,class\ndataset/zoom in/07_NO_01.wav,zoom in\n",
            val="file,class\ndataset/up/08_NO_01.wav,up\n", test="file,class\n")
     arabic = datasets.load("arabic_speech_commands", tmp_path)
-    assert arabic.clips.iloc[0, 1:].tolist() == ["zoom in", -1, "07"]
+    assert arabic.clips.iloc[0, 1:].tolist() == ["zoom in", -1, "07", "train"]
     assert (len(arabic), arabic.listed, arabic.classes) == (1, 2, ("up", "zoom in"))
     layout(tmp_path / "RAVDESS", "Actor_02/03-01-01-01-01-01-02.wav",
            "Actor_01/03-01-05-02-01-01-01.wav")
