@@ -21,7 +21,7 @@ size = "quick"                 # of the built-in corpora: smoke or quick
 corpus_seed = 0                # of the built-in corpora
 clip_seed = 0                  # of the clips that are shown; try another
 sources = ["environment", "speech", "music"]   # corpora, one a domain; features take a minute
-tagger = "musicnn-mtt"         # a published network that names clips, where its weights are
+taggers = ["musicnn-mtt", "yamnet"]   # published networks that name clips, if they are here
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import librosa
@@ -37,7 +37,7 @@ from audiotl.features import features
 from audiotl.frontend import AXES, MFCC, LogSpectrogram, Settings, band_centres
 from audiotl.models import pretrained
 from audiotl.plots.spectrogram import spectrogram
-from audiotl.plots.style import GREY, SOURCES, styled
+from audiotl.plots.style import GREY, SOURCES, styled, title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 
@@ -215,24 +215,26 @@ results.figure("spectra", mean_spectra(spectra),
                "Median level of each mel band over clips, with quartiles, for each domain.")
 
 # %% [markdown]
-# ## What would a network that knows music say?
+# ## What would a network say that knows music, and one that knows all sound?
 #
-# Others have published networks trained on hundreds of thousands of songs. Played sounds that are
-# no music at all, such a network still has to answer in its own words, which is a way to hear what
-# it can tell apart. Its five likeliest of fifty MagnaTagATune tags (Pons and Serra 2019); none of
-# the fifty may fit, so probabilities need not be high.
+# Others have published networks trained on hundreds of thousands of recordings. musicnn (Pons and
+# Serra 2019) has fifty tags of MagnaTagATune, and must answer in these even where there is no
+# music: a way to hear what it can tell apart. YAMNet (Plakal and Ellis 2019) has 521 names of
+# AudioSet, from speech to sirens. Here are the five likeliest names of each; probabilities need not
+# be high.
 
 # %%
 rows = []
-if pretrained.available(tagger, data):
-    network = pretrained.load(tagger, data)
+for name in [name for name in taggers if pretrained.available(name, data)]:
+    network = pretrained.load(name, data)
     for domain, sound in sounds.items():
         for row in picked[domain][:2]:
             heard = audio.load(sound.corpus.clips["path"][row], network.sample_rate)
             heard = audio.fit(heard, max(len(heard), 4 * network.sample_rate))
             for tag, probability in pretrained.top_tags(network, torch.from_numpy(heard)):
-                rows.append({"domain": domain, "clip": title_of_clip(sound.corpus, row),
-                             "tag": tag, "probability": probability})
+                rows.append({"network": name, "domain": domain, "tag": tag,
+                             "clip": title_of_clip(sound.corpus, row), "probability": probability})
+if rows:
     display(results.table("tags", pd.DataFrame(rows), show=0))
 
 # %%
@@ -250,9 +252,9 @@ def tag_bars(frame):
     return figure
 
 
-if rows:
-    display(results.figure("tags", tag_bars(pd.DataFrame(rows)),
-                           "Five likeliest tags of six clips by a published music network."))
+for name, part in pd.DataFrame(rows).groupby("network", sort=False) if rows else ():
+    display(results.figure("tags" if name == taggers[0] else f"tags_{name}", tag_bars(part),
+                           f"Five likeliest tags of six clips by {title_of(name)}."))
 
 # %% [markdown]
 # ## The words

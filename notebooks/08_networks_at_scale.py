@@ -418,10 +418,7 @@ for network, target in [pair for pair in in_full if pair[0] in trained]:
     blocks, (y, splits, groups) = embed(trained[network], sound, pooling=pooling), problem(sound)
     layers, read = list(blocks), partial(controls.score, y=y, repeats=[splits], groups=groups,
                                          probe=wide, network=network, target=target)
-    last = blocks[layers[-1]]
-    matched = partial(joint_pca, width=last.shape[1])
-    rows += [read({"last": last}, reading="last"), read(blocks, reading="all"),
-             read(blocks, transform=matched, reading="all, matched")]
+    rows += [read({"last": blocks[layers[-1]]}, reading="last"), read(blocks, reading="all")]
 results.table("in_full", stats.score_table(rows) if rows else pd.DataFrame())
 
 # %% [markdown]
