@@ -44,14 +44,15 @@ def statistics_of(data, name, kind):
     its MFCC and two differences. Clips are fitted to one length; 80 dB are kept."""
     corpus, rows = corpus_of(data, name), []
     n_fft, hop, bands = (1024, 256, 64) if kind == "logmel" else (2048, 512, 128)
+    bank = librosa.filters.mel(sr=16_000, n_fft=n_fft, n_mels=bands)
     for path in corpus.clips["path"]:
         with soundfile.SoundFile(path) as file:
             rate, most = file.samplerate, math.ceil(corpus.duration * file.samplerate)
             wave = file.read(most, "float32", always_2d=True).mean(1)
         wave = wave if rate == 16_000 else soxr.resample(wave, rate, 16_000)
         wave = np.resize(wave, round(corpus.duration * 16_000))
-        level = librosa.power_to_db(librosa.feature.melspectrogram(
-            y=wave, sr=16_000, n_fft=n_fft, hop_length=hop, n_mels=bands))
+        power = abs(librosa.stft(wave, n_fft=n_fft, hop_length=hop)) ** 2
+        level = librosa.power_to_db(bank @ power)
         series = [level - level.max()]
         if kind != "logmel":
             cepstra = librosa.feature.mfcc(S=level, n_mfcc=40 if kind == "mfcc40" else 20)
@@ -160,8 +161,8 @@ def of_2017(row, column, data):
     blocks, y, groups, splits, inner = published(data, row["target"])
     sides = {"mfcc": {"mfcc": blocks.get("mfcc")}, "both": blocks,
              "network": {name: blocks[name] for name in "01234"}}
-    names = row.get("blocks", row.get("comparison")).split(" - ")
-    found = [nested(sides[name], y, splits, inner, row["scaling"]) for name in names]
+    found = [nested(sides[name], y, splits, inner, row["scaling"])
+             for name in row.get("blocks", row.get("comparison")).split(" - ")]
     values = found[0] - found[1] if len(found) > 1 else found[0]
     if column != "p":
         return estimate(values, groups, column)
@@ -197,9 +198,9 @@ def shapley(row, column, data):
     corpus, scores = corpus_of(data, row["target"]), table(f"{C5}/subsets.csv.gz")
     for key in ("source", "network", "target"):
         scores = scores[scores[key] == row[key]]
-    y, splits = corpus.targets(), corpus.splits()
-    right = sum((y[test] == np.bincount(y[train]).argmax()).sum() for train, test in splits)
-    worth = {frozenset(): right / len(y)}
+    y = corpus.targets()
+    worth = {frozenset(): sum((y[test] == np.bincount(y[train]).argmax()).sum()
+                              for train, test in corpus.splits()) / len(y)}
     for subset, score in zip(scores["subset"], scores["score"], strict=True):
         parts = re.findall(r"\d|[a-z]+", subset)
         worth[frozenset(f"layer{int(p) + 1}" if p.isdigit() else p for p in parts)] = score
@@ -229,8 +230,8 @@ def after_holm(row, column, data):
 
 C0, C2, C3, C5, C6, C7 = (next(REPORTS.glob(f"0{k}_*")).name for k in (0, 2, 3, 5, 6, 7))
 ENDS, PUBLISHED = "score ci_low ci_high", "features_from == 'published'"
-QUICK = "target != 'arabic_speech_commands' and "
-LAYERS = "task != 'urbansound' and not features.str.contains('m|b') "
+QUICK, LAYERS = ("target != 'arabic_speech_commands' and ",
+                 "task != 'urbansound' and not features.str.contains('m|b') ")
 KINDS = [
     (heard, f"{C0}/spectra.csv", "hz > 0", "median"),
     (alone, f"{C2}/combinations.csv",
