@@ -243,8 +243,9 @@ def tag_bars(frame):
     clips = list(frame.groupby(["domain", "clip"], sort=False))
     figure, axes = plt.subplots(2, -(-len(clips) // 2), figsize=(9, 4), squeeze=False)
     for axis, ((domain, clip), part) in zip(axes.T.flat, clips, strict=False):
-        axis.barh(part["tag"], part["probability"], color=SOURCES.get(domain, GREY))
-        axis.set(xlim=(0, 1), title=f"{clip} ({domain})")
+        short = part["tag"].str.partition(",")[0]
+        axis.barh(short, part["probability"], color=SOURCES.get(domain, GREY))
+        axis.set(xlim=(0, 1), title=clip)
         axis.invert_yaxis()
         axis.grid(True, axis="x")
         axis.grid(False, axis="y")
