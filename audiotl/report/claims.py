@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from audiotl import AudiotlError, cache, stats
+from audiotl import cache, stats
 
 COLUMNS = ("claim", "said_by", "statement", "chapter", "table", "estimate", "unit", "ci_low",
            "ci_high", "p_holm", "groups", "seeds", "margin", "verdict")
@@ -85,21 +85,3 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             "range": f"{values.min():+.2g} to {values.max():+.2g}"}
             | {outcome: int(part["verdict"].eq(outcome).sum()) for outcome in OUTCOMES})
     return pd.DataFrame(rows)
-
-
-def check(table: pd.DataFrame, written: dict[int, dict]) -> None:
-    """Each verdict follows from its own row.
-
-    Raises:
-        AudiotlError: one does not, or its claim was not written down.
-    """
-    for row in table.itertuples():
-        if row.claim not in written:
-            raise AudiotlError(f"Claim {row.claim} of {row.chapter} is not in claims.yaml; write "
-                               "it down before it is decided.")
-        said = written[row.claim]
-        one = pd.DataFrame([{"difference": row.estimate, "ci_low": row.ci_low,
-                             "ci_high": row.ci_high, "p": row.p_holm, "groups": row.groups}])
-        if stats.decide(one, said["rule"], said["margin"]).iloc[0] != row.verdict:
-            raise AudiotlError(f"The verdict {row.verdict!r} on {row.statement!r} does not follow "
-                               "from its row; run the chapter again.")

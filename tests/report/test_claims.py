@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from audiotl import AudiotlError
+from audiotl import stats
 from audiotl.report import claims
 
 ROOT = Path(__file__).parents[2]
@@ -23,15 +23,10 @@ def test_a_chapter_s_verdicts_are_joined_and_hold_against_their_rows(tmp_path):
     table = pd.read_csv(tmp_path / claims.CLAIMS)
     assert tuple(table.columns) == claims.COLUMNS and table["claim"].tolist() == [1, 1, 6, 6]
     assert table["verdict"].tolist() == ["holds", "equivalent"] * 2
-    claims.check(table, WRITTEN)
     short = claims.summary(table)
     assert short["cases"].tolist() == [2, 2] and short["holds"].tolist() == [1, 1]
     assert short["range"].tolist() == ["+0.1 to +5"] * 2
     assert WRITTEN[6]["statement"] in (tmp_path / claims.PAGE).read_text()
-    with pytest.raises(AudiotlError, match="holds"):
-        claims.check(table.assign(verdict="holds"), WRITTEN)
-    with pytest.raises(AudiotlError, match="99"):
-        claims.check(table.assign(claim=99), WRITTEN)
 
 
 def test_no_verdicts_no_table(tmp_path):
@@ -41,6 +36,9 @@ def test_no_verdicts_no_table(tmp_path):
 @pytest.mark.skipif(not (REAL / claims.CLAIMS).is_file(), reason="no claims on recordings yet")
 def test_the_committed_verdicts_follow_from_their_rows():
     table = pd.read_csv(REAL / claims.CLAIMS)
-    claims.check(table, WRITTEN)
     for row in table.itertuples():
+        one = pd.DataFrame([{"difference": row.estimate, "ci_low": row.ci_low,
+                             "ci_high": row.ci_high, "p": row.p_holm, "groups": row.groups}])
+        said = WRITTEN[row.claim]
+        assert stats.decide(one, said["rule"], said["margin"]).tolist() == [row.verdict]
         assert (REAL / row.chapter / row.table).is_file()
