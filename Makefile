@@ -16,7 +16,9 @@ $(READY): pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
-study: book
+# The built-in corpora are made while the book is.
+study: $(READY)
+	$(RUN) -m audiotl data fetch built-in & $(RUN) -m audiotl book && wait
 	@echo "That is the study on recordings, to read while the notebooks run on yours or on built-in sounds."
 	$(RUN) -m audiotl report --profile $(PROFILE)
 

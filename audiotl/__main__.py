@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="list, check or fetch corpora and trained networks")
     data.add_argument("action", choices=("list", "networks", "check", "fetch"))
     data.add_argument("name", nargs="?",
-                      help="a corpus; to fetch: choi2017, speech_commands or a network")
+                      help="a corpus; to fetch: built-in, choi2017, speech_commands or a network")
     data.add_argument("--data", type=Path, help="folder of recordings")
     data.set_defaults(run=_data)
 
@@ -122,6 +122,10 @@ def _data(options: argparse.Namespace) -> int:
     if not options.name:
         raise AudiotlError(f"data {options.action} needs the name of a corpus; `data list` shows "
                            "them.")
+    if options.action == "fetch" and options.name == datasets.BUILT_IN:
+        for name in datasets.BUILTIN:
+            datasets.load(name)
+        return 0
     if options.action == "fetch":
         from audiotl.datasets import download
         from audiotl.models import pretrained
