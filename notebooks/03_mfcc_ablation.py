@@ -459,3 +459,28 @@ results.table("noise_causes", pd.concat(parts, ignore_index=True))
 # 1. Drop the first coefficient (columns 0, 20, 40, ... of `sound.mfcc`). What does gain do now?
 # 2. Put MFCC beside the last layer alone. How much more does it add, and why?
 # 3. Ask your own sounds: `python -m audiotl report --only 03 --data MY_FOLDER -p targets folder`.
+# 4. The harmonics of a voice leave a ripple across the bands. Let it be 16 cycles over 128 bands.
+#    How much of it do the first 20 coefficients keep, and how much the first 40?
+#
+# <details><summary>Hint</summary>
+#
+# Coefficient k of a DCT is a cosine of k/2 cycles.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# import numpy as np
+# from scipy.fft import dct
+#
+# bands = np.arange(128) + 0.5
+# ripple = np.cos(2 * np.pi * 16 * bands / 128)
+# power = dct(ripple, norm="ortho") ** 2
+# kept = {n: power[:n].sum() / power.sum() for n in (20, 40)}
+# assert kept[20] < 0.01 and kept[40] > 0.99
+# ```
+#
+# Nothing, and all of it: the ripple is coefficient 32. So twenty coefficients cannot hear pitch.
+#
+# </details>

@@ -86,6 +86,12 @@ for name in dict.fromkeys([*targets, *back_targets]):
 results.corpora(*sounds.values(), *target_sounds.values())
 
 # %% [markdown]
+# The multiscale input: four small kernels hear the same spot at four scales, and their four maps
+# are what the network reads.
+#
+# ![Multiscale input: four 3x3 kernels of dilation 1 to 4 give four maps](pictures/multiscale.svg)
+
+# %% [markdown]
 # ## Copy, freeze, two rates
 #
 # Fine-tuning is three decisions. **Copy** every layer but the last, which names the source's
@@ -406,3 +412,29 @@ widgets.live(at_share, percent=[100 * fraction for fraction in sorted(fractions)
 # 1. Add `"fine-tuned"` (early layers at a tenth of the rate) to `modes`. Which layers should move?
 # 2. Set `epochs` to 3. Which arms are not trained to the end, and what would you have claimed?
 # 3. Replace the source by `music`. How much of the gain is left?
+# 4. How many weights does the input of four kernels add to ConvNet5, and does dilation cost any?
+#
+# <details><summary>Hint</summary>
+#
+# The first convolution then reads four maps in place of one.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from audiotl import models
+#
+#
+# def count(**settings):
+#     network = models.build("convnet5", 10, **settings)
+#     return sum(weight.numel() for weight in network.parameters())
+#
+#
+# dilated, undilated = count(multiscale=(1, 2, 3, 4)), count(multiscale=(1, 1, 1, 1))
+# assert dilated == undilated == count() + 4 * 9 + 3 * 9 * 32
+# ```
+#
+# 36 in the four kernels, and 864 where 32 maps of 3 x 3 read three more channels. Dilation is free.
+#
+# </details>

@@ -439,3 +439,29 @@ results.table("in_full", stats.score_table(rows) if rows else pd.DataFrame())
 # 2. Five CRNNs learnt one task from different recordings. Does the one that heard telephones read
 #    spoken words better than the one that heard AudioSet?
 # 3. Set `width` to 8, then to 256. Which networks gain most, and is it their layers or their width?
+# 4. Four networks have an effective rank of 10, 37, 82 and 49 on a target, and score 60, 71, 80 and
+#    82 %. How well does the rank order them?
+#
+# <details><summary>Hint</summary>
+#
+# Count the pairs that both order alike, less those that they do not, over all pairs.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from itertools import combinations
+#
+# from scipy.stats import kendalltau
+#
+# rank, score = [10, 37, 82, 49], [60, 71, 80, 82]
+# alike = [(rank[i] - rank[j]) * (score[i] - score[j]) > 0
+#          for i, j in combinations(range(4), 2)]
+# tau = (sum(alike) - (6 - sum(alike))) / 6
+# assert abs(tau - kendalltau(rank, score).statistic) < 1e-12 and round(tau, 3) == 0.667
+# ```
+#
+# Five of six pairs agree: Kendall's tau is 0.67. Four networks are too few to trust it.
+#
+# </details>
