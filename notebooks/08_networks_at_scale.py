@@ -320,13 +320,13 @@ rows = []
 for one, other in [pair for pair in twins if set(pair) <= set(trained)]:
     for target, sound in target_sounds.items():
         rows.append(stats.compare(
-            all_layers(one, target), all_layers(other, target), network=one, other=other,
+            all_layers(one, target), all_layers(other, target), network=one, rival=other,
             target=target, target_domain=sound.corpus.domain,
             case=f"{title_of(one)} less {title_of(other)} on {sound.corpus.title}"))
 pairs_of = pd.DataFrame(rows)
 if len(pairs_of):
     pairs_of["clear"] = stats.clear(pairs_of)
-    pairs_of["pair"] = pairs_of["network"].map(title_of) + " − " + pairs_of["other"].map(title_of)
+    pairs_of["pair"] = pairs_of["network"].map(title_of) + " − " + pairs_of["rival"].map(title_of)
     results.table("twins", pairs_of, show=0)
     figure = compare.heat_map(pairs_of, "pair", "target")
     display(results.figure("twins", figure, "Networks alike but for what they heard, in points."))
