@@ -307,7 +307,8 @@ for name, slug in (("all - last", "layers"), ("all at its width - last", "matche
 # ## One architecture, other sound
 #
 # The nearest thing to an experiment: networks alike in all but what they heard. Same clips, own
-# width, `repeats` sets of folds. On speech, does the one that heard speech lead?
+# width, `repeats` sets of folds; targets of too few groups are left out. On speech, does the one
+# that heard speech lead?
 
 # %%
 def all_layers(network, target):
@@ -319,6 +320,8 @@ def all_layers(network, target):
 rows = []
 for one, other in [pair for pair in twins if set(pair) <= set(trained)]:
     for target, sound in target_sounds.items():
+        if len(np.unique(sound.corpus.groups)) < stats.FEWEST_GROUPS:
+            continue
         rows.append(stats.compare(
             all_layers(one, target), all_layers(other, target), network=one, rival=other,
             target=target, target_domain=sound.corpus.domain,
