@@ -36,6 +36,7 @@ most_whole = 12                # layers of which all subsets are scored
 in_full = []                   # pairs of a network and a target to read on all clips
 twins = []                     # pairs of networks of one architecture that heard other sound
 repeats = 5                    # sets of folds for the twins
+know_words = ["speech_embedding", "ConvNet5, speech"]   # networks that learnt to name words
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 from functools import partial
@@ -337,7 +338,9 @@ if len(pairs_of):
 # %% [markdown]
 # And all networks together: the score of all layers by target and by whether a network's domain is
 # the target's, with a network's strength in general as a random effect (a mixed linear model).
-# Networks of general sound are near to none here; their breadth is in their own effect.
+# Networks of general sound are near to none here; their breadth is in their own effect. Some
+# networks of speech learnt to name words, which most of these targets ask for: once with them, once
+# without.
 
 # %%
 def mixed(frame, what, effects):
@@ -354,14 +357,17 @@ def mixed(frame, what, effects):
 atlas["near_speech"] = ((atlas["domain"] == "speech") & (atlas["target_domain"] == "speech")) * 1.0
 atlas["near_elsewhere"] = ((atlas["domain"] == atlas["target_domain"])
                            & (atlas["target_domain"] != "speech")) * 1.0
-model = mixed(atlas, "all_own", ["near_speech", "near_elsewhere"])
+parts = {"all networks": atlas,
+         "without networks that learnt words": atlas[~atlas["network"].isin(know_words)]}
+model = pd.concat([mixed(part, "all_own", ["near_speech", "near_elsewhere"]).assign(which=which)
+                   for which, part in parts.items()])
 results.table("domains", model)
 
 # %%
 speech = pairs_of.query("target_domain == 'speech'") if len(pairs_of) else pairs_of
 if len(model):
-    model = model[model["effect"] == "near_speech"].assign(
-        case="networks of speech on speech, mixed model over networks")
+    model = model[model["effect"] == "near_speech"]
+    model = model.assign(case="networks of speech on speech, mixed model, " + model["which"])
     results.claim(14, speech, "twins.csv") if len(speech) else None
     display(results.claim(14, model, "domains.csv"))
 
