@@ -361,7 +361,8 @@ parts = {"all networks": atlas,
          "without networks that learnt words": atlas[~atlas["network"].isin(know_words)]}
 model = pd.concat([mixed(part, "all_own", ["near_speech", "near_elsewhere"]).assign(which=which)
                    for which, part in parts.items()])
-results.table("domains", model)
+if len(model):
+    display(results.table("domains", model))
 
 # %%
 speech = pairs_of.query("target_domain == 'speech'") if len(pairs_of) else pairs_of
@@ -407,10 +408,8 @@ results.figure("depth", figure,
 # %%
 of_a_domain = centres[centres["domain"] != "general"]
 model = mixed(of_a_domain, "centre", ["near"])
-results.table("depth_model", model)
-
-# %%
 if len(model):
+    results.table("depth_model", model, show=0)
     display(results.claim(15, model.assign(case="near less far, mixed model over networks"),
                           "depth_model.csv"))
 
@@ -428,7 +427,8 @@ for network, target in [pair for pair in in_full if pair[0] in trained]:
     layers, read = list(blocks), partial(controls.score, y=y, repeats=[splits], groups=groups,
                                          probe=wide, network=network, target=target)
     rows += [read({"last": blocks[layers[-1]]}, reading="last"), read(blocks, reading="all")]
-results.table("in_full", stats.score_table(rows) if rows else pd.DataFrame())
+if rows:
+    display(results.table("in_full", stats.score_table(rows)))
 
 # %% [markdown]
 # ## What we learnt
