@@ -49,7 +49,7 @@ NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
 
 PLAYED = {"ticker": (r"live_\d+", ("combinations", "summary")),
           "matrix": ("grid", ("gains", "taps")),
-          "curves": (r"live_\d+|slider", ("fractions",)), "atlas": ("atlas", ("atlas",))}
+          "curves": (r"live_\d+|slider", ("fractions",)), "atlas": ("atlas|cover", ("atlas",))}
 """What can be played with: the figure in whose place, and the tables it needs."""
 
 

@@ -200,7 +200,8 @@ function atlas(place, data) {
   const rows = records(data.atlas);
   const readings = {all: "all layers", last: "last layer", smallest: "smallest subset near all",
                     weighted: "weighted sum of layers", label_free: "picked without labels",
-                    mfcc_added: "all layers and MFCC"};
+                    mfcc_added: "all layers and MFCC", all_own: "all layers, own width",
+                    last_own: "last layer, own width"};
   const known = Object.keys(readings).filter((name) => name in rows[0]);
   const [target, targets] = choice("target", distinct(rows, "target"));
   const [reading, readingsChoice] = choice("read", known, (name) => readings[name]);
