@@ -400,8 +400,7 @@ results.table("centres", centres, show=0)
 # %%
 shares = pd.DataFrame(fifths).groupby(["domain", "target_domain", "depth"], sort=False)["share"]
 figure = compare.curves(shares.mean().reset_index(), "depth", "share", "domain", "target_domain",
-                        "from first to last layer", "share of the Shapley value (%)",
-                        dict.fromkeys(centres["target_domain"], 0.2))
+                        "from first to last layer", "share of the Shapley value (%)")
 results.figure("depth", figure,
                "Where in a network the value lies, by what it heard and by target.")
 

@@ -7,6 +7,7 @@ filled mark is a clear difference (`stats.clear`).
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
@@ -117,7 +118,7 @@ def heat_map(frame: pd.DataFrame, rows: str, columns: str, value: str = "differe
                       f"{points:+.1f}" if signed else f"{points:.1f}", ha="center", va="center",
                       color="white" if abs(points) > 0.6 * reach else INK,
                       fontweight="bold" if line.get("clear") else "normal")
-        short = [title_of(name).replace(", ", "\n") for name in across]
+        short = [textwrap.fill(title_of(name), 16) for name in across]
         axis.set_xticks(range(len(across)), short, fontsize=8.5)
         axis.set_yticks(range(len(down)), [title_of(name) for name in down])
         axis.set_title(name)

@@ -31,6 +31,8 @@ TITLES = {
     "musicnn-msd": "musicnn, MSD",
     "musicnn-mtt": "musicnn, MTT", "random": "random weights", "yamnet": "YAMNet",
     "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
+    "crnn-audioset2": "CRNN, speech in AudioSet", "crnn-sre": "CRNN, telephone speech",
+    "crnn-audio2_vox2": "CRNN, AudioSet and VoxCeleb2", "crnn-c1": "CRNN, noisy read speech",
     "speech_embedding": "speech_embedding",
 }
 """How corpora and networks are called where a person reads, one table for all figures."""
