@@ -30,7 +30,7 @@ test: $(READY)
 	$(RUN) -m pytest
 
 lab: $(READY) pairs
-	$(RUN) -m jupyter lab --config=notebooks/lab_config.py
+	$(RUN) -m jupyter lab --config=.jupyter/lab_config.py
 
 bench: $(READY)
 	$(RUN) -m audiotl bench

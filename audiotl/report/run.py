@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import re
@@ -191,6 +192,9 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
     nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3",
                                  "language": "python"}
     nbformat.write(nb, notebook)
+    # That a kernel died is said by what is raised; these would say it again, with a traceback.
+    for name in ("papermill", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         papermill.execute_notebook(
             str(notebook), str(notebook), given, engine_name="announcing", cwd=str(source.parent),

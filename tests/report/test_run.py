@@ -162,8 +162,10 @@ def test_values_come_from_the_profile_and_the_command_line_wins(notebooks, tmp_p
     assert next(iter(plan(Run(folder, tmp_path, "full")).values()))["data"] == str(tmp_path)
 
 
-def test_a_stop_ends_with_one_sentence(notebooks, tmp_path):
-    slow = GOOD.replace(LAST, "import time\nprint('here', file=sys.stderr)\ntime.sleep(600)\n")
+@pytest.mark.parametrize("kernel_dies", [False, True])
+def test_a_stop_ends_with_one_sentence(kernel_dies, notebooks, tmp_path):
+    slow = GOOD.replace(LAST, "import os, time\nprint('here', os.getpid(), file=sys.stderr)\n"
+                              "time.sleep(600)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "audiotl", "report", "--notebooks", str(notebooks(_00_slow=slow)),
          "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -171,8 +173,10 @@ def test_a_stop_ends_with_one_sentence(notebooks, tmp_path):
         # A shell's background job ignores the interrupt, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
-        assert any("here" in line for line in process.stderr)
+        kernel = next(int(line.split()[-1]) for line in process.stderr if "here" in line)
         os.killpg(process.pid, signal.SIGINT)
+        if kernel_dies:  # as it does where it is stopped before it could be waited for
+            os.kill(kernel, signal.SIGKILL)
         _, said = process.communicate(timeout=120)
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -13,7 +13,7 @@ def without_machine(model, **about):
 
 
 c = get_config()  # noqa: F821
-c.ServerApp.root_dir = str(Path(__file__).resolve().parent)
+c.ServerApp.root_dir = str(Path(__file__).resolve().parents[1] / "notebooks")
 c.ServerApp.allow_root = os.name != "nt" and os.getuid() == 0
 c.LabApp.default_url = "/lab/tree/00_start_here.ipynb"
 c.FileContentsManager.pre_save_hook = without_machine
