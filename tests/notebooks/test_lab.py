@@ -27,8 +27,9 @@ def lab(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("lab")
     makefile = (ROOT / "Makefile").read_text()
     recipe = re.search(r"-m jupyter lab (.*)", makefile).group(1).split()
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks",
-                    ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for folder in (".jupyter", "notebooks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder,
+                        ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
