@@ -22,12 +22,14 @@ data = "built-in"                   # built-in, or the folder that holds the cor
 size = "quick"                      # of the built-in corpora: smoke or quick
 corpus_seed = 0                     # of the built-in corpora and of folds
 network_seeds = [0]                 # of the source networks; each trains all of them anew
+deep_seeds = [0]                    # the same for networks other than ConvNet5
 sources = ["environment", "speech", "music"]          # corpora that the networks learn from
 targets = ["environment", "speech", "music_family"]   # corpora on which they are read
 labels = ["true", "shuffled", "none"]                 # what the networks are told
-network = "convnet5"                # convnet5, or resnet18 at eight times the cost
+networks = ["convnet5"]             # also resnet18, at six times the cost
 steps = 60                          # training steps of every network
 recipe = {"crop": 63, "validation": 0.0}              # see training.Recipe; 63 frames are a second
+deep_recipe = {"crop": 63, "validation": 0.0, "learning_rate": 1e-3, "weight_decay": 1e-2}
 pooling = "mean+std"                # mean or mean+std over time
 matched = True                      # also train on equally many clips of each source
 control_targets = ["speech"]        # on which further controls are read; four more trainings a seed
@@ -35,14 +37,17 @@ factorial_seeds = [0]               # of networks of fewer clips and classes; fo
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
 from audiotl import datasets, probes, similarity, stats, transferability, widgets
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.plots import compare
+from audiotl.plots.style import title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import as_noise, frames_shuffled, source_network, weights_permuted
@@ -98,29 +103,28 @@ print(f"first and last layer of a random network: CKA {by_hand:.3f}")
 # ## Source networks
 #
 # With `clips` set, a source gives only so many of its clips, whole recordings first, so that a
-# large corpus has no advantage of size.
+# large corpus has no advantage of size. A second architecture asks the main question again.
 
 # %%
-how = Recipe(**recipe)
+recipes = {name: Recipe(**(recipe if name == "convnet5" else deep_recipe)) for name in networks}
+seeds_of = {name: network_seeds if name == "convnet5" else deep_seeds for name in networks}
+how, network = recipes[networks[0]], networks[0]
 fewest = min(len(sound.corpus.splits()[-1][0]) for sound in source_sounds.values())
 draws = {"all": 0, "matched": fewest} if matched else {"all": 0}
 
-networks = {}
-for domain, sound in source_sounds.items():
-    for seed in network_seeds:
-        for told in labels:
-            for draw, clips in draws.items():
-                if told == "none" and draw == "matched":
-                    continue
-                networks[domain, told, draw, seed] = source_network(
-                    sound, how, network, labels=told, clips=clips, steps=steps, seed=seed)
+asked = [(name, domain, told, draw, seed) for name in networks for domain in source_sounds
+         for seed in seeds_of[name] for told in labels for draw in draws
+         if draw == "all" or (told != "none" and name == network)]
+trained = {(name, domain, told, draw, seed): source_network(
+    source_sounds[domain], recipes[name], name, labels=told, clips=draws[draw], steps=steps,
+    seed=seed) for name, domain, told, draw, seed in asked}
 
 # %%
 taught = pd.DataFrame([
-    {"source": domain, "labels": told, "draw": draw, "network": network, "seed": seed,
+    {"source": domain, "labels": told, "draw": draw, "network": name, "seed": seed,
      "source_clips": len(net.corpus) if net.corpus is not None else 0,
      "source_classes": net.classes, "source_steps": net.steps, "source_score": net.score}
-    for (domain, told, draw, seed), net in networks.items()])
+    for (name, domain, told, draw, seed), net in trained.items()])
 results.table("sources", taught, show=9)
 
 # %% [markdown]
@@ -145,11 +149,11 @@ def read(model, sound, **keys):
 
 # %%
 cells = []
-for (domain, told, draw, seed), net in networks.items():
-    for name, sound in target_sounds.items():
+for (name, domain, told, draw, seed), net in trained.items():
+    for target, sound in target_sounds.items():
         if datasets.related(source_sounds[domain].corpus, sound.corpus):
             continue
-        keys = {"source": domain, "labels": told, "draw": draw, "target": name}
+        keys = {"network": name, "source": domain, "labels": told, "draw": draw, "target": target}
         (*layers, everything), blocks = read(net.model, sound, **keys)
         cells.append({"keys": keys, "seed": seed, "all": everything, "layers": layers,
                       "blocks": blocks, "net": net})
@@ -167,7 +171,8 @@ table = stats.score_table([cell["all"].named(seed=cell["seed"]) for cell in cell
 table = table.drop(columns=["subset", "probe", "protocol"])
 table = table.rename(columns={"clips": "tested_clips"})
 table = pd.concat([table, pd.DataFrame([guesses(cell) for cell in cells])], axis=1)
-table = table.merge(taught, on=["source", "labels", "draw", "seed"]).assign(mode="probe")
+table = table.merge(taught, on=["network", "source", "labels", "draw", "seed"])
+table = table.assign(mode="probe")
 results.table("matrix", table, show=8)
 
 # %% [markdown]
@@ -178,26 +183,26 @@ results.table("matrix", table, show=8)
 # *shuffled*; if training of any kind does, *shuffled* beats *none*.
 
 # %%
-def score_of(source, told, draw, target):
+def score_of(source, told, draw, target, name=network):
     """What each clip of a target scored, all seeds together; None where it was not run."""
-    wanted = {"source": source, "labels": told, "draw": draw, "target": target}
+    wanted = {"network": name, "source": source, "labels": told, "draw": draw, "target": target}
     parts = [cell["all"] for cell in cells if cell["keys"] == wanted]
     return stats.over_seeds(parts) if parts else None
 
 # %%
 pairs = [("true", "none"), ("true", "shuffled"), ("shuffled", "none")]
 differences = []
-for source in source_sounds:
-    for target in target_sounds:
-        for one, other in pairs:
-            a, b = score_of(source, one, "all", target), score_of(source, other, "all", target)
-            if a and b:
-                differences.append(stats.compare(a, b, comparison=f"{one} - {other}"))
+for name, source, target in itertools.product(networks, source_sounds, target_sounds):
+    for one, other in pairs:
+        a, b = (score_of(source, told, "all", target, name) for told in (one, other))
+        if a and b:
+            differences.append(stats.compare(a, b, comparison=f"{one} - {other}"))
 differences = pd.DataFrame(differences)
 differences["clear"] = differences.groupby("comparison", group_keys=False)[
     list(differences)].apply(stats.clear)
-differences["case"] = [f"{row.source} network on {target_sounds[row.target].corpus.title}"
-                       for row in differences.itertuples()]
+differences["case"] = [
+    f"{title_of(row.network)}, {row.source} on {target_sounds[row.target].corpus.title}"
+    for row in differences.itertuples()]
 results.table("labels", differences.drop(columns=["draw", "subset", "probe", "protocol"]), show=30)
 
 # %%
@@ -208,9 +213,12 @@ results.claim(4, claimed["true - none"], "labels.csv")
 results.claim(5, claimed["true - shuffled"], "labels.csv")
 
 # %%
-figure = compare.forest(differences, "case", "source", "comparison")
-results.figure("cover", figure, "True against shuffled labels against no training, by source and "
-               "target, with intervals.")
+for name in networks:
+    figure = compare.forest(differences[differences["network"] == name], "case", "source",
+                            "comparison")
+    display(results.figure(
+        "cover" if name == network else f"labels_{name}", figure,
+        f"{title_of(name)}: true against shuffled labels against no training."))
 
 # %% [markdown]
 # Filled dots are clear: the interval leaves zero out, the corrected t-test stays below 0.05 after
@@ -297,7 +305,9 @@ results.figure("grid", figure, "Gain over random weights, sources by targets.")
 # ## Classes, clips, labels: one at a time
 #
 # The first source again, in three steps: all clips of all classes, a fifth of the clips, and as
-# many clips of its two largest classes; with true labels and shuffled.
+# many clips of its two largest classes; with true labels and shuffled. One factor changes at a
+# time: *labels* is what true ones give with all clips, *clips* what the other four fifths give,
+# *classes* what ten classes give over two at equally many clips.
 
 # %%
 train_rows = sound.corpus.splits()[-1][0]
@@ -319,6 +329,27 @@ for seed in factorial_seeds:
                 factorial.append((read(net.model, target_sounds[name], **keys)[0][-1], seed))
 
 # %%
+arms = {}
+for one, _ in factorial:
+    keys = one.keys
+    small = keys["source_clips"] == few
+    case = "classes" if keys["source_classes"] == 2 else "clips" if small else "all"
+    arms.setdefault((keys["target"], keys["labels"], case), []).append(one)
+arms = {key: stats.over_seeds(parts) for key, parts in arms.items()}
+
+steps_down = {"labels": (("true", "all"), ("shuffled", "all")),
+              "clips, true labels": (("true", "all"), ("true", "clips")),
+              "clips, shuffled labels": (("shuffled", "all"), ("shuffled", "clips")),
+              "classes, true labels": (("true", "clips"), ("true", "classes"))}
+rows = [stats.compare(arms[name, *one], arms[name, *other], effect=effect)
+        for name in away for effect, (one, other) in steps_down.items()
+        if (name, *one) in arms and (name, *other) in arms]
+effects = pd.DataFrame(rows).drop(columns=["labels", "source_clips", "source_classes", "subset",
+                                          "probe", "protocol"], errors="ignore")
+effects["clear"] = effects.groupby("effect", group_keys=False)[list(effects)].apply(stats.clear)
+results.table("factors", effects, show=20)
+
+# %%
 factorial = stats.score_table([one.named(seed=seed) for one, seed in factorial])
 factorial = factorial.drop(columns=["subset", "probe", "protocol"])
 results.table("factorial", factorial, show=20)
@@ -330,6 +361,11 @@ shown["told"] = [f"{row.labels}, {row.source_clips:,} clips, {row.source_classes
                  for row in shown.itertuples()]
 figure = compare.heat_map(shown, "told", "target", "score", label="score (%)")
 results.figure("factorial", figure, "Score by labels, clips and classes of the source.")
+
+# %%
+titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
+figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
+results.figure("factors", figure, "What labels, clips and classes of the source give, in points.")
 
 # %% [markdown]
 # ## Does the source span the target's spectra?
@@ -365,7 +401,8 @@ results.table("coverage", spans, show=20)
 # the opposite one. Few sources make few points, so a single tau says little.
 
 # %%
-points = table[table["labels"] != "none"].groupby(["source", "labels", "draw", "target"],
+points = table[(table["labels"] != "none") & (table["network"] == network)]
+points = points.groupby(["source", "labels", "draw", "target"],
                                                    as_index=False)
 points = points[["score", "logme", "h_score"]].mean()
 points = points.merge(spans[["source", "target", "coverage"]], how="left", on=["source", "target"])
@@ -385,8 +422,8 @@ results.table("agreement", ranked, show=20)
 # %%
 common = next((name for name in target_sounds if not any(
     datasets.related(corpus, target_sounds[name].corpus) for corpus in source_corpora)), targets[0])
-same = [cell for cell in cells
-        if cell["keys"]["target"] == common and cell["keys"]["draw"] == "all"]
+same = [cell for cell in cells if cell["keys"]["target"] == common
+        and cell["keys"]["draw"] == "all" and cell["keys"]["network"] == network]
 
 def kinship(one, other):
     """How two networks are related."""
@@ -426,8 +463,8 @@ results.figure("cka", figure, "CKA of each layer between two networks, by how th
 # %%
 taps = pd.DataFrame([one.keys | {"layer": k + 1, "score": one.mean}
                      for cell in cells for k, one in enumerate(cell["layers"])])
-taps = taps[taps["draw"] == "all"].groupby(["source", "target", "labels", "layer"],
-                                           as_index=False)["score"].mean()
+taps = taps[(taps["draw"] == "all") & (taps["network"] == network)]
+taps = taps.groupby(["source", "target", "labels", "layer"], as_index=False)["score"].mean()
 results.table("taps", taps, show=0)
 
 # %%
