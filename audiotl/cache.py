@@ -3,6 +3,7 @@
 An entry is a folder ``<root>/<step>/<key>/`` whose ``manifest.json`` lists every file with its size
 and CRC-32. It is written under a temporary name and renamed when complete, so a reader (or a second
 process) never sees half of it. One that fails its check is removed, with a warning, and made again.
+Beside its files lies ``cost.json``: the processor seconds of it and of all that its making used.
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ def find(step: str, key: str) -> Path | None:
     folder = cache_root() / step / key
     damage = _damage(folder)
     if damage is None:
+        _use(folder)
         return folder
     # Gone means never made, or dropped by another process while it was being read.
     if folder.exists():
@@ -192,8 +194,11 @@ def making(step: str, key: str) -> Iterator[Path]:
         _sweep(home)
         temporary = _beside(home / key)
         temporary.mkdir()
+        _making.append(_Cost())
         try:
             yield temporary
+            cost = {f"{step}/{key}": _making[-1].own()} | _making[-1].used
+            (temporary / "cost.json").write_text(json.dumps(cost))
             files = sorted(path for path in temporary.rglob("*") if path.is_file())
             manifest = {path.relative_to(temporary).as_posix(): _mark(path) for path in files}
             (temporary / "manifest.json").write_text(json.dumps(manifest))
@@ -202,8 +207,40 @@ def making(step: str, key: str) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
+            _made.add(f"{step}/{key}")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            _making.pop().leave()
+
+
+class _Cost:
+    # Processor seconds of an entry in the making, without those of entries made for it.
+    def __init__(self):
+        self.used: dict[str, float] = {}
+        self.started, self.inner = time.process_time(), 0.0
+
+    def own(self) -> float:
+        return round(time.process_time() - self.started - self.inner, 3)
+
+    def leave(self) -> None:
+        if _making:
+            _making[-1].inner += time.process_time() - self.started
+
+
+_making: list[_Cost] = []
+_used, _made = _Cost(), set()
+
+
+def _use(folder: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        cost = json.loads((folder / "cost.json").read_text())
+        for frame in (_used, *_making[-1:]):
+            frame.used |= cost
+
+
+def spared() -> float:
+    """Processor seconds that went into what this process found in the cache and did not make."""
+    return sum(seconds for name, seconds in _used.used.items() if name not in _made)
 
 
 @contextlib.contextmanager

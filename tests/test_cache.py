@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import time
 from pathlib import Path
@@ -121,3 +122,31 @@ def test_the_fingerprint_follows_the_bytes(fresh_cache, tmp_path):
     paths[0].write_bytes(content)
     assert cache.fingerprint(paths) == first
     assert cache.digests([paths[0], tmp_path / "gone.wav"])[1] == ""
+
+
+def test_the_cost_of_what_was_found_counts_once(fresh_cache):
+    def spin(seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    @cache.step("inner", version=1)
+    def inner(folder, n):
+        spin(0.05)
+        (folder / "x").write_text("x")
+
+    @cache.step("outer", version=1)
+    def outer(folder, n):
+        inner(0)
+        spin(0.1)
+        (folder / "x").write_text("x")
+
+    before = cache.spared()
+    for n in (1, 2):
+        outer(n)
+    assert cache.spared() == before  # it was all made here
+    cost = json.loads((outer(2) / "cost.json").read_text())
+    assert sorted(cost) == sorted([f"inner/{inner.key(0)}", f"outer/{outer.key(2)}"])
+    assert cost[f"inner/{inner.key(0)}"] >= 0.05
+    cache._made.clear()
+    assert cache.spared() - before >= 0.25  # inner once, outer twice

@@ -98,9 +98,12 @@ def _fill(nb: nbformat.NotebookNode, folder: Path) -> None:
 def facts(card: dict) -> str:
     """One line: data, parameters, run time, machine, versions."""
     given = ", ".join(f"{name} = {value}" for name, value in card["parameters"].items())
+    nothing = card.get("core_seconds")
+    cost = f"; from nothing {nothing / 60:.1f} min of one core" if nothing else ""
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
     return (f"Data: {card['data']}. Parameters: {given or 'as in the notebook'}. Run on "
-            f"{card['date']} in {card['seconds']:.0f} s ({card['machine']}). Versions: {versions}.")
+            f"{card['date']} in {card['seconds']:.0f} s{cost} ({card['machine']}). "
+            f"Versions: {versions}.")
 
 
 def read_json(path: Path) -> dict:

@@ -164,7 +164,9 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     data = Path(given.get("data", "")).name
     shown = {name: value for name, value in given.items() if name != "data"}
     card = {"name": source.stem, "ok": not error, "error": error,
-            "seconds": round(time.time() - started, 1), "mark": mark, "parameters": shown,
+            "seconds": round(time.time() - started, 1),
+            "core_seconds": chapters.read_json(folder / "results.json").get("core_seconds"),
+            "mark": mark, "parameters": shown,
             "data": data if data not in ("", "built-in") else "built-in (synthetic)",
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
