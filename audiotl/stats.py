@@ -134,15 +134,21 @@ def compare(one: Scored, other: Scored, **keys) -> dict:
     return row
 
 
-def clear(comparisons: pd.DataFrame) -> pd.Series:
+def clear(comparisons: pd.DataFrame, family: str | list[str] | None = None) -> pd.Series:
     """Which differences of a family are clear: the one rule of this study.
 
-    The interval leaves zero out, the p-value is below `LEVEL` after Holm's correction over all
-    rows, and at least `FEWEST_GROUPS` groups were tested.
+    The interval leaves zero out, the p-value is below `LEVEL` after Holm's correction over the
+    family, and at least `FEWEST_GROUPS` groups were tested.
 
     Args:
-        comparisons: rows of `compare`, all that are to be judged together.
+        comparisons: rows of `compare`.
+        family: columns whose values tell the families; all rows are one without them.
     """
+    if family is not None:
+        judged = pd.Series(False, comparisons.index)
+        for rows in comparisons.groupby(family).indices.values():
+            judged.iloc[rows] = clear(comparisons.iloc[rows]).to_numpy()
+        return judged
     outside = (comparisons["ci_low"] > 0) | (comparisons["ci_high"] < 0)
     return outside & (holm(comparisons["p"]) < LEVEL) & (comparisons["groups"] >= FEWEST_GROUPS)
 

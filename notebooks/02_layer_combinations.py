@@ -394,7 +394,7 @@ effects = pd.concat([pd.DataFrame(effects), paired.query(
 effects = effects.replace({"comparison": {"all - last": "all layers beside the last, means"}})
 effects = effects[["comparison", "source", "target", "difference", "ci_low", "ci_high", "p",
                    "groups"]]
-effects["clear"] = effects.groupby("comparison", group_keys=False)[list(effects)].apply(stats.clear)
+effects["clear"] = stats.clear(effects, "comparison")
 results.table("pooling", effects, show=20)
 
 # %%

@@ -251,8 +251,7 @@ for sides in arms.values():
         if other in sides:
             by_width.append(stats.compare(sides[one], sides[other], comparison=name))
 by_width = pd.DataFrame(by_width).drop(columns=["subset", "probe", "protocol"], errors="ignore")
-by_width["clear"] = by_width.groupby("comparison", group_keys=False)[
-    list(by_width)].apply(stats.clear)
+by_width["clear"] = stats.clear(by_width, "comparison")
 by_width["case"] = names_of(by_width)
 results.table("by_width", by_width, show=12)
 

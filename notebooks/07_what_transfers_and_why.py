@@ -198,8 +198,7 @@ for name, source, target in itertools.product(networks, source_sounds, target_so
         if a and b:
             differences.append(stats.compare(a, b, comparison=f"{one} - {other}"))
 differences = pd.DataFrame(differences)
-differences["clear"] = differences.groupby("comparison", group_keys=False)[
-    list(differences)].apply(stats.clear)
+differences["clear"] = stats.clear(differences, "comparison")
 differences["case"] = [
     f"{title_of(row.network)}, {row.source} on {target_sounds[row.target].corpus.title}"
     for row in differences.itertuples()]
@@ -264,7 +263,7 @@ rows = [stats.compare(found[kind, name], found[against, name], kind=kind, agains
         for kind, name in found for against in ("random weights", "shuffled labels")
         if kind != against and (against == "random weights" or kind == "true labels")]
 rows = pd.DataFrame(rows).drop(columns=["subset", "probe", "protocol"])
-rows["clear"] = rows.groupby("against", group_keys=False)[list(rows)].apply(stats.clear)
+rows["clear"] = stats.clear(rows, "against")
 rows["score"] = [found[key].mean for key in rows[["kind", "target"]].itertuples(index=False)]
 rows["random"] = [found["random weights", name].mean for name in rows["target"]]
 results.table("controls", rows, show=20)
@@ -346,7 +345,7 @@ rows = [stats.compare(arms[name, *one], arms[name, *other], effect=effect)
         if (name, *one) in arms and (name, *other) in arms]
 effects = pd.DataFrame(rows).drop(columns=["labels", "source_clips", "source_classes", "subset",
                                           "probe", "protocol"], errors="ignore")
-effects["clear"] = effects.groupby("effect", group_keys=False)[list(effects)].apply(stats.clear)
+effects["clear"] = stats.clear(effects, "effect")
 results.table("factors", effects, show=20)
 
 # %%

@@ -79,6 +79,9 @@ def test_clear_asks_for_interval_p_after_holm_and_groups():
     assert stats.clear(frame).tolist() == [True, False, True, False, True]
     frame.loc[0, "p"] = 0.04  # below 0.05 alone, and 0.06 as one of two that are left
     assert stats.clear(frame).tolist() == [False, False, False, False, True]
+    frame["asked"] = ["one", "one", "two", "two", "one"]
+    assert stats.clear(frame, "asked").tolist() == [True, False, True, False, True]
+    assert stats.clear(frame.loc[[2, 2]], "asked").tolist() == [False, False]  # twice 0.03
     assert stats.equivalent(frame, 0.2).tolist() == [False, True, False, False, False]
     assert stats.not_worse(frame, 0.2).tolist() == [True, True, True, False, False]
 
