@@ -67,11 +67,14 @@ def run(study: Run) -> int:
             notebook has or whose value it cannot take.
     """
     given = plan(study)
+    usual = _profile(study.notebooks, study.profile).get("seconds") or {}
+    weights = [usual.get(source.stem[:2], 60) for source in given]
     study.out.mkdir(parents=True, exist_ok=True)
     failed, started = 0, time.time()
     with cache.explain_full_disk(study.out), _environment(study):
         for i, (source, values) in enumerate(given.items()):
-            print(f"[{i + 1}/{len(given)}] {source.stem}", flush=True)
+            left = _left(weights, i, time.time() - started)
+            print(f"[{i + 1}/{len(given)}] {source.stem}{left}", flush=True)
             failed += not _one(source, study, values)
         claims.join(study.out)
         page = book.build(study.out, study.notebooks)
@@ -79,6 +82,14 @@ def run(study: Run) -> int:
     print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
           f"open {page}", flush=True)
     return failed
+
+
+def _left(weights: list[float], done: int, elapsed: float) -> str:
+    # Of what notebooks usually take, scaled by what those that are done took.
+    if not done:
+        return ""
+    seconds = elapsed * sum(weights[done:]) / sum(weights[:done])
+    return f", about {max(1, round(seconds / 60))} min left in all"
 
 
 def plan(study: Run) -> dict[Path, dict[str, Any]]:
