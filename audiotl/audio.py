@@ -1,7 +1,5 @@
 """From a file to samples: decode (soundfile), mix to mono, resample (soxr), fit to a length."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -5,8 +5,6 @@ and CRC-32. It is written under a temporary name and renamed when complete, so a
 process) never sees half of it. One that fails its check is removed, with a warning, and made again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import errno

@@ -3,8 +3,6 @@
 Clips that cannot be decoded are skipped and listed; a second call reads the cache and no audio.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

@@ -4,8 +4,6 @@ Conventions are librosa's (centred frames padded with zeros, periodic Hann windo
 Slaney mel scale and area normalisation), and tests compare with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import math

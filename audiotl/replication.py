@@ -5,8 +5,6 @@ scores averaged by fold size, the best of 32 cells on the very folds that are re
 are cached under the content of their inputs: an interrupted table goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

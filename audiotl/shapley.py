@@ -10,8 +10,6 @@ intervals.
 A coalition is a bit mask: bit i is set where player i is in.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

@@ -1,7 +1,5 @@
 """How alike two layers are (linear CKA), and how much of a corpus's spectra another one covers."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial.distance import cdist
 

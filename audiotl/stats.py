@@ -4,8 +4,6 @@
 `compare` into a paired difference, and `clear` decides which differences of a family count.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
@@ -47,7 +45,7 @@ class Scored:
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> Scored:
+    def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> "Scored":
         """One seed and one set of folds: `values` and `folds` are ``(n,)``."""
         return cls(np.asarray(values, float)[None, None], np.asarray(folds)[None],
                    np.asarray(groups), keys)
@@ -57,7 +55,7 @@ class Scored:
         """Mean over clips, repeats and seeds."""
         return float(self.values.mean())
 
-    def named(self, **keys) -> Scored:
+    def named(self, **keys) -> "Scored":
         """The same scores under further keys."""
         return dataclasses.replace(self, keys=self.keys | keys)
 

@@ -6,8 +6,6 @@ passes over the same clips. ``probe`` reads the frozen taps, all side by side, w
 that is solved exactly and takes none.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time

@@ -4,8 +4,6 @@ Both look at the features of a target's clips and at their labels, once. Whether
 as the probe does is asked by `agreement`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

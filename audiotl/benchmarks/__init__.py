@@ -4,8 +4,6 @@ Each module here has functions called ``bench_...`` that give rows (see `row`), 
 they come.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Front ends and embedding against the obvious loop, and against decoding alone."""
 
-from __future__ import annotations
-
 import os
 import resource
 import time

@@ -1,7 +1,5 @@
 """Ridge on every subset of blocks against a scikit-learn loop over a sample of the same subsets."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The SVM engine against scikit-learn's GridSearchCV, on the same cells and folds."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A training step of each network as this package takes it, against the plain one."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Callable, Iterator

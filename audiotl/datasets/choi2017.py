@@ -6,8 +6,6 @@ scores. Here each task has the folds that the authors had: those of scikit-learn
 0.22. Feature sets keep the authors' names, which count layers from 0.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import re

@@ -1,7 +1,5 @@
 """DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017, table 1), with twelve taps."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

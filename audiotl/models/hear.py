@@ -5,8 +5,6 @@ yamnet``: every tap, side by side; the model's path is the name of a network, or
 timestamp's embedding is that of the `WINDOW` around it. `FromHear` takes others' HEAR modules.
 """
 
-from __future__ import annotations
-
 import types
 
 import torch

@@ -5,8 +5,6 @@ points of 100. An interval is drawn where at least `stats.FEWEST_GROUPS` groups 
 filled mark is a clear difference (`stats.clear`).
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 

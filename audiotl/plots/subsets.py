@@ -3,8 +3,6 @@
 Tables hold fractions; figures show points of 100.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt

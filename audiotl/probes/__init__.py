@@ -5,8 +5,6 @@ of the blocks and every cell of its grid, and predict the test clips. What subse
 share (covariances, Gram matrices, factorisations), the probe shares inside that call.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Scores of coalitions of blocks, clip by clip: what Shapley values are made of."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

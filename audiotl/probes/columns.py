@@ -4,8 +4,6 @@ Whatever is measured (means, scales, axes) is measured on the training clips alo
 takes the blocks of the training and of the test clips and gives back both.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import linalg
 

@@ -1,7 +1,5 @@
 """One set of blocks, nested over repeated folds: what comparisons by width and repeats need."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence

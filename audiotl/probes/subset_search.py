@@ -8,8 +8,6 @@ Fits of the nested protocol are shared: the fit without folds i and j serves out
 fold j and the other way round.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools
@@ -39,7 +37,7 @@ Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, probe: Probe, *,
            subsets: Sequence[Subset] | None = None, scale: bool = True, width: int | None = None,
            nested: bool = True, progress: bool = True, title: str = "subsets",
-           threads: int = 0) -> Search:
+           threads: int = 0) -> "Search":
     """Score every subset of the blocks over the folds, or take it from the cache.
 
     Args:

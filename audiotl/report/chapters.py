@@ -1,7 +1,5 @@
 """An executed notebook made fit to keep: no bars, no paths, Markdown, and what its card says."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

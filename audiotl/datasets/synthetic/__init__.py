@@ -9,8 +9,6 @@ A corpus is an entry of the cache, 16-bit FLAC beside ``index.csv``. The same se
 bytes (on one machine and one set of library versions).
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import importlib

@@ -5,8 +5,6 @@ function that draws takes its own `numpy.random.Generator`, so a clip depends on
 nothing else.
 """
 
-from __future__ import annotations
-
 import zlib
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@ microphone), recorded a few times; it is the group. Each class is a function of 
 whatever `take` says.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

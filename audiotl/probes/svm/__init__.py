@@ -7,8 +7,6 @@ that never met its C serves every larger C. The predictions are those of scikit-
 ``SVR``: see `audiotl.probes.svm.smo`.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence

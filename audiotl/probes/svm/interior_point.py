@@ -8,8 +8,6 @@ conditioning, some thirty are enough, and the matrix of each is as small as the 
 edition, algorithm 16.4.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import linalg
 

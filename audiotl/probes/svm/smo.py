@@ -11,8 +11,6 @@ order (Chang and Lin, ACM TIST 2011), the order of every sum. What differs is ho
 loops that vectorise, and kernels that arrive ready-made.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np

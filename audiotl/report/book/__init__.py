@@ -4,8 +4,6 @@ A chapter that ran here is read from its executed notebook, any other from ``rep
 code of its notebook between. Pages by hand, settings and the live part lie beside this module.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
