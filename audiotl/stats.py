@@ -14,14 +14,8 @@ from scipy import stats
 
 from audiotl import AudiotlError
 
-LEVEL = 0.05
-"""Largest p-value, after Holm, of a clear difference."""
-
-FEWEST_GROUPS = 10
-"""Groups that must have been tested before a difference counts; with fewer it is shown, never
-counted."""
-
-
+LEVEL = 0.05  # largest p-value, after Holm, of a clear difference
+FEWEST_GROUPS = 10  # that must have been tested before a difference counts; it is shown with fewer
 RULES = ("difference", "equivalence", "not worse")
 
 
@@ -154,11 +148,6 @@ def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
     return inside & (comparisons["groups"] >= FEWEST_GROUPS)
 
 
-def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences, tested on enough groups, have an interval above ``-margin``."""
-    return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
-
-
 def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     """What each difference of a family says of a claim that it is above zero.
 
@@ -178,9 +167,9 @@ def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     if rule not in RULES:
         raise AudiotlError(f"There is no rule {rule!r}; choose among {', '.join(RULES)}.")
     found = pd.Series("cannot tell", comparisons.index)
+    enough = comparisons["groups"] >= FEWEST_GROUPS
     if rule == "not worse":
-        enough = comparisons["groups"] >= FEWEST_GROUPS
-        found[not_worse(comparisons, margin)] = "holds"
+        found[enough & (comparisons["ci_low"] > -margin)] = "holds"
         found[enough & (comparisons["ci_high"] < -margin)] = "does not hold"
         return found
     within, counts = equivalent(comparisons, margin), clear(comparisons)
@@ -233,14 +222,13 @@ def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, floa
     return np.array(means), share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
-                   seed: int = 0) -> tuple[float, float, float]:
-    """Mean of one score a clip, ``(n_clips,)``, with its 95 % interval: see `bootstrap_rows`.
+def bootstrap_mean(values: np.ndarray, n: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of independent scores ``(n_clips,)`` with its 95 % interval: see `bootstrap_rows`.
 
     >>> bootstrap_mean(np.ones(10))
     (1.0, 1.0, 1.0)
     """
-    return tuple(bootstrap_rows(np.asarray(values, float)[None], groups, n, seed)[0].tolist())
+    return tuple(bootstrap_rows(np.asarray(values, float)[None], None, n, seed)[0].tolist())
 
 
 def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,

@@ -26,20 +26,13 @@ from audiotl.features import Features
 if TYPE_CHECKING:
     from audiotl.transfer import Start
 
-Split = tuple[np.ndarray, np.ndarray]
-"""Training and test rows of a corpus."""
-
-VERSION = 1
-"""Raised whenever the same recipe would give another network."""
-
+Split = tuple[np.ndarray, np.ndarray]  # training and test rows of a corpus
+VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
-LARGE = 1_000_000
-"""Weights of a network that is trained with AdamW's fused step."""
-
-NEAR = 0.05
-"""How far whole passes may be from a budget of steps, as a part of it."""
+LARGE = 1_000_000  # weights of a network that is trained with AdamW's fused step
+NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,7 +80,6 @@ def test_clear_asks_for_interval_p_after_holm_and_groups():
     frame.loc[0, "p"] = 0.04  # below 0.05 alone, and 0.06 as one of two that are left
     assert stats.clear(frame).tolist() == [False, False, False, False, True]
     assert stats.equivalent(frame, 0.2).tolist() == [False, True, False, False, False]
-    assert stats.not_worse(frame, 0.2).tolist() == [True, True, True, False, False]
 
 
 def test_holm_steps_down_and_leaves_the_unknown_out():

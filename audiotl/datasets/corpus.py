@@ -110,8 +110,7 @@ class Corpus:
         if (folds < 0).any():
             folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
-        for fold in np.unique(folds):
-            train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        for fold, (train, test) in zip(np.unique(folds), splits_of(folds), strict=True):
             if self.drop_shared:
                 train = train[~np.isin(self.groups[train], self.groups[test])]
             check_split(self.groups, train, test, f"fold {fold} of {self.name}", targets)
@@ -120,6 +119,11 @@ class Corpus:
             raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: "
                                "add folds or groups.")
         return out
+
+
+def splits_of(folds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of each fold, of the fold of each clip ``(n,)``."""
+    return [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in np.unique(folds)]
 
 
 def split_tags(cell: str) -> list[str]:

@@ -15,10 +15,8 @@ from audiotl.models import pretrained
 from audiotl.models.taps import fingerprint, pooled
 
 HOP = 0.05
-WINDOW = 1.0
-"""Seconds between timestamps, and heard around each."""
-FEW = 64
-"""Windows that go through the network at a time."""
+WINDOW = 1.0  # seconds between timestamps, and heard around each
+FEW = 64  # windows that go through the network at a time
 
 
 class Model(nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from audiotl import cache
-from audiotl.probes import Blocks, standardise
+from audiotl.probes import Blocks, beside, rows_of, standardise
 from audiotl.probes.subset_search import Splits
 
 
@@ -41,11 +41,10 @@ def _made(folder: Path, _, y: np.ndarray, rows: list, c: float, *, blocks: Block
         classes, counts = np.unique(y[train], return_counts=True)
         answers = np.arange(len(test)), np.searchsorted(classes, y[test])
         out[0, test] = np.log(counts / len(train))[answers[1]]
-        sides = standardise(*({name: block[side] for name, block in blocks.items()}
-                              for side in (train, test)))
+        sides = standardise(*rows_of(blocks, train, test))
         for mask in range(1, len(out)):
             chosen = [name for i, name in enumerate(blocks) if mask >> i & 1]
-            x, tested = (np.concatenate([side[name] for name in chosen], 1) for side in sides)
+            x, tested = (beside(side, chosen) for side in sides)
             fitted = LogisticRegression(C=c, max_iter=200).fit(x, y[train])
             out[mask, test] = fitted.predict_log_proba(tested)[answers]
     np.save(folder / "nats.npy", out)

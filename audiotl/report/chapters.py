@@ -10,9 +10,7 @@ import nbformat
 from audiotl import AudiotlError
 from audiotl.report import findings
 
-BAR = re.compile(r"\[(\d+:)+\d\d[<,]")
-"""What a progress bar of tqdm has and other text does not."""
-
+BAR = re.compile(r"\[(\d+:)+\d\d[<,]")  # what a progress bar of tqdm has and other text does not
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 

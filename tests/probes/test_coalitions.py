@@ -1,10 +1,10 @@
 import numpy as np
-from conftest import splits_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import shapley
+from audiotl.datasets.corpus import splits_of
 from audiotl.probes.coalitions import guesses, log_likelihoods
 
 

@@ -27,11 +27,8 @@ from audiotl.datasets.corpus import COLUMNS, Corpus, split_tags
 from audiotl.datasets.synthetic.acoustics import RATE
 
 NAMES = ("speech", "music", "environment")
-VERSION = 1
-"""Part of the entry's name: raise it when the sound of any recipe changes."""
-
-JOBS_A_WORKER = 20
-"""Fewer groups than this are not worth the start of another process."""
+VERSION = 1  # part of the entry's name: raise it when the sound of any recipe changes
+JOBS_A_WORKER = 20  # fewer groups than this are not worth the start of another process
 
 
 def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:

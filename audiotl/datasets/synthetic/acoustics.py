@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, signal
 
-RATE = 16_000
-"""Sample rate of every built-in clip, in Hz."""
+RATE = 16_000  # sample rate of every built-in clip, in Hz
 
 
 class Clip(NamedTuple):

@@ -16,10 +16,7 @@ from audiotl.datasets.synthetic import acoustics as ac
 DURATION = 3.0
 MULTILABEL = False
 TITLE = "Synthetic city sounds"
-
-SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}
-"""Scenes a class, and takes a scene."""
-
+SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}  # scenes a class, and takes a scene
 N = int(DURATION * ac.RATE)
 TIME = np.arange(N) / ac.RATE
 SOUND_SPEED = 343.0

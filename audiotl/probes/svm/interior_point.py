@@ -12,8 +12,7 @@ import numpy as np
 from scipy import linalg
 
 MOST_STEPS = 100
-TOLERANCE = 1e-5
-"""How far a solution may be from its conditions, in units of the decision function."""
+TOLERANCE = 1e-5  # how far a solution may be from its conditions, in units of the decision function
 
 
 def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray,

@@ -28,8 +28,7 @@ from audiotl.report import chapters, claims, findings
 
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
-ROWS = 6
-"""Rows of a table that a page shows."""
+ROWS = 6  # rows of a table that a page shows
 
 REWRITTEN = """:::{note}
 The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
