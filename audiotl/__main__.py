@@ -1,7 +1,5 @@
 """``python -m audiotl report | book | data | bench``: the study from the command line."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

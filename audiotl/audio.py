@@ -1,7 +1,5 @@
 """From a file to samples: decode (soundfile), mix to mono, resample (soxr), fit to a length."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,8 @@ from audiotl import AudiotlError
 MAX_DURATION = 600.0
 """Seconds read at most when no duration is asked for: a lying header cannot fill the memory."""
 
-RATES = (1000, 1_000_000)
-"""Sample rates in Hz that a file may claim."""
-
-LARGEST = 1e10
-"""Samples beyond this are damage; integers kept as floats stay below."""
+RATES = (1000, 1_000_000)  # sample rates in Hz that a file may claim
+LARGEST = 1e10  # samples beyond this are damage; integers kept as floats stay below
 
 
 class AudioError(AudiotlError):

@@ -6,8 +6,6 @@ process) never sees half of it. One that fails its check is removed, with a warn
 Beside its files lies ``cost.json``: the processor seconds of it and of all that its making used.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import errno

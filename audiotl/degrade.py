@@ -4,8 +4,6 @@ A probe is trained on clean clips and tested on degraded ones. What happens to a
 clip and the seed alone, not on its batch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import zlib
 

@@ -5,8 +5,6 @@ one, or ``taps_of`` a module that hears raw sound) gets the clips decoded at its
 by in batches, so that beside the blocks memory does not grow with their number.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Clips that cannot be decoded are skipped and listed; a second call reads the cache and no audio.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
@@ -22,9 +20,7 @@ from audiotl.datasets.corpus import Corpus
 from audiotl.degrade import Degradation
 from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 
-VERSION = 1
-"""Raised whenever the same settings would give other features."""
-
+VERSION = 1  # raised whenever the same settings would give other features
 Heard = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
 """Rows, an array a front end, and ``(row, cause)`` of clips that could not be used."""
 

@@ -4,8 +4,6 @@ Conventions are librosa's (centred frames padded with zeros, periodic Hann windo
 Slaney mel scale and area normalisation), and tests compare with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import math
@@ -18,10 +16,8 @@ from torch import Tensor, nn
 from audiotl import AudiotlError
 
 AXES = ("mel", "log", "linear")
-CHUNK = 2**16
-"""Samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB."""
-WIDTH = 16
-"""Bands that one product makes: fewer keep the processor idle, more meet zeros."""
+CHUNK = 2**16  # samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB
+WIDTH = 16  # bands that one product makes: fewer keep the processor idle, more meet zeros
 
 
 def _import_torchaudio() -> types.ModuleType:

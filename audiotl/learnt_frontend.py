@@ -6,8 +6,6 @@ along the bands is linear, so its statistics follow from the moments of the band
 frames, and the map is learnt at the price of a few small products.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ same, and arrive in the order of the jobs. A job on a worker that dies goes to a
 Both engines are futures: joblib's generators run all jobs whether or not anybody reads the results.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import functools

@@ -5,8 +5,6 @@ scores averaged by fold size, the best of 32 cells on the very folds that are re
 are cached under the content of their inputs: an interrupted table goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time
@@ -20,7 +18,7 @@ from tqdm import tqdm
 from audiotl import cache
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Split, Task
-from audiotl.probes import Blocks, Probe, Ridge, Sklearn, standardise
+from audiotl.probes import Blocks, Probe, Ridge, Sklearn, beside, rows_of, standardise
 from audiotl.probes.svm import SVM, gram
 from audiotl.stats import Scored
 
@@ -82,7 +80,7 @@ def nested_probe(task: Task, blocks: Blocks, probe: Probe, scaled: bool = True) 
         scaled: standardise every column on each split's training clips.
     """
     def scores(split: Split) -> np.ndarray:
-        sides = [{name: block[rows] for name, block in blocks.items()} for rows in split]
+        sides = rows_of(blocks, *split)
         sides = standardise(*sides) if scaled else sides
         predicted = probe.fold(sides[0], task.y[split[0]], sides[1], [tuple(blocks)])[0]
         return clip_scores(task, predicted, [split])
@@ -135,12 +133,6 @@ def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = Fa
     return np.load(folder / "predictions.npy"), json.loads((folder / "seconds.json").read_text())
 
 
-def is_kept(task: Task, feature: str, scaled: bool = False) -> bool:
-    """Whether the cache holds what `nested` needs, so that asking for it costs nothing."""
-    asked = [_content(task, feature, scaled, inner) for inner in (False, True)]
-    return all(_predictions.find(*content) for content in asked)
-
-
 def predict(task: Task, names: Sequence[str], splits: Sequence[Split], scaled: bool, threads: int,
             follow: bool = True) -> np.ndarray:
     """Predictions ``(n_cells, n)`` for the test clips of one split after the other; never cached.
@@ -159,7 +151,7 @@ def predict(task: Task, names: Sequence[str], splits: Sequence[Split], scaled: b
     # Raw features have one Gram matrix for all folds; sorted by class, a pair's rows lie together.
     order = np.arange(len(task)) if task.regression else np.argsort(task.y, kind="stable")
     place = np.argsort(order)
-    columns = np.concatenate([task.blocks[name] for name in names], 1, dtype=np.float64)[order]
+    columns = beside(task.blocks, names).astype(np.float64)[order]
     moved = [(np.sort(place[train]), place[test]) for train, test in splits]
     products, squares = gram(columns)
     found = svm.over_splits(products, squares, squares, columns, task.y[order], moved)
@@ -227,11 +219,10 @@ def _splits(task: Task, inner: bool) -> list[Split]:
 
 
 def _scaled(svm: SVM, task: Task, names: Sequence[str], splits: Sequence[Split]) -> np.ndarray:
-    parts = []
+    parts, blocks = [], {name: task.blocks[name] for name in names}
     for train, test in splits:
-        sides = standardise(*({name: task.blocks[name][rows] for name in names}
-                              for rows in (train, test)))
-        parts.append(svm.fold(sides[0], task.y[train], sides[1], [tuple(names)])[0])
+        fitted, tested = standardise(*rows_of(blocks, train, test))
+        parts.append(svm.fold(fitted, task.y[train], tested, [tuple(names)])[0])
     return np.concatenate(parts, 1)
 
 

@@ -10,8 +10,6 @@ intervals.
 A coalition is a bit mask: bit i is set where player i is in.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
@@ -22,8 +20,7 @@ import pandas as pd
 
 from audiotl import AudiotlError, stats
 
-CHUNK = 2048
-"""Coalitions unpacked at a time."""
+CHUNK = 2048  # coalitions unpacked at a time
 
 
 def masks(subsets: Sequence[Sequence[str]], names: Sequence[str]) -> np.ndarray:

@@ -1,7 +1,5 @@
 """How alike two layers are (linear CKA), and how much of a corpus's spectra another one covers."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -11,9 +9,7 @@ BANDS = 16
 """Bands of a spectral profile: the 64 of the front end in fours, so that distances are not about
 single partials."""
 
-NEAREST = 5
-"""Neighbour that sets how far the span reaches around a profile."""
-
+NEAREST = 5  # neighbour that sets how far the span reaches around a profile
 QUIET = -60.0
 """Decibels below the clip's loudest point; frames without a band above that are pauses, and left
 out."""

@@ -5,8 +5,6 @@ two corpora hear equally many clips of equally many classes for as many steps. S
 the sound and take away what it is called; no labels at all leave random weights.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Sequence

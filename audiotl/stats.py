@@ -4,8 +4,6 @@
 `compare` into a paired difference, and `clear` decides which differences of a family count.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
@@ -16,14 +14,8 @@ from scipy import stats
 
 from audiotl import AudiotlError
 
-LEVEL = 0.05
-"""Largest p-value, after Holm, of a clear difference."""
-
-FEWEST_GROUPS = 10
-"""Groups that must have been tested before a difference counts; with fewer it is shown, never
-counted."""
-
-
+LEVEL = 0.05  # largest p-value, after Holm, of a clear difference
+FEWEST_GROUPS = 10  # that must have been tested before a difference counts; it is shown with fewer
 RULES = ("difference", "equivalence", "not worse")
 
 
@@ -47,7 +39,7 @@ class Scored:
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> Scored:
+    def of(cls, values: np.ndarray, folds: np.ndarray, groups: np.ndarray, **keys) -> "Scored":
         """One seed and one set of folds: `values` and `folds` are ``(n,)``."""
         return cls(np.asarray(values, float)[None, None], np.asarray(folds)[None],
                    np.asarray(groups), keys)
@@ -57,7 +49,7 @@ class Scored:
         """Mean over clips, repeats and seeds."""
         return float(self.values.mean())
 
-    def named(self, **keys) -> Scored:
+    def named(self, **keys) -> "Scored":
         """The same scores under further keys."""
         return dataclasses.replace(self, keys=self.keys | keys)
 
@@ -162,11 +154,6 @@ def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
     return inside & (comparisons["groups"] >= FEWEST_GROUPS)
 
 
-def not_worse(comparisons: pd.DataFrame, margin: float) -> pd.Series:
-    """Which differences, tested on enough groups, have an interval above ``-margin``."""
-    return (comparisons["ci_low"] > -margin) & (comparisons["groups"] >= FEWEST_GROUPS)
-
-
 def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     """What each difference of a family says of a claim that it is above zero.
 
@@ -186,9 +173,9 @@ def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     if rule not in RULES:
         raise AudiotlError(f"There is no rule {rule!r}; choose among {', '.join(RULES)}.")
     found = pd.Series("cannot tell", comparisons.index)
+    enough = comparisons["groups"] >= FEWEST_GROUPS
     if rule == "not worse":
-        enough = comparisons["groups"] >= FEWEST_GROUPS
-        found[not_worse(comparisons, margin)] = "holds"
+        found[enough & (comparisons["ci_low"] > -margin)] = "holds"
         found[enough & (comparisons["ci_high"] < -margin)] = "does not hold"
         return found
     within, counts = equivalent(comparisons, margin), clear(comparisons)
@@ -241,14 +228,13 @@ def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, floa
     return np.array(means), share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
-                   seed: int = 0) -> tuple[float, float, float]:
-    """Mean of one score a clip, ``(n_clips,)``, with its 95 % interval: see `bootstrap_rows`.
+def bootstrap_mean(values: np.ndarray, n: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of independent scores ``(n_clips,)`` with its 95 % interval: see `bootstrap_rows`.
 
     >>> bootstrap_mean(np.ones(10))
     (1.0, 1.0, 1.0)
     """
-    return tuple(bootstrap_rows(np.asarray(values, float)[None], groups, n, seed)[0].tolist())
+    return tuple(bootstrap_rows(np.asarray(values, float)[None], None, n, seed)[0].tolist())
 
 
 def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,

@@ -3,8 +3,6 @@
 Read `_fit` for the loop over epochs and `_epoch` for the steps of one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io
@@ -28,20 +26,13 @@ from audiotl.features import Features
 if TYPE_CHECKING:
     from audiotl.transfer import Start
 
-Split = tuple[np.ndarray, np.ndarray]
-"""Training and test rows of a corpus."""
-
-VERSION = 1
-"""Raised whenever the same recipe would give another network."""
-
+Split = tuple[np.ndarray, np.ndarray]  # training and test rows of a corpus
+VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
-LARGE = 1_000_000
-"""Weights of a network that is trained with AdamW's fused step."""
-
-NEAR = 0.05
-"""How far whole passes may be from a budget of steps, as a part of it."""
+LARGE = 1_000_000  # weights of a network that is trained with AdamW's fused step
+NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +94,7 @@ class Trained:
 
 
 def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: B008
-          network: str = "convnet5", progress: bool = True, start: Start | None = None,
+          network: str = "convnet5", progress: bool = True, start: "Start | None" = None,
           device: str = "cpu", **settings) -> Trained:
     """Train a network by name on one split, from the cache where the same was trained before.
 
@@ -154,13 +145,13 @@ def find_device(name: str) -> str:
 
 
 def network_key(features: Features, split: Split, recipe: Recipe, network: str,
-                start: Start | None = None, device: str = "cpu", **settings) -> str:
+                start: "Start | None" = None, device: str = "cpu", **settings) -> str:
     """The content key of what `train` makes of the same arguments, without making it."""
     return _trained.key(*_content(features, split, recipe, network, start, device, settings))
 
 
 def _content(features: Features, split: Split, recipe: Recipe, network: str,
-             start: Start | None, device: str, settings: dict) -> list:
+             start: "Start | None", device: str, settings: dict) -> list:
     labels = [list(features.corpus.classes), features.corpus.clips["label"].tolist()]
     if start:
         settings = settings | {"start": start.key}
@@ -172,7 +163,7 @@ def _content(features: Features, split: Split, recipe: Recipe, network: str,
 
 @cache.step("training", VERSION, home="networks")
 def _trained(folder: Path, *content, model: nn.Module, features: Features, split: Split,
-             recipe: Recipe, start: Start | None, progress: bool) -> None:
+             recipe: Recipe, start: "Start | None", progress: bool) -> None:
     parallel.keep_freed_memory()
     key = _trained.key(*content)
     history = _fit(model, features, split[0], recipe, key, start, progress)
@@ -197,7 +188,7 @@ class _State:
 
 
 def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
-         start: Start | None, progress: bool) -> pd.DataFrame:
+         start: "Start | None", progress: bool) -> pd.DataFrame:
     corpus = features.corpus
     fit_rows, held = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
     if len(fit_rows) < 2:
@@ -229,7 +220,7 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
     return pd.DataFrame(state.history)
 
 
-def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
+def _begin(model: nn.Module, recipe: Recipe, clips: int, start: "Start | None") -> _State:
     model.to(memory_format=torch.channels_last)
     groups = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
     if start is not None:

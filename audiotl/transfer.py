@@ -6,8 +6,6 @@ passes over the same clips. ``probe`` reads the frozen taps, all side by side, w
 that is solved exactly and takes none.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time
@@ -19,11 +17,11 @@ from torch import nn
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, datasets
-from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups
+from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups, splits_of
 from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.models.weights import weights_key
-from audiotl.probes import Blocks, Probe, Ridge, standardise
+from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
 from audiotl.training import Recipe, Split, network_key, train
@@ -38,12 +36,9 @@ INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
 """What a network reads: the spectrogram, or four convolutions of it (`models.Multiscale`) with
 growing dilations or, with as many weights, none."""
 
-HELD = 0.15
-"""Training groups on which learning rates and budgets are judged, as a share of all."""
-
+HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
 INNER_FOLDS = 3
-FEW_GROUPS = 20
-"""Groups from which a fraction of one in twenty is at least a group."""
+FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +176,7 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
     everything = [tuple(blocks)]
 
     def fold(fit: np.ndarray, test: np.ndarray) -> np.ndarray:
-        fitted, tested = standardise({name: block[fit] for name, block in blocks.items()},
-                                     {name: block[test] for name, block in blocks.items()})
+        fitted, tested = standardise(*rows_of(blocks, fit, test))
         return probe.fold(fitted, y[fit], tested, everything)[0]
 
     folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
@@ -230,8 +224,7 @@ def target_folds(corpus: Corpus, corpus_seed: int = 0) -> list[Split]:
     """
     if len(np.unique(corpus.groups)) >= FEW_GROUPS:
         return corpus.splits(seed=corpus_seed)
-    place = deal_groups(corpus.groups, corpus.targets(), 3, corpus_seed, corpus.name)
-    return [(np.flatnonzero(place != k), np.flatnonzero(place == k)) for k in range(3)]
+    return splits_of(deal_groups(corpus.groups, corpus.targets(), 3, corpus_seed, corpus.name))
 
 
 def held_out(groups: np.ndarray, rows: np.ndarray, seed: int) -> Split:

@@ -1,20 +1,13 @@
 """Guesses how well features will serve a task, without training a probe: LogME and H-score.
 
-Both look at the features of a target's clips and at their labels, once. Whether they rank sources
-as the probe does is asked by `agreement`.
+Both look at the features of a target's clips and at their labels, once.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
-from scipy import linalg, stats
+from scipy import linalg
 from sklearn.covariance import ledoit_wolf
 
 from audiotl.probes import one_hot
-from audiotl.stats import bootstrap_mean
 
 
 def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9,
@@ -93,33 +86,3 @@ def h_score(x: np.ndarray, y: np.ndarray) -> float:
     covariance, alpha = ledoit_wolf(x, assume_centered=True)
     between = (1 - alpha) * (means.T @ means / len(x))
     return float(np.trace(linalg.solve(covariance, between, assume_a="pos")))
-
-
-def agreement(cells: pd.DataFrame, guesses: Sequence[str], score: str = "score") -> pd.DataFrame:
-    """How well each guess ranks sources as the probe does: Kendall's tau within each target.
-
-    Args:
-        cells: one row a source and target: ``target``, the `score`, and a column a guess, NaN where
-            it has none.
-        guesses: the columns to judge.
-
-    Returns:
-        ``guess, target, points, tau, p, ci_low, ci_high``. A target needs three points; `p` is its
-        exact two-sided p-value. The row of target ``"mean"`` has an interval from a bootstrap over
-        targets, which are few: it does not hold beyond the targets at hand.
-    """
-    rows = []
-    for guess in guesses:
-        taus = []
-        for target, part in cells.dropna(subset=[guess]).groupby("target", sort=False):
-            if len(part) >= 3 and part[guess].nunique() > 1:
-                tau, p = stats.kendalltau(part[guess], part[score])
-                taus.append(tau)
-                rows.append({"guess": guess, "target": target, "points": len(part), "tau": tau,
-                             "p": p})
-        if taus:
-            mean, low, high = bootstrap_mean(np.array(taus))
-            rows.append({"guess": guess, "target": "mean", "points": len(taus), "tau": mean,
-                         "p": np.nan, "ci_low": low, "ci_high": high})
-    columns = ["guess", "target", "points", "tau", "p", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns)

@@ -3,8 +3,6 @@
 Each shows its first picture wherever no front end answers: in a report, or on a page.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import io

@@ -28,6 +28,7 @@ probes = ["ridge", "svm"]         # also logistic, knn; all but the first only o
 recipe = {"epochs": 10, "crop": 64}                   # how a source is trained: training.Recipe
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -36,7 +37,7 @@ from audiotl import probes as probe_kinds
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.plots import compare
-from audiotl.plots.style import title_of
+from audiotl.plots.style import colour_of, styled, title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -300,7 +301,30 @@ titles = {name: sound.corpus.title for name, sound in target_sounds.items()}
 chance = {titles[name]: np.bincount(sound.corpus.targets()).max() / len(sound.corpus)
           for name, sound in target_sounds.items()}
 lines = {titles[name]: {"MFCC": mfcc[name], "chance": chance[titles[name]]} for name in targets}
-figure = compare.by_size(shown.replace({"target": titles}), lines=lines)
+
+# %%
+@styled
+def dots(frame, lines):
+    """A dot a combination; a thin line joins the best of each size."""
+    figure, axes = plt.subplots(1, len(lines), figsize=(0.7 + 3.1 * len(lines), 3.9), sharey=True,
+                                squeeze=False)
+    for axis, (target, levels) in zip(axes[0], lines.items(), strict=True):
+        parts = frame[frame["target"] == target].groupby("source", sort=False)
+        for k, (source, part) in enumerate(parts):
+            of_size, shade = part.groupby("size")["score"], colour_of(source)
+            spread = 0.12 * (of_size.cumcount() / of_size.transform("size") - 0.5)
+            place = 0.2 * (k - (len(parts) - 1) / 2)
+            axis.plot(part["size"] + place + spread, 100 * part["score"], "o", ms=3.5, mew=0,
+                      alpha=0.65, color=shade, label=title_of(source))
+            axis.plot(100 * of_size.max().set_axis(of_size.max().index + place), color=shade, lw=1)
+        for name, height in levels.items():
+            compare.level(axis, 100 * height, name)
+        axis.set(title=target, xlabel="layers side by side", xticks=sorted(set(frame["size"])))
+    axes[0, 0].set_ylabel("score (%)")
+    compare.legend_below(figure, axes)
+    return figure
+
+figure = dots(shown.replace({"target": titles}), lines)
 results.figure("cover", figure, "Accuracy of all 31 layer combinations against the number of "
                "layers, by target and source.")
 

@@ -49,7 +49,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
 from audiotl import (audio, cache, datasets, frontend, learnt_frontend, probes, replication,
-                     stats, widgets)
+                     shapley, stats, widgets)
 from audiotl.datasets import choi2017
 from audiotl.degrade import Degradation
 from audiotl.embedding import embed
@@ -286,15 +286,24 @@ results.figure("cover", figure, "What MFCC adds to each network on each target, 
 # out, without correction for many pairs.
 
 # %%
-parts = []
+parts, columns = [], ["kind", "player", "value", "ci_low", "ci_high", "groups"]
 for source, target in cases:
     sound, (y, folds, groups) = sounds[target], problem(target)
     found = search(embed(networks[source][0], sound) | {"mfcc": sound.mfcc}, y, folds, groups,
                    probes.named("ridge"), title=f"{source} and MFCC -> {target}")
-    parts.append(coalitions.of_one_block(found, "mfcc", y, folds).assign(
-        source=source, target=target, kind_of_task=sound.corpus.domain))
+    masks = shapley.masks(found.subsets, found.names)
+    values, pairs = shapley.attribute(found.nested_bits, masks, coalitions.guesses(y, folds),
+                                      groups, found.names)
+    with_mfcc = pairs[pairs["second"] == "mfcc"]  # the last block is never the first of a pair
+    both = {"value": values.rename(columns={"layer": "player"}),
+            "interaction": with_mfcc.rename(columns={"first": "player", "index": "value"})}
+    parts += [rows.assign(kind=kind, groups=len(np.unique(groups)))[columns].assign(
+        source=source, target=target, kind_of_task=sound.corpus.domain)
+        for kind, rows in both.items()]
 table = pd.concat(parts, ignore_index=True)
 results.table("mfcc_interactions", table, show=0)
+
+# %%
 shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
 meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
@@ -309,11 +318,21 @@ results.figure("interactions", figure, "MFCC's Shapley value and its interaction
 # nats a clip: 0.7 more is twice the probability of the right class.
 
 # %%
-rivals = []
+rivals, pair = [], list(itertools.combinations(range(len(null_layers) + 1), 2))
+with_rival = [last == len(null_layers) for _, last in pair]
 for source, target in null_cases:
     taps = embed(networks[source][0], sounds[target], pooling=poolings[-1])
-    layers, mfcc = {name: taps[name] for name in null_layers}, sounds[target].mfcc
-    rivals += coalitions.against_null(layers, mfcc, *problem(target), source=source, target=target)
+    mfcc, (y, splits, groups) = sounds[target].mfcc, problem(target)
+    layers = {name: taps[name] for name in null_layers}
+    beside = {"block": mfcc, "copy": layers[null_layers[len(layers) // 2]],
+              "noise": np.random.default_rng(0).standard_normal(mfcc.shape)}
+    folds = np.argmax([np.isin(np.arange(len(y)), test) for _, test in splits], axis=0)
+    for name, rival in beside.items():
+        game = coalitions.log_likelihoods(layers | {"rival": rival}, y, splits)
+        for what, values in (("value", shapley.values(game)[-1]),
+                             ("interaction", shapley.interactions(game)[with_rival].mean(0))):
+            rivals.append(stats.Scored.of(values, folds, groups, block=name, what=what,
+                                          source=source, target=target))
 results.table("interaction_null", stats.score_table(rivals).rename(columns={"score": "nats"}))
 
 # %%

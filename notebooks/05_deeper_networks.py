@@ -39,8 +39,10 @@ most_columns = 1500            # of a network whose folds are dealt more than on
 import itertools
 from functools import partial
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from IPython.display import display
 
 from audiotl import datasets, models, probes, shapley, stats, widgets
@@ -48,8 +50,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
-from audiotl.plots import subsets as plots
-from audiotl.plots.style import title_of
+from audiotl.plots.style import INK, styled, title_of
 from audiotl.probes import controls
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
@@ -362,7 +363,37 @@ def of_source(frame):
     """Rows whose network is named with what it heard."""
     return frame.assign(network=frame["network"].map(title_of) + ", " + frame["source"])
 
-figure = plots.sizes(of_source(table[~table["mfcc"]]), of_source(scores))
+def panels(frame, height, **how):
+    """The rows of each target (down) and network (across), and an axis of their own."""
+    frame = frame.assign(panel=frame["target"].map(title_of) + "\n" + frame["network"])
+    layout = frame.pivot_table("panel", "target", "network", "first", ".", sort=False).to_numpy()
+    size = 1.5 + 2.3 * layout.shape[1], 1.3 + height * len(layout)
+    figure, axes = plt.subplot_mosaic(layout.tolist(), figsize=size, **how)
+    for title, axis in axes.items():
+        axis.set_title(title, fontsize=9)
+    return figure, [(part, axes[title]) for title, part in frame.groupby("panel", sort=False)]
+
+# %%
+@styled
+def sizes(table, scores):
+    figure, found = panels(table, 1.9, sharey=True)
+    marks = {"last": ("D", "last layer"), "all": ("s", "all layers"), "best": ("o", "picked")}
+    for part, axis in found:
+        spread = 100 * part.groupby("size")["score"].agg(["min", "median", "max"])
+        axis.fill_between(spread.index, spread["min"], spread["max"], alpha=0.3, lw=0,
+                          label="worst to best subset")
+        axis.plot(spread["median"], label="median subset")
+        here = scores.merge(part[["target", "network"]].drop_duplicates()).iloc[0]
+        across = {"last": 1, "all": here["layers"], "best": here["picked_layers"]}
+        for name, (mark, label) in marks.items():
+            axis.plot(across[name], 100 * here[name], mark, ms=8, mec="white", label=label)
+        axis.set_xlabel("layers side by side")
+    figure.supylabel("%", fontsize=10)
+    compare.legend_below(figure, np.array([axis for _, axis in found]))
+    return figure
+
+
+figure = sizes(of_source(table[~table["mfcc"]]), of_source(scores))
 results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.")
 
 # %% [markdown]
@@ -385,8 +416,28 @@ values = values[[*first, *values.columns.difference(first, sort=False)]]
 results.table("shapley", values, show=12)
 
 # %%
+def short(layers):
+    return ["MFCC" if name == "mfcc" else str(i) for i, name in enumerate(layers, 1)]
+
+
+@styled
+def bars(rows):
+    """A panel a target; intervals where enough groups were tested."""
+    parts = list(rows.groupby("target", sort=False))
+    figure, axes = plt.subplots(len(parts), 1, figsize=(5.6, 0.6 + 1.7 * len(parts)), squeeze=False,
+                                sharex=True, sharey=True)
+    for axis, (target, part) in zip(axes[:, 0], parts, strict=True):
+        axis.bar(range(len(part)), 100 * part["value"], alpha=0.85)
+        if part["groups"].min() >= stats.FEWEST_GROUPS:
+            axis.vlines(range(len(part)), 100 * part["ci_low"], 100 * part["ci_high"], color=INK)
+        axis.set_xticks(range(len(part)), short(part["layer"]))
+        axis.set(title=title_of(target), ylabel="points")
+    axes[-1, 0].set_xlabel("layer, from input to output")
+    return figure
+
+
 for (source, network), rows in values.groupby(["source", "network"], sort=False):
-    figure = plots.shapley_values(of_source(rows))
+    figure = bars(rows)
     display(results.figure(f"shapley_{network}_{source}", figure,
                            f"Shapley value of each layer and MFCC by depth: {network}."))
 
@@ -402,7 +453,22 @@ pairs = pairs[[*first, *pairs.columns.difference(first, sort=False)]]
 results.table("interactions", pairs, show=6)
 
 # %%
-figure = plots.interactions(of_source(pairs))
+@styled
+def interactions(pairs):
+    """Orange: they stand in for each other; violet: they need each other."""
+    figure, found = panels(pairs, 2.2)
+    reach = 100 * np.nanpercentile(pairs["index"].abs(), 99)
+    for part, axis in found:
+        names = list(dict.fromkeys([*part["first"], *part["second"]]))
+        grid = part.pivot(index="second", columns="first", values="index")
+        sns.heatmap(100 * grid.reindex(index=names, columns=names), ax=axis, cmap="PuOr",
+                    vmin=-reach, vmax=reach, xticklabels=short(names), yticklabels=short(names))
+        axis.set(xlabel="", ylabel="points")
+        axis.grid(False)
+    return figure
+
+
+figure = interactions(of_source(pairs))
 results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.")
 
 # %% [markdown]

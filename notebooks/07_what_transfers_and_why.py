@@ -42,6 +42,7 @@ import itertools
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from scipy.stats import kendalltau
 
 from audiotl import datasets, probes, similarity, stats, transferability, widgets
 from audiotl.embedding import embed
@@ -407,8 +408,23 @@ points = points[["score", "logme", "h_score"]].mean()
 points = points.merge(spans[["source", "target", "coverage"]], how="left", on=["source", "target"])
 once = (points["labels"] == "true") & (points["draw"] == "all")
 points.loc[~once, "coverage"] = np.nan    # it is the same for every network of a source
-ranked = transferability.agreement(points, ["logme", "h_score", "coverage"])
-results.table("agreement", ranked, show=20)
+
+# %%
+ranked = []
+for guess in ("logme", "h_score", "coverage"):
+    of_guess = []
+    for target, part in points.dropna(subset=[guess]).groupby("target", sort=False):
+        if len(part) >= 3 and part[guess].nunique() > 1:
+            tau, p = kendalltau(part[guess], part["score"])
+            of_guess.append({"guess": guess, "target": target, "points": len(part), "tau": tau,
+                             "p": p})
+    if of_guess:  # targets are few, so the interval does not hold beyond those at hand
+        mean, low, high = stats.bootstrap_mean([row["tau"] for row in of_guess])
+        of_guess.append({"guess": guess, "target": "mean", "points": len(of_guess), "tau": mean,
+                         "ci_low": low, "ci_high": high})
+    ranked += of_guess
+columns = ["guess", "target", "points", "tau", "p", "ci_low", "ci_high"]
+results.table("agreement", pd.DataFrame(ranked, columns=columns), show=20)
 
 # %% [markdown]
 # ## What layers share

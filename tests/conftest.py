@@ -73,11 +73,6 @@ def tones(folder: Path, n: int):
     return Corpus("tiny", clips, ("class 0", "class 1", "class 2"), 0.5)
 
 
-def splits_of(fold: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test rows of each fold."""
-    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(max(fold) + 1)]
-
-
 @pytest.fixture
 def class_folders(tmp_path) -> Path:
     """Three classes of twelve clips, told apart by pitch, with one unreadable file among them."""

@@ -1,10 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import optimize, stats
 from sklearn.covariance import LedoitWolf
 
-from audiotl.transferability import agreement, effective_rank, evidence, h_score, logme
+from audiotl.transferability import effective_rank, evidence, h_score, logme
 
 rng = np.random.default_rng(0)
 
@@ -42,18 +41,6 @@ def test_the_h_score_is_its_definition_and_sound_with_more_columns_than_clips():
     by_hand = np.trace(np.linalg.inv(found.covariance_) @ means.T @ means / 50)
     assert h_score(told, y) == pytest.approx(by_hand * (1 - found.shrinkage_))
     assert h_score(noise, y) < 1 < h_score(told, y)
-
-
-def test_agreement_is_kendalls_tau_within_each_target():
-    cells = pd.DataFrame({"target": list("aaaabbbbcc"),
-                          "score": [.1, .2, .3, .4, .5, .6, .7, .8, 0, 1],
-                          "right": [1, 2, 3, 4, 10, 20, 30, 40, 1, 2],
-                          "wrong": [4, 3, 2, 1, 4, 3, 2, np.nan, 2, 1]})
-    found = agreement(cells, ["right", "wrong"]).set_index(["guess", "target"])
-    assert (found.loc["right", "tau"] == 1).all() and (found.loc["wrong", "tau"] == -1).all()
-    assert found.loc[("right", "a"), "p"] == pytest.approx(2 / 24)
-    assert found.loc[("wrong", "b"), "points"] == 3
-    assert ("right", "c") not in found.index and found.loc[("right", "mean"), "points"] == 2
 
 
 @pytest.mark.parametrize("n", [6, 200])

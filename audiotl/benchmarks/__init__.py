@@ -4,8 +4,6 @@ Each module here has functions called ``bench_...`` that give rows (see `row`), 
 they come.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json
@@ -17,7 +15,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
+
+import torch
+from threadpoolctl import threadpool_limits
 
 HEAD = """# Benchmarks
 
@@ -36,15 +38,27 @@ def row(name: str, ours: float, peer: str, theirs: float, threads: int, check: s
             "threads": threads, "check": check}
 
 
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time of a work in seconds, and what it gives."""
+    started = time.perf_counter()
+    made = work()
+    return time.perf_counter() - started, made
+
+
 def median_seconds(*works: Callable[[], object], runs: int = 3) -> list[float]:
     """Median wall time of each work, run in turns: a drift of the machine's speed is shared."""
-    times = [[] for _ in works]
-    for _ in range(runs):
-        for work, taken in zip(works, times, strict=True):
-            started = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - started)
-    return [statistics.median(taken) for taken in times]
+    times = [[timed(work)[0] for work in works] for _ in range(runs)]
+    return [statistics.median(taken) for taken in zip(*times, strict=True)]
+
+
+@contextlib.contextmanager
+def using(threads: int) -> Iterator[None]:
+    """So many threads for torch and for linear algebra."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    with threadpool_limits(threads):
+        yield
+    torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
@@ -65,9 +79,8 @@ def run(out: Path, only: str = "") -> list[dict]:
     rows = json.loads(kept.read_text()) if only and kept.is_file() else []
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
         room = importlib.import_module(f"{__name__}.{module.name}")
-        for name in sorted(vars(room)):
-            if not name.startswith("bench_") or only not in name:
-                continue
+        for name in sorted(name for name in vars(room)
+                           if name.startswith("bench_") and only in name):
             print(f"{module.name}.{name} ...", flush=True)
             for new in getattr(room, name)():
                 print("    {name}: {ratio:.1f} times {peer} ({check})".format(**new), flush=True)

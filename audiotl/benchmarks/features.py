@@ -1,10 +1,8 @@
 """Front ends and embedding against the obvious loop, and against decoding alone."""
 
-from __future__ import annotations
-
 import os
 import resource
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -12,7 +10,7 @@ import numpy as np
 import torch
 
 from audiotl import audio, datasets
-from audiotl.benchmarks import fresh_cache, median_seconds, row
+from audiotl.benchmarks import fresh_cache, median_seconds, row, timed, using
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import Features, features
@@ -20,15 +18,12 @@ from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
 from audiotl.models import ConvNet5, pretrained
 
 
-def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]:
+def bench_mfcc_statistics() -> Iterator[dict]:
     """MFCC statistics of a batch against a loop over librosa, at one thread and at two.
 
-    The sound is 200 clips of noise over and over; both sides start from samples in memory.
+    3,000 clips of 4 s, 200 of noise over and over; both sides start from samples in memory.
     """
-    from threadpoolctl import threadpool_limits
-
-    rng = np.random.default_rng(0)
-    waves = rng.standard_normal((200, round(16_000 * seconds))).astype(np.float32)
+    waves = np.random.default_rng(0).standard_normal((200, 64_000)).astype(np.float32)
     front = MFCCStatistics()
 
     def ours(rows: np.ndarray) -> np.ndarray:
@@ -44,21 +39,15 @@ def bench_mfcc_statistics(clips: int = 3000, seconds: float = 4.0) -> list[dict]
             out.append(np.concatenate([s.mean(1) for s in series] + [s.std(1) for s in series]))
         return np.array(out)
 
-    rows = []
-    before = torch.get_num_threads()
-    every = np.arange(clips) % len(waves)
+    every = np.arange(3000) % len(waves)
     theirs(every[:2])  # librosa compiles on its first call
     for threads in (1, 2):
-        torch.set_num_threads(threads)
-        with threadpool_limits(threads):
+        with using(threads):
             worst = float(np.abs(ours(every[:200]) - theirs(every[:200])).max())
-            (a,) = median_seconds(lambda: ours(every))
-            (b,) = median_seconds(lambda: theirs(every), runs=1)
-        rows.append(row(f"MFCC statistics of {clips:,} clips of {seconds:g} s", a,
-                        "librosa.feature.mfcc in a loop", b, threads,
-                        f"largest difference {worst:.1e}"))
-    torch.set_num_threads(before)
-    return rows
+            (mine,) = median_seconds(lambda: ours(every))
+            loop, _ = timed(lambda: theirs(every))
+        yield row("MFCC statistics of 3,000 clips of 4 s", mine, "librosa.feature.mfcc in a loop",
+                  loop, threads, f"largest difference {worst:.1e}")
 
 
 def bench_embedding(clips: int = 500) -> list[dict]:
@@ -68,10 +57,7 @@ def bench_embedding(clips: int = 500) -> list[dict]:
         print("    no recordings (AUDIOTL_DATA): left out")
         return []
     corpus = datasets.load("esc50", root).subset(np.arange(clips))
-    model = ConvNet5(10).eval()
-    before = torch.get_num_threads()
-    threads = min(2, os.cpu_count() or 1)
-    torch.set_num_threads(threads)
+    paths, model, threads = corpus.clips["path"], ConvNet5(10).eval(), min(2, os.cpu_count() or 1)
 
     def ours() -> np.ndarray:
         with fresh_cache():
@@ -81,20 +67,19 @@ def bench_embedding(clips: int = 500) -> list[dict]:
 
     def theirs() -> np.ndarray:
         with torch.inference_mode():
-            return np.array([_by_librosa(path, model, corpus) for path in corpus.clips["path"]])
+            return np.array([_by_librosa(path, model, corpus) for path in paths])
 
     def decoding() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda path: audio.load(path, 16_000, corpus.duration),
-                          corpus.clips["path"]))
+            list(pool.map(lambda path: audio.load(path, 16_000, corpus.duration), paths))
 
-    LogSpectrogram()(torch.zeros(1, 16_000))
-    a, b = ours(), theirs()
+    with using(threads):
+        LogSpectrogram()(torch.zeros(1, 16_000))
+        a = ours()
+        script, b = timed(theirs)
+        mine, floor = median_seconds(ours, decoding, runs=7)
     likeness = min(np.corrcoef(a[:, k], b[:, k])[0, 1] for k in range(a.shape[1])
                    if b[:, k].std() > 1e-4)
-    mine, floor = median_seconds(ours, decoding, runs=7)
-    (script,) = median_seconds(theirs, runs=1)
-    torch.set_num_threads(before)
     name = f"all taps of {clips} ESC-50 clips, from files"
     return [row(name, mine, "one clip, one tap at a time with librosa", script, threads,
                 f"smallest correlation of a column {likeness:.5f}"),
@@ -111,12 +96,12 @@ def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
     model = pretrained.load("yamnet", root)
     corpus = datasets.load("esc50", root).subset(np.arange(clips))
 
-    def ours(sound: Features) -> tuple[np.ndarray, float, float]:
-        started = time.perf_counter()
+    def ours(sound: Features) -> np.ndarray:
         taps = embed(model, sound, pooling="mean+std", progress=False)
-        seconds = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return np.concatenate(list(taps.values()), 1), seconds, peak
+        return np.concatenate(list(taps.values()), 1)
+
+    def peak() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def theirs(path: str) -> np.ndarray:
         wave, _ = librosa.load(path, sr=model.sample_rate)
@@ -125,12 +110,11 @@ def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
         return np.concatenate([value[0].numpy() for value in taps.values()])
 
     with fresh_cache():
-        *_, before = ours(features(corpus.subset(np.arange(few)), progress=False))
-        sound = features(corpus, progress=False)
-        mine, seconds, after = ours(sound)
-    started = time.perf_counter()
-    script = np.array([theirs(path) for path in corpus.clips["path"]])
-    slow = time.perf_counter() - started
+        ours(features(corpus.subset(np.arange(few)), progress=False))
+        before, sound = peak(), features(corpus, progress=False)
+        seconds, mine = timed(lambda: ours(sound))
+        after = peak()
+    slow, script = timed(lambda: np.array([theirs(path) for path in corpus.clips["path"]]))
     blocks = 2 * mine.nbytes * (clips - few) / clips / 2**20
     return [row(f"all 14 taps of YAMNet of {clips:,} clips of 5 s, from files", seconds,
                 "librosa.load, one clip at a time", slow, torch.get_num_threads(),

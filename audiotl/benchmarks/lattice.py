@@ -1,15 +1,14 @@
 """Ridge on every subset of blocks against a scikit-learn loop over a sample of the same subsets."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
 from sklearn.linear_model import Ridge as Peer
 from threadpoolctl import threadpool_limits
 
-from audiotl.benchmarks import fresh_cache, row
-from audiotl.probes import Blocks, Ridge, standardise
+from audiotl.benchmarks import fresh_cache, row, timed
+from audiotl.datasets.corpus import splits_of
+from audiotl.probes import Blocks, Ridge, beside, rows_of, standardise
 from audiotl.probes.subset_search import Search, Splits, search
 
 LAMBDAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -36,37 +35,30 @@ def problem(taps: int) -> tuple[Blocks, np.ndarray, Splits]:
     blocks = {
         f"tap{i}": rng.normal(size=(CLIPS, WIDTH)) + 0.3 * rng.normal(size=(CLASSES, WIDTH))[y]
         for i in range(taps)}
-    fold = rng.permutation(np.arange(CLIPS) % FOLDS)
-    return blocks, y, [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(FOLDS)]
+    return blocks, y, splits_of(rng.permutation(np.arange(CLIPS) % FOLDS))
 
 
-def ours(taps: int, threads: int) -> tuple[float, Search]:
-    """Seconds of a whole search with an empty cache, and what it found."""
-    blocks, y, splits = problem(taps)
-    groups = np.arange(CLIPS).astype(str)
+def ours(blocks: Blocks, y: np.ndarray, splits: Splits, threads: int) -> Search:
+    """A whole search with an empty cache."""
     with fresh_cache():
-        started = time.perf_counter()
-        found = search(blocks, y, splits, groups, Ridge(LAMBDAS), nested=False, progress=False,
-                       threads=threads)
-        return time.perf_counter() - started, found
+        return search(blocks, y, splits, np.arange(CLIPS).astype(str), Ridge(LAMBDAS),
+                      nested=False, progress=False, threads=threads)
 
 
-def theirs(taps: int, found: Search, chosen: np.ndarray, threads: int) -> tuple[float, int]:
+def theirs(blocks: Blocks, y: np.ndarray, splits: Splits, found: Search, chosen: np.ndarray,
+           threads: int) -> tuple[float, int]:
     """Seconds for the chosen subsets, and how many predictions are right or wrong as in `found`.
 
     Standardising is done once a fold, outside the clock.
     """
-    blocks, y, splits = problem(taps)
     seconds, same = 0.0, 0
     with threadpool_limits(threads):
         for train, test in splits:
-            sides = standardise(*({name: block[rows] for name, block in blocks.items()}
-                                  for rows in (train, test)))
+            sides = standardise(*rows_of(blocks, train, test))
             targets = np.eye(CLASSES)[y[train]]
             for s in chosen:
                 started = time.perf_counter()
-                x, z = (np.concatenate([side[name] for name in found.subsets[s]], 1)
-                        for side in sides)
+                x, z = (beside(side, found.subsets[s]) for side in sides)
                 guesses = [Peer(alpha=penalty).fit(x, targets).predict(z).argmax(1)
                            for penalty in LAMBDAS]
                 seconds += time.perf_counter() - started
@@ -76,10 +68,11 @@ def theirs(taps: int, found: Search, chosen: np.ndarray, threads: int) -> tuple[
 
 
 def _row(taps: int, threads: int, sample: int) -> dict:
-    ours(2, threads)  # compiles
-    mine, found = ours(taps, threads)
+    ours(*problem(2), threads)  # compiles
+    whole = problem(taps)
+    mine, found = timed(lambda: ours(*whole, threads))
     n = len(found.subsets)
     chosen = np.random.default_rng(1).choice(n, sample, replace=False)
-    peer, same = theirs(taps, found, chosen, threads)
+    peer, same = theirs(*whole, found, chosen, threads)
     return row(NAME.format(n, taps), mine, PEER.format(sample), peer * n / sample, threads,
                f"{same:,} of {sample * CLIPS * len(LAMBDAS):,} predictions agree")

@@ -1,16 +1,15 @@
 """The SVM engine against scikit-learn's GridSearchCV, on the same cells and folds."""
 
-from __future__ import annotations
-
-import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from audiotl import datasets, replication
-from audiotl.benchmarks import row
+from audiotl.benchmarks import row, timed
 from audiotl.datasets import choi2017
 from audiotl.datasets.choi2017 import Task
+from audiotl.probes import beside
 from audiotl.probes.svm import SVM
 
 WORK = (("gtzan_genre", "01234"), ("ballroom_extended", "012"), ("emoMusic_a", "01234"))
@@ -29,12 +28,10 @@ def bench_svm() -> Iterator[dict]:
     for name, feature in WORK:
         task = choi2017.load(root, name)
         for threads in (1, 2):
-            started = time.perf_counter()
-            mine = ours(task, feature, threads)
-            between = time.perf_counter()
-            theirs = sklearns(task, feature, threads)
-            yield row(f"SVM grid, {name} {feature}", between - started, "scikit-learn GridSearchCV",
-                      time.perf_counter() - between, threads, agreement(task, mine, theirs))
+            (quick, mine), (slow, theirs) = (timed(partial(way, task, feature, threads))
+                                             for way in (ours, sklearns))
+            yield row(f"SVM grid, {name} {feature}", quick, "scikit-learn GridSearchCV", slow,
+                      threads, agreement(task, mine, theirs))
 
 
 def ours(task: Task, feature: str, threads: int) -> np.ndarray:
@@ -50,7 +47,7 @@ def sklearns(task: Task, feature: str, threads: int) -> np.ndarray:
     from sklearn.model_selection import GridSearchCV
     from sklearn.svm import SVC, SVR
 
-    x = np.concatenate([task.blocks[name] for name in choi2017.names_of(feature)], 1)
+    x = beside(task.blocks, choi2017.names_of(feature))
     grid = [{"C": [cell["C"]], "kernel": [cell["kernel"]],
              "gamma": ["auto" if cell.get("gamma", "1/d") == "1/d" else cell["gamma"]]}
             for cell in SVM().cells]

@@ -1,16 +1,15 @@
 """A training step of each network as this package takes it, against the plain one."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from audiotl import models
-from audiotl.benchmarks import median_seconds, row
+from audiotl.benchmarks import median_seconds, row, using
 from audiotl.training import find_device, has_bfloat16, is_large
 
 BATCH, BANDS, FRAMES = 32, 64, 63
@@ -18,11 +17,9 @@ RATE = 1e-3
 NETWORKS = ("convnet5", "resnet18", "densenet121")
 
 
-def bench_training_step(runs: int = 5) -> Iterator[dict]:
+def bench_training_step() -> Iterator[dict]:
     """Forward, backward and AdamW step on 32 words of a second, both ways in turn, by network."""
-    before, threads = torch.get_num_threads(), min(2, os.cpu_count() or 1)
-    torch.set_num_threads(threads)
-    device = find_device("auto")
+    threads, device = min(2, os.cpu_count() or 1), find_device("auto")
     torch.manual_seed(0)
     x, targets = -80 * torch.rand(BATCH, 1, BANDS, FRAMES), torch.randint(0, 10, (BATCH,))
     x, targets = x.to(device), targets.to(device)
@@ -31,14 +28,13 @@ def bench_training_step(runs: int = 5) -> Iterator[dict]:
         model = models.build(name, 10).to(device)
         steps = [make(copy.deepcopy(model)) for make in (stepper, textbook_stepper)]
         first, second = (step(x, targets) for step in steps)
-        ours, theirs = median_seconds(*(lambda step=step: step(x, targets) for step in steps),
-                                      runs=runs)
+        with using(threads):
+            ours, theirs = median_seconds(*(partial(step, x, targets) for step in steps), runs=5)
         yield row(f"{name} training step, batch {BATCH}, {BANDS} x {FRAMES}, {device}, {kind}",
                   ours, "the plain step (float32, channels first)", theirs, threads,
                   f"first losses {first:.4f} and {second:.4f}, "
                   f"{'equal' if abs(first / second - 1) < 0.01 else 'NOT EQUAL'} within 1 %; "
                   f"{BATCH / ours:,.0f} clips a second")
-    torch.set_num_threads(before)
 
 
 def stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:

@@ -4,8 +4,6 @@
 ['environment', 'speech', 'music']
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -6,8 +6,6 @@ scores. Here each task has the folds that the authors had: those of scikit-learn
 0.22. Feature sets keep the authors' names, which count layers from 0.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import re
@@ -17,12 +15,10 @@ import numpy as np
 import pandas as pd
 
 from audiotl import AudiotlError
-from audiotl.datasets.corpus import need_folder
+from audiotl.datasets.corpus import need_folder, splits_of
 from audiotl.datasets.own_sounds import read_table
 
-Split = tuple[np.ndarray, np.ndarray]
-"""Rows to train on, and rows to test on."""
-
+Split = tuple[np.ndarray, np.ndarray]  # rows to train on, and rows to test on
 LAYERS = ("0", "1", "2", "3", "4")
 UNPUBLISHED = ("0124", "0134", "0234")
 """Subsets that the authors' list of four-layer combinations leaves out."""
@@ -192,8 +188,7 @@ def _folds(corpus: str, table: pd.DataFrame,
 
 
 def _ten(fold: np.ndarray) -> tuple[list[Split], list[list[Split]]]:
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(10)]
-    return splits, [inner_splits(fold, k) for k in range(10)]
+    return splits_of(fold), [inner_splits(fold, k) for k in range(10)]
 
 
 def _features(folder: Path, stem: str, n: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The one shape that every corpus has: a table of clips, class names and group-safe splits."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,14 +71,14 @@ class Corpus:
             out[row, [position[tag] for tag in split_tags(tags)]] = 1.0
         return out
 
-    def subset(self, rows: Sequence[int] | np.ndarray) -> Corpus:
+    def subset(self, rows: Sequence[int] | np.ndarray) -> "Corpus":
         """The same corpus with only these rows (positions or a boolean mask)."""
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         clips = self.clips.iloc[rows].reset_index(drop=True)
         return dataclasses.replace(self, clips=clips, listed=len(rows))
 
-    def only(self, classes: Sequence[str]) -> Corpus:
+    def only(self, classes: Sequence[str]) -> "Corpus":
         """The clips of some classes."""
         unknown = sorted(set(classes) - set(self.classes))
         if unknown:
@@ -89,7 +87,7 @@ class Corpus:
         kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 
-    def few(self, most: int, seed: int = 0) -> Corpus:
+    def few(self, most: int, seed: int = 0) -> "Corpus":
         """At most `most` clips, drawn evenly over classes, and within a class over groups; 0 is
         all."""
         if not 0 < most < len(self):
@@ -112,8 +110,7 @@ class Corpus:
         if (folds < 0).any():
             folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
-        for fold in np.unique(folds):
-            train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        for fold, (train, test) in zip(np.unique(folds), splits_of(folds), strict=True):
             if self.drop_shared:
                 train = train[~np.isin(self.groups[train], self.groups[test])]
             check_split(self.groups, train, test, f"fold {fold} of {self.name}", targets)
@@ -122,6 +119,11 @@ class Corpus:
             raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: "
                                "add folds or groups.")
         return out
+
+
+def splits_of(folds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of each fold, of the fold of each clip ``(n,)``."""
+    return [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in np.unique(folds)]
 
 
 def split_tags(cell: str) -> list[str]:

@@ -4,8 +4,6 @@ What has arrived when a connection breaks stays as ``NAME.part``, and the next r
 rest.
 """
 
-from __future__ import annotations
-
 import os
 import tarfile
 import tempfile

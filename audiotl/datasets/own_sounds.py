@@ -1,7 +1,5 @@
 """The user's own sounds: a folder of class folders, or a CSV manifest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -4,8 +4,6 @@
 without audio is left out and counted (``corpus.listed - len(corpus)``).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

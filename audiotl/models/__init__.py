@@ -4,8 +4,6 @@ Every network of this package also has `settings` (what it was built with), `tap
 (its parts from input to output, the linear head last).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

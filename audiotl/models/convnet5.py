@@ -1,7 +1,5 @@
 """The five-layer ConvNet of Choi et al. 2017 (section 2.1), for spectrograms of any length."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

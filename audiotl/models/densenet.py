@@ -1,7 +1,5 @@
 """DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017, table 1), with twelve taps."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +10,7 @@ from audiotl.models.pooling import pool
 GROWTH = 32
 PARTS = ((6,), (6, 6), (12, 12), (8, 8))
 """Layers of each part of the four dense blocks; each part is a tap."""
-SMALLEST = 29
-"""Bands and frames below which nothing is left to pool between the blocks."""
+SMALLEST = 29  # bands and frames below which nothing is left to pool between the blocks
 
 
 class DenseLayer(nn.Module):

@@ -5,8 +5,6 @@ yamnet``: every tap, side by side; the model's path is the name of a network, or
 timestamp's embedding is that of the `WINDOW` around it. `FromHear` takes others' HEAR modules.
 """
 
-from __future__ import annotations
-
 import types
 
 import torch
@@ -17,10 +15,8 @@ from audiotl.models import pretrained
 from audiotl.models.taps import fingerprint, pooled
 
 HOP = 0.05
-WINDOW = 1.0
-"""Seconds between timestamps, and heard around each."""
-FEW = 64
-"""Windows that go through the network at a time."""
+WINDOW = 1.0  # seconds between timestamps, and heard around each
+FEW = 64  # windows that go through the network at a time
 
 
 class Model(nn.Module):

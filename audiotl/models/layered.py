@@ -1,7 +1,5 @@
 """What the networks of spectrograms share: input scale, layers in a row, a tap after each."""
 
-from __future__ import annotations
-
 import abc
 
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ networks, and stacks their equally large outputs as channels. Kernel size and ma
 not public; 3x3 and one map are our choice.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """How what a layer gives becomes one vector a clip."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

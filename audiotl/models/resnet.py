@@ -5,8 +5,6 @@ libraries have it: the stem halves frequency and time twice, and the second, thi
 halve them once more each.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

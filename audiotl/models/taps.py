@@ -1,7 +1,5 @@
 """Taps of any torch module: by the names of its layers, or from the hidden states it returns."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import hashlib

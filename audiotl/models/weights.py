@@ -1,7 +1,5 @@
 """What tells one network from another."""
 
-from __future__ import annotations
-
 import hashlib
 
 from torch import nn

@@ -1,11 +1,9 @@
-"""Figures for comparisons: differences with intervals, dots by size, a heat map, curves.
+"""Figures for comparisons: differences with intervals, a heat map, curves.
 
 Scores and differences come as fractions, as the tables of `stats` hold them, and are drawn in
 points of 100. An interval is drawn where at least `stats.FEWEST_GROUPS` groups were tested; a
 filled mark is a clear difference (`stats.clear`).
 """
-
-from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
@@ -58,34 +56,8 @@ def _difference(axis: plt.Axes, place: int, line: dict, shade: str) -> None:
               mfc=shade if line["clear"] else "white")
 
 
-@styled
-def by_size(frame: pd.DataFrame, panel: str = "target", colour: str = "source",
-            lines: Mapping[str, Mapping[str, float]] | None = None) -> plt.Figure:
-    """Every subset's score against its size, a dot each; a line joins the best of every size.
-
-    Args:
-        frame: columns ``size, score`` and those named here.
-        panel, colour: columns that make a panel and a colour.
-        lines: per panel horizontal lines, e.g. ``{"esc50": {"MFCC": 0.4, "chance": 0.02}}``.
-    """
-    figure, axes = _row(frame, panel)
-    for name, axis in axes.items():
-        parts = list(frame[frame[panel] == name].groupby(colour, sort=False))
-        for k, (value, part) in enumerate(parts):
-            shift, shade = 0.2 * (k - (len(parts) - 1) / 2), colour_of(value)
-            place = part.groupby("size").cumcount()
-            spread = place / part.groupby("size")["size"].transform("size") - 0.5
-            axis.plot(part["size"] + shift + 0.12 * spread, 100 * part["score"], "o", ms=3.5,
-                      alpha=0.65, mew=0, color=shade, label=title_of(value))
-            best = 100 * part.groupby("size")["score"].max()
-            axis.plot(best.index + shift, best, color=shade, lw=1, alpha=0.8)
-        for label, height in (lines or {}).get(name, {}).items():
-            _level(axis, 100 * height, label)
-        axis.set(xlabel="layers side by side", xticks=sorted(frame["size"].unique()))
-    return _finished(figure, axes, "score (%)")
-
-
-def _level(axis: plt.Axes, height: float, label: str) -> None:
+def level(axis: plt.Axes, height: float, label: str) -> None:
+    """A named horizontal line; ``"chance"`` is dotted."""
     shade = GREY if label == "chance" else colour_of(label)
     axis.axhline(height, color=shade, ls=":" if label == "chance" else "--", lw=1.3)
     axis.annotate(label, (1, height), (-2, 2), xycoords=("axes fraction", "data"),
@@ -141,10 +113,10 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
         chance: per panel the score of guessing, dotted.
         log: whether `x` has a logarithmic axis.
     """
-    figure, axes = _row(frame, panel)
-    shades = colours_of(frame[colour])
-    for name, axis in axes.items():
-        rows = frame[frame[panel] == name]
+    panels, shades = list(frame.groupby(panel, sort=False)), colours_of(frame[colour])
+    figure, axes = plt.subplots(1, len(panels), figsize=(0.7 + 3.1 * len(panels), 3.9),
+                                sharey=True, squeeze=False)
+    for axis, (name, rows) in zip(axes[0], panels, strict=True):
         for value, part in rows.groupby(colour, sort=False):
             part, shade = part.sort_values(x), shades[value]
             axis.plot(part[x], 100 * part[y], color=shade, marker="o", ms=4, label=title_of(value))
@@ -152,34 +124,20 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
                 axis.vlines(part[x], 100 * part["ci_low"], 100 * part["ci_high"], color=shade,
                             lw=1, alpha=0.7)
         if chance and name in chance:
-            _level(axis, 100 * chance[name], "chance")
-        axis.set(xlabel=xlabel or x, xscale="log" if log else "linear")
+            level(axis, 100 * chance[name], "chance")
+        axis.set(title=title_of(name), xlabel=xlabel or x, xscale="log" if log else "linear")
         axis.minorticks_off()
         ticks = np.unique(rows[x])
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    return _finished(figure, axes, ylabel)
+    axes[0, 0].set_ylabel(ylabel)
+    legend_below(figure, axes)
+    return figure
 
 
 def _panels(frame: pd.DataFrame, panel: str | None) -> list[tuple[str, pd.DataFrame]]:
     if panel is None:
         return [("", frame)]
     return [(title_of(name), rows) for name, rows in frame.groupby(panel, sort=False)]
-
-
-def _row(frame: pd.DataFrame, panel: str) -> tuple[plt.Figure, dict[str, plt.Axes]]:
-    # Panels side by side, one a value.
-    names = frame[panel].unique()
-    figure, axes = plt.subplots(1, len(names), figsize=(0.7 + 3.1 * len(names), 3.9), sharey=True,
-                                squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(title_of(name))
-    return figure, dict(zip(names, axes[0], strict=True))
-
-
-def _finished(figure: plt.Figure, axes: dict[str, plt.Axes], ylabel: str) -> plt.Figure:
-    next(iter(axes.values())).set_ylabel(ylabel)
-    legend_below(figure, np.array(list(axes.values())))
-    return figure
 
 
 def legend_below(figure: plt.Figure, axes: np.ndarray) -> None:

@@ -1,7 +1,5 @@
 """A clip as a picture: bands in decibels over time."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 

@@ -1,7 +1,5 @@
 """One quiet, colour-blind safe style for all figures (palette: Okabe and Ito 2008)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import matplotlib as mpl

@@ -5,8 +5,6 @@ of the blocks and every cell of its grid, and predict the test clips. What subse
 share (covariances, Gram matrices, factorisations), the probe shares inside that call.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Sequence
 
@@ -14,14 +12,19 @@ import numpy as np
 
 from audiotl import AudiotlError
 from audiotl.probes import ridge_subsets
-from audiotl.probes.columns import Blocks, joint_pca, random_features, reduce, standardise
+from audiotl.probes.columns import (
+    Blocks,
+    beside,
+    joint_pca,
+    random_features,
+    reduce,
+    rows_of,
+    standardise,
+)
 
-__all__ = ["NAMES", "Blocks", "Probe", "Ridge", "Sklearn", "Subset", "Weighted", "joint_pca",
-           "logistic", "named", "nearest", "one_hot", "random_features", "reduce", "standardise",
-           "two_cell_svm"]
+__all__ = ["Blocks", "beside", "joint_pca", "random_features", "reduce", "rows_of", "standardise"]
 
-Subset = tuple[str, ...]
-"""Names of the blocks that a probe reads side by side."""
+Subset = tuple[str, ...]  # names of the blocks that a probe reads side by side
 
 
 class Probe(abc.ABC):
@@ -103,8 +106,7 @@ class Sklearn(Probe):
         n_test = len(next(iter(test.values())))
         out = np.empty((len(subsets), len(self.cells), n_test), dtype=y.dtype)
         for s, subset in enumerate(subsets):
-            x = np.concatenate([train[name] for name in subset], 1)
-            tested = np.concatenate([test[name] for name in subset], 1)
+            x, tested = beside(train, subset), beside(test, subset)
             for c, cell in enumerate(self.cells):
                 out[s, c] = clone(self.estimator).set_params(**cell).fit(x, y).predict(tested)
         return out

@@ -4,13 +4,23 @@ Whatever is measured (means, scales, axes) is measured on the training clips alo
 takes the blocks of the training and of the test clips and gives back both.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import linalg
 
 Blocks = dict[str, np.ndarray]
 """Named feature blocks (taps, MFCC), each ``(n_clips, d)``, rows aligned."""
+
+
+def rows_of(blocks: Blocks, *sides: np.ndarray) -> list[Blocks]:
+    """The blocks of the rows of each side, e.g. of a split."""
+    return [{name: block[rows] for name, block in blocks.items()} for rows in sides]
+
+
+def beside(blocks: Blocks, names: Iterable[str]) -> np.ndarray:
+    """Some blocks side by side, ``(n, columns)``."""
+    return np.concatenate([blocks[name] for name in names], 1)
 
 
 def standardise(train: Blocks, test: Blocks) -> tuple[Blocks, Blocks]:

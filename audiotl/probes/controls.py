@@ -1,7 +1,5 @@
 """One set of blocks, nested over repeated folds: what comparisons by width and repeats need."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +8,8 @@ import numpy as np
 from scipy import linalg
 
 from audiotl import AudiotlError, cache, stats
-from audiotl.datasets.corpus import check_split, deal_groups
-from audiotl.probes import Blocks, Probe, Ridge, Subset, one_hot
+from audiotl.datasets.corpus import check_split, deal_groups, splits_of
+from audiotl.probes import Blocks, Probe, Ridge, Subset, beside, one_hot
 from audiotl.probes.subset_search import Splits, search
 
 Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
@@ -56,8 +54,7 @@ class WideRidge(Ridge):
         level = answers.mean(0)
         out = []
         for subset in subsets:
-            x, tested = (np.concatenate([side[name] for name in subset], 1, dtype=np.float64)
-                         for side in (train, test))
+            x, tested = (beside(side, subset).astype(np.float64) for side in (train, test))
             mean = x.mean(0)
             out.append([classes[(values + level).argmax(1)]
                         for values in self._values(x - mean, answers - level, tested - mean)])
@@ -110,7 +107,7 @@ def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats
     out, seen = [], set()
     for repeat in range(repeats):
         folds = deal_groups(groups, y, n_folds, seed + repeat)
-        splits = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(n_folds)]
+        splits = splits_of(folds)
         for k, (train, test) in enumerate(splits):
             check_split(groups, train, test, f"fold {k} of repeat {repeat}", y)
         out.append(splits)

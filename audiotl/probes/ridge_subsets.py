@@ -11,8 +11,6 @@ blocks are already in. On average one later block remains a node, so a subset co
 Everything is float64. The penalty must be positive: then every pivot is, and no pivoting is needed.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -8,8 +8,6 @@ Fits of the nested protocol are shared: the fit without folds i and j serves out
 fold j and the other way round.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools
@@ -24,22 +22,18 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel, stats
 from audiotl.datasets.corpus import check_split
-from audiotl.probes import Blocks, Probe, Subset, reduce, standardise
+from audiotl.probes import Blocks, Probe, Subset, reduce, rows_of, standardise
 
 VERSION = 1
-MOST_BYTES = 2**30
-"""What the results of a search of all subsets may take up in memory."""
-
+MOST_BYTES = 2**30  # what the results of a search of all subsets may take up in memory
 NOT_NESTED = "This search was not nested; run it with nested=True."
-
-Splits = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Training and test rows of each fold."""
+Splits = Sequence[tuple[np.ndarray, np.ndarray]]  # training and test rows of each fold
 
 
 def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, probe: Probe, *,
            subsets: Sequence[Subset] | None = None, scale: bool = True, width: int | None = None,
            nested: bool = True, progress: bool = True, title: str = "subsets",
-           threads: int = 0) -> Search:
+           threads: int = 0) -> "Search":
     """Score every subset of the blocks over the folds, or take it from the cache.
 
     Args:
@@ -144,7 +138,7 @@ def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits
     """
     train = functools.reduce(np.intersect1d, [splits[k][0] for k in left_out])
     test = np.concatenate([splits[k][1] for k in left_out])
-    sides = [{name: block[rows] for name, block in blocks.items()} for rows in (train, test)]
+    sides = rows_of(blocks, train, test)
     if scale:
         sides = standardise(*sides)
     if width is not None:
@@ -291,13 +285,13 @@ class Search:
             picks.append(self.subsets[among[s]])
         return self.unpack(out), picks
 
-    def table(self, n: int = 2000, seed: int = 0) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""
         parts = []
         for protocol in ("paper",) if self.inner is None else ("paper", "nested"):
             bits = self.packed(protocol)
             rows = np.concatenate([
-                stats.bootstrap_rows(self.unpack(bits[start:start + 1024]), self.groups, n, seed)
+                stats.bootstrap_rows(self.unpack(bits[start:start + 1024]), self.groups)
                 for start in range(0, len(bits), 1024)])
             parts.append(pd.DataFrame({
                 "subset": self.labels(), "size": [len(subset) for subset in self.subsets],

@@ -4,8 +4,6 @@ The rule of SUPERB (Yang et al. 2021, arXiv 2105.01051, section 3): the weights 
 network is read at the width of one layer. A rival of all layers side by side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

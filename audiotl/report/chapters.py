@@ -1,7 +1,5 @@
 """An executed notebook made fit to keep: no bars, no paths, Markdown, and what its card says."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -12,9 +10,7 @@ import nbformat
 from audiotl import AudiotlError
 from audiotl.report import findings
 
-BAR = re.compile(r"\[(\d+:)+\d\d[<,]")
-"""What a progress bar of tqdm has and other text does not."""
-
+BAR = re.compile(r"\[(\d+:)+\d\d[<,]")  # what a progress bar of tqdm has and other text does not
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 

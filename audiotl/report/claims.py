@@ -4,8 +4,6 @@ The claims were written down before the runs, in ``claims.yaml`` beside the note
 leaves ``verdicts.csv`` in its folder, and the reports of a run together one ``claims.csv``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -6,8 +6,6 @@ name, those of chapters in it as ``ch02_scores``, and ``pd``, ``np``, `pct` and 
 line is the chapter's answer.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

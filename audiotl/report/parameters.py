@@ -1,7 +1,5 @@
 """What a notebook may be told: its parameters cell, read without a kernel, checks values."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

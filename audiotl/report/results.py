@@ -3,8 +3,6 @@
 Tables and figures come back as what JupyterLab, the page and the Markdown report show well.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -46,7 +44,7 @@ class Results:
         self._write()
 
     def table(self, name: str, frame: pd.DataFrame, digits: int | None = 6,
-              show: int = 20) -> Table:
+              show: int = 20) -> "Table":
         """Keep a table as ``NAME.csv`` (or ``NAME.csv.gz``) and show its first `show` rows."""
         file = name if name.endswith((".csv", ".csv.gz")) else f"{name}.csv"
         form = None if digits is None else f"%.{digits}g"
@@ -55,7 +53,7 @@ class Results:
         self._add("tables", name, {"file": file, "rows": len(frame), "columns": columns})
         return Table(frame, file, show)
 
-    def figure(self, name: str, figure: plt.Figure, alt: str) -> Picture:
+    def figure(self, name: str, figure: plt.Figure, alt: str) -> "Picture":
         """Keep a figure as ``NAME.png`` with a text for those who cannot see it, and show it."""
         buffer, file = io.BytesIO(), f"{name}.png"
         figure.savefig(buffer, format="png", dpi=110)
@@ -70,7 +68,7 @@ class Results:
         return value
 
     def claim(self, number: int, comparisons: pd.DataFrame, table: str,
-              statement: str = "") -> Table:
+              statement: str = "") -> "Table":
         """Decide a claim of ``claims.yaml`` by comparisons, and keep the rows in ``verdicts.csv``.
 
         See `audiotl.report.claims.rows`.
@@ -83,7 +81,7 @@ class Results:
         shown = found[["statement", "estimate", "ci_low", "ci_high", "p_holm", "verdict"]]
         return Table(shown, claims.VERDICTS, 30)
 
-    def corpora(self, *features: Features) -> Table:
+    def corpora(self, *features: Features) -> "Table":
         """Keep and show what was heard: clips, classes, groups, and what could not be used."""
         for one in features:
             corpus = one.corpus

@@ -1,7 +1,5 @@
 """Notebooks to reports: run each by papermill, write its Markdown and card, then make the book."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

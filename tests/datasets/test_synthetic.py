@@ -1,7 +1,5 @@
 """The built-in corpora: what they hold, a seed fixes every byte, half a corpus is never read."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

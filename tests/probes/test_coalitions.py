@@ -1,13 +1,11 @@
 import numpy as np
-from conftest import splits_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import shapley
-from audiotl.probes import Ridge
-from audiotl.probes.coalitions import against_null, guesses, log_likelihoods, of_one_block
-from audiotl.probes.subset_search import search
+from audiotl.datasets.corpus import splits_of
+from audiotl.probes.coalitions import guesses, log_likelihoods
 
 
 def test_no_block_guesses_the_most_frequent_class_of_the_other_folds():
@@ -30,22 +28,3 @@ def test_likelihoods_are_scikit_learns_and_a_copy_repeats_while_noise_does_nothi
     assert np.allclose(games["copy"][0, test], np.log(np.bincount(y[train])[y[test]] / len(train)))
     index = {name: shapley.interactions(game).mean() for name, game in games.items()}
     assert index["copy"] < -0.02 < index["noise"] < 0.02
-    null = {(one.keys["block"], one.keys["what"]): one.mean
-            for one in against_null({"layer": layer}, layer, y, splits, y.astype(str))}
-    assert len(null) == 6 and np.isclose(null["copy", "interaction"], index["copy"])
-    assert null["block", "value"] == null["copy", "value"] > 0.05 > null["noise", "value"]
-
-
-def test_a_copy_of_a_layer_repeats_it_and_values_sum_to_all_minus_nothing(fresh_cache):
-    rng = np.random.default_rng(1)
-    y = rng.integers(0, 3, 150)
-    fold = np.arange(150) % 5
-    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
-    layer = np.eye(3)[y] + rng.standard_normal((150, 3))
-    blocks = {"layer1": layer, "layer2": rng.standard_normal((150, 3)), "mfcc": layer}
-    found = search(blocks, y, splits, np.arange(150).astype(str), Ridge(), progress=False)
-    rows = of_one_block(found, "mfcc", y, splits).set_index(["kind", "player"])
-    assert rows.loc["interaction"].index.tolist() == ["layer1", "layer2"]
-    assert rows.loc[("interaction", "layer1"), "ci_high"] < 0
-    whole = found.scored(found.names).mean - guesses(y, splits).mean()
-    assert np.isclose(rows.loc["value"]["value"].sum(), whole)

@@ -2,14 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import splits_of
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import AudiotlError, probes
-from audiotl.datasets import LeakError
+from audiotl.datasets.corpus import LeakError, splits_of
 from audiotl.probes import subset_search
 from audiotl.probes.subset_search import all_subsets, label, search
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import splits_of, tones, write_clip
+from conftest import tones, write_clip
 
 from audiotl import datasets, models, probes
-from audiotl.datasets.corpus import LeakError
+from audiotl.datasets.corpus import LeakError, splits_of
 from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.probes.subset_search import search

@@ -9,8 +9,6 @@ A corpus is an entry of the cache, 16-bit FLAC beside ``index.csv``. The same se
 bytes (on one machine and one set of library versions).
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import importlib
@@ -29,11 +27,8 @@ from audiotl.datasets.corpus import COLUMNS, Corpus, split_tags
 from audiotl.datasets.synthetic.acoustics import RATE
 
 NAMES = ("speech", "music", "environment")
-VERSION = 1
-"""Part of the entry's name: raise it when the sound of any recipe changes."""
-
-JOBS_A_WORKER = 20
-"""Fewer groups than this are not worth the start of another process."""
+VERSION = 1  # part of the entry's name: raise it when the sound of any recipe changes
+JOBS_A_WORKER = 20  # fewer groups than this are not worth the start of another process
 
 
 def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:

@@ -5,16 +5,13 @@ function that draws takes its own `numpy.random.Generator`, so a clip depends on
 nothing else.
 """
 
-from __future__ import annotations
-
 import zlib
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft, signal
 
-RATE = 16_000
-"""Sample rate of every built-in clip, in Hz."""
+RATE = 16_000  # sample rate of every built-in clip, in Hz
 
 
 class Clip(NamedTuple):

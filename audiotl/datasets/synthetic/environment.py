@@ -7,8 +7,6 @@ microphone), recorded a few times; it is the group. Each class is a function of 
 whatever `take` says.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,10 +16,7 @@ from audiotl.datasets.synthetic import acoustics as ac
 DURATION = 3.0
 MULTILABEL = False
 TITLE = "Synthetic city sounds"
-
-SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}
-"""Scenes a class, and takes a scene."""
-
+SIZES = {"quick": (24, 5), "smoke": (4, 3), "tiny": (2, 1)}  # scenes a class, and takes a scene
 N = int(DURATION * ac.RATE)
 TIME = np.arange(N) / ac.RATE
 SOUND_SPEED = 343.0

@@ -6,8 +6,6 @@ thread safe out of the caller's process. The child needs only the standard libra
 starts in some 30 ms.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os

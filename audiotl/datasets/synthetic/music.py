@@ -8,8 +8,6 @@ few pieces. A program may be on both sides of a split: the question is to know i
 before in music not heard before.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import wave

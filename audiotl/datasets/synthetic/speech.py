@@ -6,8 +6,6 @@ and has its own onset, level and background noise. eSpeak NG is under the
 GPL-3.0; its output carries no licence of its own that we know of.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

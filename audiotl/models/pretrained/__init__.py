@@ -15,8 +15,6 @@ name                      what it is                                   what it h
 get the weights.
 """
 
-from __future__ import annotations
-
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.pretrained.registry import (
     NETWORKS,

@@ -11,8 +11,6 @@ spectrogram in decibels, and have five blocks of [convolution 3x3, batch norm, E
   brought to zero mean and unit variance. The decibel reference is the clip's own maximum.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, elu_, max_pool2d, pad

@@ -4,8 +4,6 @@ Five students of one architecture tell speech from all else, each having heard o
 teacher that labelled them names the 527 classes of AudioSet.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -3,8 +3,6 @@
 One architecture, a large sister of ConvNet5; only the music it heard differs.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval

@@ -8,8 +8,6 @@ cover the clip, evenly placed, so that every frame is heard; where the clip is a
 patches the two agree.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

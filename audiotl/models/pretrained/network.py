@@ -1,7 +1,5 @@
 """What published networks share: raw sound in, taps and tags out."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +42,7 @@ class PublishedNetwork(nn.Module, abc.ABC):
     reader = staticmethod(read_keras)
 
     @classmethod
-    def read(cls, path: Path, tags: tuple[str, ...]) -> PublishedNetwork:
+    def read(cls, path: Path, tags: tuple[str, ...]) -> "PublishedNetwork":
         """From the published file; `reader` gets the weights out of it."""
         return cls(cls.reader(path), tags)
 

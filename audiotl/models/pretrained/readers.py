@@ -4,8 +4,6 @@ The last two are read by their formats' own rules, so that neither TensorFlow no
 a flatbuffer (``tensorflow/lite/schema/schema.fbs``) and a protocol buffer (``onnx/onnx.proto``).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,13 +97,13 @@ class Table:
         start = self._pointer(at)
         return np.frombuffer(self.data, kind, self._read(start, "<u4"), start + 4)
 
-    def tables(self, i: int) -> list[Table]:
+    def tables(self, i: int) -> "list[Table]":
         """A vector of tables, or the one table that the field holds."""
         start = self._pointer(self._field(i))
         return [Table(self.data, self._pointer(start + 4 + 4 * k))
                 for k in range(self._read(start, "<u4"))]
 
-    def table(self, i: int) -> Table | None:
+    def table(self, i: int) -> "Table | None":
         """One table; None by default."""
         at = self._field(i)
         return Table(self.data, self._pointer(at)) if at else None

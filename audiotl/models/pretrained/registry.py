@@ -1,7 +1,5 @@
 """Published networks by name: where their weights lie, what they heard, the tags they give."""
 
-from __future__ import annotations
-
 import csv
 import pickle
 from pathlib import Path

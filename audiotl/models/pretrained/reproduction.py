@@ -6,8 +6,6 @@ hand, the rest of each batch is missing, and the agreement can only be close: of
 correlation says how close.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

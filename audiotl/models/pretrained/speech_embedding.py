@@ -5,8 +5,6 @@ convolutions. It pads nothing in time, so a clip goes through whole, half a wind
 it, with the values that the authors' windows of 76 frames, 8 apart, have.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -52,7 +50,7 @@ class SpeechEmbedding(PublishedNetwork):
         self.last.load_state_dict({"weight": weights["model/conv2d_19/Conv2D/ReadVariableOp:0"]})
 
     @classmethod
-    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> SpeechEmbedding:
+    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> "SpeechEmbedding":
         """From the published network and the mel spectrogram beside it."""
         return cls(read_onnx(path.with_name("melspectrogram.onnx")), read_onnx(path))
 

@@ -4,8 +4,6 @@ The file holds its weights as 8-bit integers with a scale for each map; they run
 numbers. It hears patches of 0.96 s, 0.48 s apart, as 96 frames of 64 mel bands.
 """
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -78,7 +76,7 @@ class Yamnet(PublishedNetwork):
         self.to(memory_format=torch.channels_last)
 
     @classmethod
-    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> Yamnet:
+    def read(cls, path: Path, tags: tuple[str, ...] = ()) -> "Yamnet":
         """From the published file and the list of classes beside it."""
         with open(path.with_name(CLASSES), newline="", encoding="utf-8") as file:
             tags = tuple(row["display_name"] for row in csv.DictReader(file))

@@ -7,8 +7,6 @@ that never met its C serves every larger C. The predictions are those of scikit-
 ``SVR``: see `audiotl.probes.svm.smo`.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,15 +23,9 @@ COSTS = (0.1, 2.0, 8.0, 32.0)
 GAMMAS = (2.0**-3, 2.0**-5, 2.0**-7, 2.0**-9, 2.0**-11, 2.0**-13, "1/d")
 """The grid of Choi et al. (2017); ``"1/d"`` is one over the number of columns of the subset."""
 
-TOLERANCE = 1e-3
-"""The violation at which scikit-learn stops by default."""
-
-ENDLESS = 2**62
-"""No limit on pair steps: Gaussian kernels are well enough conditioned."""
-
-SMALLEST = 1.2e-38
-"""Smaller numbers are subnormal in single precision, and stall a processor."""
-
+TOLERANCE = 1e-3  # the violation at which scikit-learn stops by default
+ENDLESS = 2**62  # no limit on pair steps: Gaussian kernels are well enough conditioned
+SMALLEST = 1.2e-38  # smaller numbers are subnormal in single precision, and stall a processor
 Split = tuple[np.ndarray, np.ndarray]
 
 

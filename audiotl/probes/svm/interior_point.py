@@ -8,14 +8,11 @@ conditioning, some thirty are enough, and the matrix of each is as small as the 
 edition, algorithm 16.4.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import linalg
 
 MOST_STEPS = 100
-TOLERANCE = 1e-5
-"""How far a solution may be from its conditions, in units of the decision function."""
+TOLERANCE = 1e-5  # how far a solution may be from its conditions, in units of the decision function
 
 
 def solve(columns: np.ndarray, target: np.ndarray, positive: np.ndarray,

@@ -1,7 +1,5 @@
 """Machines of SMO problems for rising C, compiled: votes of one against one, and regression."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from audiotl.probes.svm.smo import compiled, padded, solve

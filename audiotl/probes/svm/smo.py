@@ -11,8 +11,6 @@ order (Chang and Lin, ACM TIST 2011), the order of every sum. What differs is ho
 loops that vectorise, and kernels that arrive ready-made.
 """
 
-from __future__ import annotations
-
 from collections import namedtuple
 
 import numpy as np
@@ -20,9 +18,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-TAU = 1e-12
-"""Curvature of a pair whose own is not positive (two copies of one clip)."""
-
+TAU = 1e-12  # curvature of a pair whose own is not positive (two copies of one clip)
 _BLOCK, _LANES = np.uint64(256), 16
 
 compiled = njit(nogil=True, cache=True)

@@ -4,8 +4,6 @@ A chapter that ran here is read from its executed notebook, any other from ``rep
 code of its notebook between. Pages by hand, settings and the live part lie beside this module.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
@@ -30,8 +28,7 @@ from audiotl.report import chapters, claims, findings
 
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
-ROWS = 6
-"""Rows of a table that a page shows."""
+ROWS = 6  # rows of a table that a page shows
 
 REWRITTEN = """:::{note}
 The notebook was rewritten since this run. Figures and tables are of the run; they stand where the

@@ -3,8 +3,6 @@
 Made once and kept beside this module: ``python -m audiotl.report.book.clips FOLDER_OF_CORPORA``.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
