@@ -64,4 +64,6 @@ def test_the_notebooks_take_what_the_profiles_give_them(profile, tmp_path):
     given = plan(Run(ROOT / "notebooks", tmp_path, profile, tmp_path))
     assert all(values["data"] == str(tmp_path.resolve()) for values in given.values())
     own = yaml.safe_load((ROOT / "notebooks/profiles.yaml").read_text())[profile]
-    assert set(own) - {"common"} <= {source.stem for source in given}
+    assert set(own) - {"common", "seconds"} <= {source.stem for source in given}
+    numbers = {source.stem[:2] for source in given}
+    assert set(own.get("seconds", numbers)) == numbers  # what each usually takes: all or none
