@@ -23,7 +23,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from audiotl import AudiotlError
-from audiotl.plots.style import title_of
+from audiotl.plots.style import TITLES, title_of
 from audiotl.report import chapters, claims, findings
 
 HERE = Path(__file__).parent
@@ -36,7 +36,8 @@ code that bears their names is now.
 :::"""
 
 TABLE = re.compile(r"^\|.*\n\| ?---.*\n(?:\|.*(?:\n|\Z))*", re.M)
-REST = re.compile(r"^(?:\.\.\. and )?[\d,]+ (?:more )?rows in (\S+?)\.?$", re.M)
+REST = re.compile(r"^(?:\.\.\. and )?[\d,]+ (?:more )?rows in (?P<file>\S+?)\.?$", re.M)
+SHOWN = re.compile(rf"(?P<table>{TABLE.pattern})(?:\n*{REST.pattern}\n?)?", re.M)
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
 OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{TABLE.pattern}\n*)?^All rows: .*|"
                     rf"{TABLE.pattern}", re.M)
@@ -252,23 +253,45 @@ def _closing(card: dict, to: Path) -> str:
 
 
 def _tables(text: str, known: list[dict]) -> str:
-    # Tables of a few rows with short numbers, and a link to the file that holds all of them.
+    # Tables of a few rows with short numbers and names for people, and a link to the file that
+    # holds all rows. A name that is the same in all rows is said once, below.
     def short(found: re.Match) -> str:
-        head, rule, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-                             for line in found[0].strip().splitlines())
-        right = [bool(rows) and all(map(_is_number, column)) for column in zip(*rows, strict=True)]
-        rule = [f"{line}:" if number else line
-                for line, number in zip(rule, right or [False] * len(rule), strict=True)]
-        lines = [head, rule, *([_short(cell) for cell in row] for row in rows[:ROWS])]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        head, columns = _columns(found["table"])
         fits = [one for one in known if one["columns"] == head]
-        named = REST.match(text[found.end():].lstrip())
-        if fits and not named:
+        file = found["file"]
+        if fits and not file:
             known.remove(fits[0])
-            return f"{table}\n\nAll rows: [{fits[0]['file']}]({fits[0]['file']})\n"
-        return f"{table}\n"
+            file = fits[0]["file"]
+        shown, same = _telling(dict(zip(head, columns, strict=True)))
+        right = [bool(column) and all(map(_is_number, column)) for column in shown.values()]
+        lines = [list(shown), ["---:" if number else "---" for number in right],
+                 *zip(*shown.values(), strict=True)]
+        below = [f"All rows: [{file}]({file})"] if file else []
+        below += [", ".join(f"{name} {value}" for name, value in same.items())] if same else []
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return table + ("\n\n" + "; above, ".join(below) if below else "") + "\n"
 
-    return REST.sub(r"All rows: [\1](\1)", TABLE.sub(short, text))
+    return REST.sub(r"All rows: [\g<file>](\g<file>)", SHOWN.sub(short, text))
+
+
+def _columns(table: str) -> tuple[list[str], list[list[str]]]:
+    # Heads and the first rows of a Markdown table.
+    head, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+                      for line in table.strip().splitlines())
+    return head, [[_short(row[i]) for row in rows[:ROWS]] for i in range(len(head))]
+
+
+def _telling(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    # The columns that tell rows apart, and what is the same in all rows.
+    parts = [cell.partition(": ") for cell in columns.get("statement", [])]
+    if len({said for said, *_ in parts}) == 1:
+        split = {"statement": [said for said, *_ in parts], "case": [case for *_, case in parts]}
+        columns = split | {name: columns[name] for name in columns if name != "statement"}
+    elif {"source", "target"} & set(columns):
+        columns = {name: column for name, column in columns.items() if name != "case"}
+    same = {name: column[0] for name, column in columns.items() if len(columns) > 3
+            and len(column) > 1 and len(set(column)) == 1 and not _is_number(column[0])}
+    return {name: column for name, column in columns.items() if name not in same}, same
 
 
 def _is_number(cell: str) -> bool:
@@ -276,7 +299,10 @@ def _is_number(cell: str) -> bool:
 
 
 def _short(cell: str) -> str:
-    return f"{float(cell):#.3g}" if re.fullmatch(r"-?\d{1,2}\.\d+", cell) else cell
+    number = re.fullmatch(r"-?\d{1,2}\.\d+|\d\.\d+(e-\d+)", cell)
+    if number:
+        return f"{float(cell):.0e}" if number[1] else f"{float(cell):#.3g}"
+    return TITLES.get(cell, cell)
 
 
 def _played(text: str, folder: Path) -> str:
