@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from scipy import signal
 
-from audiotl import AudiotlError
+from audiotl import check_known
 
 NAMES = {"noise": "noise {:g} dB", "gain": "gain {:+g} dB", "telephone": "telephone",
          "speed": "speed x{:g}"}
@@ -38,9 +38,7 @@ class Degradation:
     seed: int = 0
 
     def __post_init__(self):
-        if self.kind not in NAMES:
-            raise AudiotlError(f"There is no degradation {self.kind!r}; "
-                               f"choose among {', '.join(NAMES)}.")
+        check_known("degradation", self.kind, NAMES)
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
 from audiotl.frontend import filterbank
@@ -83,8 +83,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
     Raises:
         AudiotlError: unknown labels, or more clips than there are.
     """
-    if labels not in LABELS:
-        raise AudiotlError(f"There are no labels {labels!r}; choose among {', '.join(LABELS)}.")
+    check_known("kind of labels", labels, LABELS)
     if labels == "none":
         model = untrained(sound, network, seed, **settings)
         return SourceNetwork("random", network, labels, seed, model, None)

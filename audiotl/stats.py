@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 
 LEVEL = 0.05  # largest p-value, after Holm, of a clear difference
 FEWEST_GROUPS = 10  # that must have been tested before a difference counts; it is shown with fewer
@@ -164,8 +164,7 @@ def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     Raises:
         AudiotlError: no such rule.
     """
-    if rule not in RULES:
-        raise AudiotlError(f"There is no rule {rule!r}; choose among {', '.join(RULES)}.")
+    check_known("rule", rule, RULES)
     found = pd.Series("cannot tell", comparisons.index)
     enough = comparisons["groups"] >= FEWEST_GROUPS
     if rule == "not worse":

@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from audiotl import AudiotlError, cache, datasets
+from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups, splits_of
 from audiotl.embedding import embed
 from audiotl.features import Features
@@ -132,8 +132,7 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
 
 
 def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None) -> None:
-    if mode not in MODES:
-        raise AudiotlError(f"There is no mode {mode!r}; choose among {', '.join(MODES)}.")
+    check_known("mode", mode, MODES)
     if corpus.multilabel:
         raise AudiotlError(f"{corpus.name} has several tags a clip; transfer is scored on corpora "
                            "of classes.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets import own_sounds, recordings
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
@@ -65,8 +65,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
         return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
-    if name not in names():
-        raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
+    check_known("corpus", name, names())
     if name == "manifest" and data and Path(data).is_file():
         return own_sounds.read_manifest(Path(data))
     where = data_root(data)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import need_folder, splits_of
 from audiotl.datasets.own_sounds import read_table
 
@@ -73,8 +73,7 @@ def load(root: str | Path, name: str) -> Task:
     Raises:
         AudiotlError: an unknown task, a missing file, or features that do not fit the labels.
     """
-    if name not in TASKS:
-        raise AudiotlError(f"There is no 2017 task {name!r}; choose among {', '.join(TASKS)}.")
+    check_known("2017 task", name, TASKS)
     folder = need_folder(Path(root) / "choi2017", "The 2017 study")
     regression = name.startswith("emoMusic")
     corpus = "emoMusic" if regression else name

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ["path", "label", "fold", "group"]
@@ -80,10 +80,8 @@ class Corpus:
 
     def only(self, classes: Sequence[str]) -> "Corpus":
         """The clips of some classes."""
-        unknown = sorted(set(classes) - set(self.classes))
-        if unknown:
-            raise AudiotlError(f"{self.name} has no class {unknown[0]!r}; "
-                               f"choose among {', '.join(self.classes)}.")
+        for name in sorted(classes):
+            check_known(f"class of {self.name}", name, self.classes)
         kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 

@@ -15,7 +15,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 
 CHOI2017 = "https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/" \
            "6fffbab6bfcd46c3973130b357f54ba9be172da3/"
@@ -60,9 +60,7 @@ def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
             unpack(packed, home)
             packed.unlink()
         return home
-    if name not in SETS:
-        raise AudiotlError(f"There is nothing to fetch called {name!r}; choose among "
-                           f"{', '.join([*SETS, *ARCHIVES])}.")
+    check_known("set to fetch", name, [*SETS, *ARCHIVES])
     home = Path(root) / name
     files = tqdm(pinned(name).items(), desc=f"fetching {name}", unit="file", disable=not progress)
     for relative, digest in files:

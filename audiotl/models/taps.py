@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.models.pooling import pool
 
 LAYOUTS = ("auto", "channels_first", "channels_last")
@@ -118,8 +118,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     if not names or len(set(names)) < len(names):
         raise AudiotlError(f"Taps need one or more layers, each named once, not {list(names)}; "
                            "leave out what is double, or say 'all'.")
-    if layout not in LAYOUTS:
-        raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
+    check_known("layout", layout, LAYOUTS)
     return Tapped(module, names, layout, sample_rate)
 
 

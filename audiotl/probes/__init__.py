@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from audiotl import AudiotlError
+from audiotl import check_known
 from audiotl.probes import ridge_subsets
 from audiotl.probes.columns import (
     Blocks,
@@ -179,6 +179,5 @@ def named(name: str) -> Probe:
     >>> named("ridge").cells[0]
     {'lambda': 0.1}
     """
-    if name not in NAMES:
-        raise AudiotlError(f"There is no probe {name!r}; choose among {', '.join(NAMES)}.")
+    check_known("probe", name, NAMES)
     return NAMES[name]()

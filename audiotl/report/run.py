@@ -22,7 +22,7 @@ import papermill
 import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
-from audiotl import AudiotlError, cache, datasets
+from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.report import book, chapters, claims, findings, parameters
 from audiotl.report.results import FOLDER
 
@@ -126,8 +126,7 @@ def _profile(notebooks: Path, name: str) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if name not in profiles:
-        raise AudiotlError(f"There is no profile {name!r}; choose among {', '.join(profiles)}.")
+    check_known("profile", name, profiles)
     return profiles[name] or {}
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 import soundfile
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets.corpus import COLUMNS, Corpus, split_tags
 from audiotl.datasets.synthetic.acoustics import RATE
 
@@ -42,12 +42,9 @@ def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:
     Raises:
         AudiotlError: unknown name or size, or the cache cannot be written.
     """
-    if name not in NAMES:
-        raise AudiotlError(f"There is no built-in corpus {name!r}; "
-                           f"choose among {', '.join(NAMES)}.")
+    check_known("built-in corpus", name, NAMES)
     maker = recipe(name)
-    if size not in maker.SIZES:
-        raise AudiotlError(f"The built-in corpora have no size {size!r}; choose quick or smoke.")
+    check_known("size of built-in corpora", size, maker.SIZES)
     entry = f"{name}-{size}-{seed}-v{VERSION}"
     try:
         folder = cache.entry("builtin", entry, lambda folder: make(name, size, seed, folder))
