@@ -21,9 +21,7 @@ from audiotl.frontend import filterbank
 from audiotl.training import Recipe, budget, calibrated, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
-SECOND = 63
-"""Frames of one second, all that a step of a network with set `steps` hears of each clip of its
-batch."""
+SECOND = 63  # frames of one second, all that is heard of a clip where `steps` are set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +33,6 @@ class SourceNetwork:
         network: its kind, as in `models.NETWORKS`.
         labels: one of `LABELS`.
         seed: of weights, order, and draws of clips and labels.
-        model: in evaluation mode.
         corpus: the clips it heard, under their true labels; None where that is nothing, or not
             known.
         classes: how many classes (tags) they have.
@@ -69,9 +66,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
     """A network trained on a corpus, whose last fold is the test; from the cache where it is there.
 
     Args:
-        sound: features of the source corpus.
         recipe: how it is trained; its seed is replaced by `seed`.
-        network: one of `models.NETWORKS`.
         labels: ``"true"``; ``"shuffled"``: the labels of the training clips change places once;
             ``"none"``: random weights, batch norm measured on the sound (`training.untrained`).
         clips: how many it learns from, see `cut`; 0 is all.

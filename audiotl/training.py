@@ -31,7 +31,7 @@ VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
-LARGE = 1_000_000  # weights of a network that is trained with AdamW's fused step
+LARGE = 1_000_000
 NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
@@ -173,8 +173,7 @@ def _trained(folder: Path, *content, model: nn.Module, features: Features, split
     history.to_csv(folder / "history.csv", index=False)
 
 
-MOVING = ("model", "optimiser", "schedule")
-"""What of a state moves with each step, and is written to checkpoints."""
+MOVING = "model", "optimiser", "schedule"  # what of a state is written to checkpoints
 
 
 @dataclasses.dataclass
@@ -449,7 +448,7 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
 
 
 def is_large(model: nn.Module) -> bool:
-    """Whether AdamW's fused step pays."""
+    """Whether AdamW's fused step pays: it has more than `LARGE` weights."""
     return sum(weight.numel() for weight in model.parameters()) > LARGE
 
 

@@ -37,7 +37,7 @@ INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
 growing dilations or, with as many weights, none."""
 
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
-INNER_FOLDS = 3
+INNER_FOLDS = 3  # of a probe
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
 
@@ -96,13 +96,10 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         target: features of the target corpus, one class a clip.
-        split: training and test rows.
-        recipe: of the trained modes.
         network: what to train; in a mode of `RATES` of the same kind as the source's.
         source: its `corpus` is every clip it has heard.
         keep: whether the trained network stays in the cache.
         device: see `training.find_device`.
-        **settings: of the network.
 
     Returns:
         1 or 0 for each test clip named rightly or not, with the keys ``mode, network, train_clips,
@@ -172,18 +169,15 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
     where they are fewer).
     """
     train_rows, test_rows = split
-    everything = [tuple(blocks)]
 
     def fold(fit: np.ndarray, test: np.ndarray) -> np.ndarray:
         fitted, tested = standardise(*rows_of(blocks, fit, test))
-        return probe.fold(fitted, y[fit], tested, everything)[0]
+        return probe.fold(fitted, y[fit], tested, [tuple(blocks)])[0]
 
     folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
     place = deal_groups(groups[train_rows], y[train_rows], folds, 0, "the training part")
-    correct = np.zeros(len(probe.cells))
-    for k in range(folds):
-        inner, held = train_rows[place != k], train_rows[place == k]
-        correct += (fold(inner, held) == y[held]).sum(1)
+    inside = [(train_rows[fit], train_rows[held]) for fit, held in splits_of(place)]
+    correct = sum((fold(fit, held) == y[held]).sum(1) for fit, held in inside)
     return fold(train_rows, test_rows)[int(correct.argmax())]
 
 
@@ -255,13 +249,11 @@ class Grid:
     """Scores runs, or finds those that were scored before; one that was cut off goes on.
 
     Args:
-        targets: features of each target.
         sounds: features of each source.
         recipes: of each network. Its epochs are those on a source.
         epochs: passes of each network over the clips of a target.
         least_steps: of a run: a small fraction is passed over more often, up to so many steps.
         source_seeds: of the source networks; a run takes the one of its seed, in turn.
-        corpus_seed: of folds.
         device: see `training.find_device`.
     """
 
@@ -279,10 +271,8 @@ class Grid:
             progress: bool = True) -> tuple[list[Scored], list[Run]]:
         """Scores of the runs, and the runs that are missing.
 
-        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not.
-
-        Args:
-            only_finished: start nothing; report what is there.
+        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not. With
+        `only_finished` nothing is started.
         """
         found = {run: _kept.find(*self.content(run)) for run in wanted}
         missing = [run for run, folder in found.items() if folder is None]

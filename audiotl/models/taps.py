@@ -34,7 +34,7 @@ class Tapped(nn.Module):
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights: layers, layout, and all that shows of it."""
+        """What the taps depend on beside the weights."""
         return {"taps": self.tap_names, "layout": self.layout, "sample_rate": self.sample_rate,
                 "module": fingerprint(self.module)}
 
@@ -138,7 +138,6 @@ class HiddenStates(nn.Module):
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights."""
         return {"sample_rate": self.sample_rate, "module": fingerprint(self.module)}
 
     @torch.no_grad()
@@ -159,13 +158,12 @@ class HiddenStates(nn.Module):
                 for name, state in zip(names, states, strict=True)}
 
 
-def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "all") -> \
-        pd.DataFrame:
+def tap_table(module: nn.Module, x: Tensor,
+              names: Sequence[str | int] | str = "all") -> pd.DataFrame:
     """What each layer is and gives, for a choice of taps.
 
     Args:
-        module: a network.
-        x: a batch that it hears.
+        x: a batch that the network hears.
         names: as in `taps_of`.
 
     Returns:
@@ -191,10 +189,9 @@ def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "
         for name in tapped.tap_names:
             hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
         module(x)
-    heard = _receptive_fields(module)
     table = pd.DataFrame([rows[name] for name in tapped.tap_names if name in rows],
                          columns=["number", "tap", "module", "shape"])
-    fields = table["tap"].map(heard).astype("Int64")
+    fields = table["tap"].map(_receptive_fields(module)).astype("Int64")
     return table.assign(receptive_field=fields)
 
 

@@ -75,7 +75,6 @@ class Ridge(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
         fitted = ridge_subsets.fit(train, y)
         return fitted.classes[ridge_subsets.walk(fitted, test, subsets, self.penalties)]
 
@@ -100,7 +99,6 @@ class Sklearn(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         from sklearn.base import clone
 
         n_test = len(next(iter(test.values())))
@@ -127,7 +125,6 @@ class Weighted(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         parts = []
         for weight in self.weights:
             left, right = (side | {self.block: side[self.block] * weight} for side in (train, test))

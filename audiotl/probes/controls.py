@@ -34,7 +34,6 @@ class Transformed(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         parts = []
         for subset in subsets:
             fitted, tested = self.transform(*({name: side[name] for name in subset}
@@ -49,7 +48,6 @@ class WideRidge(Ridge):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
         classes, answers = one_hot(y)
         level = answers.mean(0)
         out = []
@@ -71,7 +69,6 @@ class WideRidge(Ridge):
 
     def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
                 subsets: Sequence[Subset]) -> np.ndarray:
-        """Packed bits, as of any `Probe`."""
         return Probe.correct(self, train, y, test, answers, subsets)
 
 

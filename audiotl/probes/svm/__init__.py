@@ -64,7 +64,6 @@ class SVM(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `audiotl.probes.Probe`."""
         # Class after class: the rows of a pair of classes then lie together in memory.
         order = np.argsort(y, kind="stable") if self.task == "classification" else np.arange(len(y))
         blocks = {name: (block[order].astype(np.float64), test[name].astype(np.float64))
