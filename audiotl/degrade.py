@@ -58,13 +58,7 @@ class Degradation:
 
 
 def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
-    """White Gaussian noise at an exact signal-to-noise ratio; silence stays silent.
-
-    The noise is drawn from the clip's own samples and the seed.
-
-    Shape:
-        ``(n,)`` in and out.
-    """
+    """White Gaussian noise, drawn from a clip's samples ``(n,)`` and a seed, at an exact ratio."""
     mark = zlib.crc32(np.ascontiguousarray(samples, np.float32).tobytes())
     rng = np.random.default_rng([seed, mark])
     noise = rng.standard_normal(len(samples), dtype=np.float32)
@@ -74,10 +68,9 @@ def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
 
 
 def telephone(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Band-pass from 300 to 3400 Hz: linear phase, 60 dB down within 100 Hz of either edge.
+    """Band-pass of ``(n,)`` samples from 300 to 3400 Hz, 60 dB down within 100 Hz of either edge.
 
-    Shape:
-        ``(n,)`` in and out, without delay.
+    The phase is linear, and the delay taken away.
     """
     taps, beta = signal.kaiserord(60.0, 100.0 / (sample_rate / 2))
     taps += 1 - taps % 2

@@ -55,7 +55,7 @@ class SourceNetwork:
 
     @property
     def clips(self) -> int:
-        """Number of clips it learnt from."""
+        """How many it learnt from."""
         return 0 if self.corpus is None else len(self.corpus)
 
 
@@ -74,9 +74,6 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
         steps: 0 takes the recipe as it is. Else so many optimiser steps, each on one second of each
             clip, and no clip is set aside: nothing is chosen by a validation score.
         **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``, and `training.train`'s device.
-
-    Raises:
-        AudiotlError: unknown labels, or more clips than there are.
     """
     check_known("kind of labels", labels, LABELS)
     if labels == "none":
@@ -152,17 +149,11 @@ def weights_permuted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Mod
 
 
 def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarray:
-    """Exactly `clips` of `rows`: each class in its proportion, and recording after recording.
+    """Exactly `clips` of `rows`, sorted: each class in its proportion, recording after recording.
 
     Within a class the groups come in a seeded order and are taken whole, but for the last one,
     which may be cut (the clips left over are not used at all). Smaller draws of one seed lie within
     larger ones. Tagged clips are drawn by their first tag.
-
-    Returns:
-        Sorted rows, ``(clips,)``.
-
-    Raises:
-        AudiotlError: there are not so many.
     """
     if not 0 < clips <= len(rows):
         raise AudiotlError(f"{corpus.name} has {len(rows)} clips to draw from, not {clips}; ask "

@@ -45,10 +45,8 @@ FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a g
 class Start:
     """Weights to start from instead of random ones, and how far each layer may move from them.
 
-    Args:
-        model: a network of the same kind; all of it but the head is copied.
-        early: learning rate of the first stage as a fraction of the head's, with equal ratios
-            between; 1 trains all layers alike.
+    All but the head is copied. The learning rate of the first stage is `early` times the head's,
+    with equal ratios between; 1 trains all layers alike.
     """
 
     model: nn.Module
@@ -60,11 +58,7 @@ class Start:
         return [weights_key(self.model), self.early]
 
     def copy_to(self, model: nn.Module) -> None:
-        """Copy every weight and statistic but the head's.
-
-        Raises:
-            AudiotlError: the two are not the same kind of network.
-        """
+        """Copy every weight and statistic but the head's, to a network of the same kind."""
         try:
             if _kind(model) != _kind(self.model):
                 raise RuntimeError
@@ -108,7 +102,6 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
     Raises:
         LeakError: a group is on both sides of the split, or the source has heard a recording that
             is tested.
-        AudiotlError: an unknown mode, a mode without its source, or a corpus of tags.
     """
     corpus, classes = target.corpus, target.corpus.targets()
     _check(mode, corpus, split, source)
@@ -142,12 +135,9 @@ def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None
 
 
 def check_source(source: Corpus, target: Corpus, test_rows: np.ndarray) -> None:
-    """Refuse a source that holds a recording of the target's test clips.
+    """LeakError if a source holds a recording of the target's test clips.
 
     Recordings are told as by `datasets.shared`, and by group within one corpus.
-
-    Raises:
-        LeakError: names the first such clip.
     """
     heard = datasets.shared(target, source)
     if source.name == target.name:

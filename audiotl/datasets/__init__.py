@@ -14,8 +14,7 @@ from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets import own_sounds, recordings
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
-__all__ = ["BUILTIN", "Corpus", "LeakError", "check_split", "data_root", "load", "names", "related",
-           "shared", "without_shared"]
+__all__ = ["Corpus", "LeakError", "check_split"]
 
 BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
@@ -25,11 +24,7 @@ OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest}
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
-    """The folder of real recordings: `root`, else ``AUDIOTL_DATA``, else None.
-
-    Raises:
-        AudiotlError: the folder is not there.
-    """
+    """The folder of real recordings: `root`, else ``AUDIOTL_DATA``, else None."""
     given = os.environ.get("AUDIOTL_DATA") if root in (None, "", BUILT_IN) else root
     if not given:
         return None

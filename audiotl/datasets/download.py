@@ -44,13 +44,9 @@ ARCHIVES = {
 
 
 def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
-    """Bring a published set below `root`; what is there and whole is kept, so a cut run goes on.
+    """Bring a published set below `root`, and its folder back.
 
-    Returns:
-        The folder of the set.
-
-    Raises:
-        AudiotlError: unknown set, a file that cannot be fetched, or one whose checksum is wrong.
+    What is there and whole is kept, so a cut run goes on; AudiotlError as by `download`.
     """
     if name in ARCHIVES:
         archive = ARCHIVES[name]
@@ -127,9 +123,7 @@ def _receive(url: str, part: Path, progress: bool) -> None:
 def unpack(path: Path, home: Path) -> None:
     """Unpack a ``.tar.gz`` into the folder `home`, which appears whole or not at all.
 
-    Raises:
-        AudiotlError: not an archive, or one with a member that is a device or leads out of the
-            folder (nothing is unpacked).
+    AudiotlError if it is none, or a member is a device or leads out of the folder.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -86,13 +86,7 @@ class Ridge(Probe):
 
 
 class Sklearn(Probe):
-    """Any scikit-learn estimator over a grid, each subset and cell fitted by itself.
-
-    Args:
-        name: its name in tables.
-        estimator: an unfitted estimator; it is cloned for every fit.
-        grid: settings, one dict a cell, as ``set_params`` takes them.
-    """
+    """Any scikit-learn estimator over a grid of ``set_params``, each subset and cell by itself."""
 
     def __init__(self, name: str, estimator, grid: Sequence[dict] = ({},)):
         self.name, self.estimator, self.cells = name, estimator, list(grid)
@@ -111,13 +105,7 @@ class Sklearn(Probe):
 
 
 class Weighted(Probe):
-    """A probe whose grid also holds the weight of one block against the others.
-
-    Args:
-        probe: the probe inside.
-        block: whose columns are multiplied, after whatever scaling went before.
-        weights: to choose from.
-    """
+    """A probe whose grid also holds the weight of one block, which multiplies its columns."""
 
     def __init__(self, probe: Probe, block: str, weights: Sequence[float]):
         self.name, self.probe, self.block, self.weights = probe.name, probe, block, weights
@@ -169,9 +157,6 @@ NAMES: dict[str, Callable[[], Probe]] = {"ridge": Ridge, "svm": two_cell_svm,
 
 def named(name: str) -> Probe:
     """The probe called `name`, one of `NAMES`, with its usual grid.
-
-    Raises:
-        AudiotlError: no such probe.
 
     >>> named("ridge").cells[0]
     {'lambda': 0.1}

@@ -19,10 +19,8 @@ Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
 class Transformed(Probe):
     """A probe that reads the blocks of a subset as `transform` leaves them.
 
-    Args:
-        probe: the probe inside.
-        transform: a function of the training and the test blocks, or a ``functools.partial`` of
-            one: ``partial(joint_pca, width=32)``.
+    The transform is a function of the training and the test blocks, or a ``functools.partial`` of
+    one: ``partial(joint_pca, width=32)``.
     """
 
     def __init__(self, probe: Probe, transform: Transform):
@@ -77,10 +75,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
           **keys) -> stats.Scored:
     """All blocks side by side, nested, over each set of folds (`repeated_splits`).
 
-    Args:
-        scale: standardise columns on the training clips of each fit.
-        transform: what is done to the standardised blocks, see `Transformed`.
-        **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
+    Columns are standardised on the training clips of each fit (`scale`), then `Transformed`.
     """
     everything = tuple(blocks)
     probe = WideRidge([cell["lambda"] for cell in probe.cells]) if type(probe) is Ridge else probe
@@ -92,10 +87,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
 
 def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,
                     seed: int = 0) -> list[Splits]:
-    """Several sets of folds of whole groups, dealt in different orders.
-
-    Args:
-        y: class of each clip, ``(n,)``, or tags ``(n, k)``.
+    """Several sets of folds of whole groups, dealt in different orders, for classes or tags y.
 
     Raises:
         AudiotlError: too few groups, a class that is tested but not trained on, or groups that can

@@ -59,10 +59,6 @@ def run(study: Run) -> int:
     """Run the notebooks, write their reports and the book; returns how many failed.
 
     A failed notebook leaves its error on a red card, and the others run on.
-
-    Raises:
-        AudiotlError: unknown profile, no such notebook, no data folder, or a parameter that no
-            notebook has or whose value it cannot take.
     """
     given = plan(study)
     study.out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +79,8 @@ def plan(study: Run) -> dict[Path, dict[str, Any]]:
     """The notebooks of a run in order, and the values that each is given. Starts no kernel.
 
     Raises:
-        AudiotlError: as `run`.
+        AudiotlError: unknown profile, no such notebook, no data folder, or a parameter that no
+            notebook has or whose value it cannot take.
     """
     profile = _profile(study.notebooks, study.profile)
     data = datasets.data_root(study.data) if study.data or study.profile == "full" else None

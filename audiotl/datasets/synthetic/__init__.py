@@ -35,12 +35,8 @@ def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:
     """A built-in corpus, made on first use (some ten seconds for ``quick``), then read.
 
     Args:
-        name: ``speech``, ``music`` or ``environment``.
         size: ``quick`` (1,000 to 1,400 clips, for the study) or ``smoke`` (120, for tests).
         seed: another seed gives other sounds.
-
-    Raises:
-        AudiotlError: unknown name or size, or the cache cannot be written.
     """
     check_known("built-in corpus", name, NAMES)
     maker = recipe(name)
@@ -68,16 +64,12 @@ def family_view(corpus: Corpus) -> Corpus:
 
 
 def recipe(name: str) -> ModuleType:
-    """The module that makes a corpus."""
+    """The module of a corpus."""
     return importlib.import_module(f"audiotl.datasets.synthetic.{name}")
 
 
 def make(name: str, size: str, seed: int, folder: Path) -> None:
-    """Fill a folder with the clips and ``index.csv``.
-
-    Raises:
-        AudiotlError: a worker died.
-    """
+    """Fill a folder with the clips and ``index.csv``."""
     print(f"Making the built-in corpus {name}-{size}-{seed} (once, into {folder.parent}) ...",
           file=sys.stderr, flush=True)
     jobs = recipe(name).plan(size)
