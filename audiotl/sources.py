@@ -5,20 +5,17 @@ two corpora hear equally many clips of equally many classes for as many steps. S
 the sound and take away what it is called; no labels at all leave random weights.
 """
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
-from audiotl.frontend import filterbank
-from audiotl.training import Recipe, budget, calibrated, score, train, untrained
+from audiotl.training import Recipe, budget, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
 SECOND = 63  # frames of one second, all that is heard of a clip where `steps` are set
@@ -105,47 +102,6 @@ def shuffled(sound: Features, rows: np.ndarray, seed: int = 0) -> Features:
     label[rows] = np.random.default_rng(seed).permutation(label[rows])
     clips = sound.corpus.clips.assign(label=label)
     return dataclasses.replace(sound, corpus=dataclasses.replace(sound.corpus, clips=clips))
-
-
-def frames_shuffled(sound: Features, seed: int = 0) -> Features:
-    """The same frames of every clip, dealt out anew in time: spectra stay, rhythm and change go."""
-    rng = np.random.default_rng(seed)
-    levels = np.empty(sound.spectrograms.shape, np.float16)
-    for row, level in enumerate(sound.spectrograms):
-        levels[row] = level[:, rng.permutation(level.shape[1])]
-    return dataclasses.replace(sound, spectrograms=levels, key=f"{sound.key}-frames-{seed}")
-
-
-def as_noise(sound: Features, seed: int = 0) -> Features:
-    """Stationary noise with the mean spectrum of every clip.
-
-    Each cell is the mean power of its band times a gamma variate of mean 1, whose shape is the
-    number of independent bins in the band, as in Gaussian noise. Neighbouring frames, which
-    overlap in a spectrogram of noise, are independent here.
-    """
-    rng = np.random.default_rng(seed)
-    bank = filterbank(sound.settings).numpy()
-    bins = np.maximum(bank.sum(0) ** 2 / (bank ** 2).sum(0), 1.0)[:, None]
-    levels = np.empty(sound.spectrograms.shape, np.float16)
-    for row, level in enumerate(sound.spectrograms):
-        power = (10 ** (level.astype(np.float32) / 10)).mean(1, keepdims=True)
-        noise = 10 * np.log10(power * rng.gamma(bins, 1 / bins, level.shape) + 1e-12)
-        levels[row] = np.maximum(noise - noise.max(), -80)
-    return dataclasses.replace(sound, spectrograms=levels, key=f"{sound.key}-noise-{seed}")
-
-
-def weights_permuted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Module:
-    """The weights of every layer in random order, batch norm measured anew on the sound.
-
-    What is left of training is how large the weights are, layer by layer.
-    """
-    model = copy.deepcopy(model)
-    draw = torch.Generator().manual_seed(seed)
-    for weight in model.parameters():
-        if weight.ndim > 1:
-            order = torch.randperm(weight.numel(), generator=draw)
-            weight.data = weight.data.flatten()[order].reshape(weight.shape).contiguous()
-    return calibrated(model, sound, seed)
 
 
 def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarray:
