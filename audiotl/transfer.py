@@ -20,7 +20,7 @@ from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups, splits_of
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.models.weights import weights_key
+from audiotl.models.taps import weights_key
 from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored

@@ -273,3 +273,11 @@ def fingerprint(module: nn.Module) -> str:
     for name, value in module.named_buffers():
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]
+
+
+def weights_key(model: nn.Module) -> str:
+    """A digest of the network's class, settings and weights: equal networks give equal keys."""
+    digest = hashlib.sha256(repr((type(model).__name__, getattr(model, "settings", ""))).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]

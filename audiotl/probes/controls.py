@@ -65,9 +65,7 @@ class WideRidge(Ridge):
             yield tested @ linalg.solve(system, right, assume_a="pos", overwrite_a=True,
                                         check_finite=False)
 
-    def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
-                subsets: Sequence[Subset]) -> np.ndarray:
-        return Probe.correct(self, train, y, test, answers, subsets)
+    correct = Probe.correct
 
 
 def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.ndarray,
