@@ -24,8 +24,8 @@ def load(path: str | Path, sample_rate: int, duration: float | None = None) -> n
 
     Args:
         path: any format that libsndfile reads (wav, flac, ogg, mp3, ...).
-        sample_rate: wanted rate in Hz.
-        duration: read at most this many seconds from the start; None reads up to `MAX_DURATION`.
+        sample_rate: in Hz.
+        duration: seconds read at most, from the start; `MAX_DURATION` if not given.
 
     Returns:
         float32 samples, shape ``(n,)``, n >= 1; full scale is 1.

@@ -126,11 +126,7 @@ def _digest(path: Path, known: Any) -> list:
 
 
 def entry(step: str, key: str, make: Callable[[Path], None]) -> Path:
-    """The folder of an entry; where there is no whole one, `make` fills an empty folder for it.
-
-    Raises:
-        AudiotlError: the disk is full, or does not give back what was written to it.
-    """
+    """The folder of an entry; where there is no whole one, `make` fills an empty folder for it."""
     for _ in range(3):
         folder = find(step, key)
         if folder is not None:
@@ -183,8 +179,7 @@ def _mark(path: Path) -> list[int]:
 def making(step: str, key: str) -> Iterator[Path]:
     """An empty folder that becomes the entry when the block ends well, and vanishes when not.
 
-    If another process finished the same entry meanwhile, theirs stays. A full disk is an
-    AudiotlError; what was complete before stays.
+    If another process finished the same entry meanwhile, theirs stays.
     """
     home = cache_root() / step
     with explain_full_disk(home):

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from scipy import signal
 
-from audiotl import AudiotlError
+from audiotl import check_known
 
 NAMES = {"noise": "noise {:g} dB", "gain": "gain {:+g} dB", "telephone": "telephone",
          "speed": "speed x{:g}"}
@@ -38,9 +38,7 @@ class Degradation:
     seed: int = 0
 
     def __post_init__(self):
-        if self.kind not in NAMES:
-            raise AudiotlError(f"There is no degradation {self.kind!r}; "
-                               f"choose among {', '.join(NAMES)}.")
+        check_known("degradation", self.kind, NAMES)
 
     @property
     def name(self) -> str:
@@ -60,13 +58,7 @@ class Degradation:
 
 
 def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
-    """White Gaussian noise at an exact signal-to-noise ratio; silence stays silent.
-
-    The noise is drawn from the clip's own samples and the seed.
-
-    Shape:
-        ``(n,)`` in and out.
-    """
+    """White Gaussian noise, drawn from a clip's samples ``(n,)`` and a seed, at an exact ratio."""
     mark = zlib.crc32(np.ascontiguousarray(samples, np.float32).tobytes())
     rng = np.random.default_rng([seed, mark])
     noise = rng.standard_normal(len(samples), dtype=np.float32)
@@ -76,10 +68,9 @@ def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
 
 
 def telephone(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Band-pass from 300 to 3400 Hz: linear phase, 60 dB down within 100 Hz of either edge.
+    """Band-pass of ``(n,)`` samples from 300 to 3400 Hz, 60 dB down within 100 Hz of either edge.
 
-    Shape:
-        ``(n,)`` in and out, without delay.
+    The phase is linear, and the delay taken away.
     """
     taps, beta = signal.kaiserord(60.0, 100.0 / (sample_rate / 2))
     taps += 1 - taps % 2

@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel
 from audiotl.features import Features, waveform
-from audiotl.models.taps import Tapped
-from audiotl.models.weights import weights_key
+from audiotl.models.taps import Tapped, weights_key
 
 VERSION = 1
 FEW = 4

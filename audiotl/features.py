@@ -53,9 +53,6 @@ class Features:
         ``mfcc`` as it is here; ``mfcc40``, the same with 40 coefficients (240 columns), which takes
         a second decode on the first call; ``logmel``, mean and standard deviation over time of each
         band of the spectrograms.
-
-        Raises:
-            AudiotlError: a clip that could be decoded for the features no longer can.
         """
         content = _cepstra(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
@@ -170,11 +167,7 @@ def _few(chunk: range, paths: list[str], duration: float, degradation: Degradati
 
 def waveform(path: str, sample_rate: int, duration: float,
              degradation: Degradation | None = None) -> np.ndarray:
-    """A clip of exactly `duration` seconds, ``(samples,)``, degraded if that is asked for.
-
-    Raises:
-        AudioError: it cannot be decoded.
-    """
+    """A clip of exactly `duration` seconds, ``(samples,)``, degraded if that is asked for."""
     wave = audio.load(path, sample_rate, duration)
     if degradation:
         wave = degradation(wave, sample_rate)

@@ -84,7 +84,7 @@ def band_edges(settings: Settings) -> Tensor:
 
 
 def filterbank(settings: Settings) -> Tensor:
-    """Triangular filters of equal area, shape ``(n_fft // 2 + 1, n_bands)``.
+    """Triangular filters of equal area, ``(n_fft // 2 + 1, n_bands)``.
 
     Where a band of the ``log`` or ``linear`` axis is narrower than an STFT bin, it takes the value
     between the two bins around its centre, so that no band is empty.
@@ -149,7 +149,7 @@ class PowerSpectrum(nn.Module):
 
 
 class LogSpectrogram(nn.Module):
-    """Log-mel (or log-frequency, or linear) spectrogram, relative to each clip's loudest point.
+    """Spectrogram in decibels below each clip's loudest point.
 
     So it depends neither on its batch nor on its gain. A clip of pure silence is 0 dB throughout.
 
@@ -205,10 +205,8 @@ def statistics(series: Tensor) -> Tensor:
     """Mean and standard deviation over time of a series and its first two differences.
 
     Shape:
-        ``(..., d, frames)`` to ``(..., 6 * d)``: the three means, then the three deviations.
-
-    Raises:
-        AudiotlError: fewer than three frames, which have no second difference.
+        ``(..., d, frames)``, three frames or more, to ``(..., 6 * d)``: the three means, then the
+        three deviations.
     """
     if series.shape[-1] < 3:
         raise AudiotlError("Statistics over time need three frames or more, not "

@@ -30,15 +30,11 @@ FEW_STEPS = 50_000
 
 def tuned(task: Task, features: str | Sequence[str], scaled: bool = False, *,
           threads: int = 1) -> Scored:
-    """The published protocol: the cell that is best on the reported folds.
+    """The published protocol: what each tested clip scored with the best cell on these very folds.
 
     Args:
         features: a feature set such as ``"012"`` or ``"mfcc+01234"``; of several, the best one.
         scaled: standardise every column on each fold's training clips.
-
-    Returns:
-        What each tested clip scored (see `clip_scores`), under the keys ``task, features, scaling,
-        protocol``.
     """
     best = []
     for feature in _listed(features):
@@ -49,10 +45,7 @@ def tuned(task: Task, features: str | Sequence[str], scaled: bool = False, *,
 
 def nested(task: Task, features: str | Sequence[str], scaled: bool = False, *,
            threads: int = 1) -> Scored:
-    """Every fold chooses cell and feature set on inner splits of its own training clips.
-
-    Arguments and result as in `tuned`.
-    """
+    """As `tuned`, but every fold chooses on inner splits of its own training clips."""
     inner = _splits(task, inner=True)
     outer_ends = np.cumsum([len(test) for _, test in task.splits])[:-1]
     inner_ends = np.cumsum([sum(len(held) for _, held in fold) for fold in task.inner])[:-1]
@@ -71,14 +64,7 @@ def nested(task: Task, features: str | Sequence[str], scaled: bool = False, *,
 
 
 def nested_probe(task: Task, blocks: Blocks, probe: Probe, scaled: bool = True) -> Scored:
-    """All of these blocks side by side with any probe, on the task's own folds and inner splits.
-
-    Each fold scores every cell on inner splits of its training clips, and the best one once.
-
-    Args:
-        blocks: each ``(n, d)``, rows as in the task.
-        scaled: standardise every column on each split's training clips.
-    """
+    """All of these blocks ``(n, d)`` side by side with any probe, nested as by `nested`."""
     def scores(split: Split) -> np.ndarray:
         sides = rows_of(blocks, *split)
         sides = standardise(*sides) if scaled else sides
@@ -124,9 +110,9 @@ def clip_scores(task: Task, predicted: np.ndarray, splits: Sequence[Split] = ())
 
 def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = False,
                 threads: int = 1) -> tuple[np.ndarray, float]:
-    """Predictions ``(n_cells, n)`` of all cells, and the seconds they took when first computed.
+    """Predictions ``(n_cells, n)`` for ``task.tested``, and the seconds they took at first.
 
-    Clips are in the order of ``task.tested``; with `inner`, the inner test clips fold after fold.
+    With `inner`, for the inner test clips fold after fold.
     """
     folder = _predictions(*_content(task, feature, scaled, inner), task=task, inner=inner,
                           threads=threads)
@@ -163,13 +149,12 @@ def table(tasks: Iterable[Task], published: pd.DataFrame, features: Sequence[str
     """The 2017 table, recomputed.
 
     Args:
-        tasks, published: see `choi2017.load`, `choi2017.published`; the latter only to compare.
+        published: see `choi2017.published`; only to compare.
         features: feature sets; all 33 if not given.
 
     Returns:
         ``task, features, published, reproduced, difference, inputs, best_params, seconds``;
-        `reproduced` is empty where inputs are missing, `published` where no score was published;
-        seconds are those of the first time.
+        `reproduced` is empty where inputs are missing, `published` where no score was published.
     """
     known = published.set_index(["task", "features"])["published"].to_dict()
     jobs = [(task, feature) for task in tasks for feature in features or choi2017.features()]

@@ -45,9 +45,7 @@ def value_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
 
 
 def interaction_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
-    """Weight of each coalition's score in the index of each pair, ``(n_pairs, len(coalitions))``.
-
-    Pairs in the order of ``itertools.combinations(range(n), 2)``.
+    """The same for the index of each pair, in the order of ``itertools.combinations(range(n), 2)``.
     """
     size = np.bitwise_count(coalitions).astype(int)
     table = np.array([1 / ((n - 1) * math.comb(n - 2, s)) for s in range(n - 1)])
@@ -60,11 +58,9 @@ def interaction_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
 def values(scores: np.ndarray) -> np.ndarray:
     """Exact Shapley values.
 
-    Args:
-        scores: of every coalition, ``(2^n,)`` or ``(2^n, m)`` for m games, position = bit mask.
-
-    Returns:
-        ``(n,)`` or ``(n, m)``; they sum to the score of all minus the score of none.
+    Shape:
+        scores of every coalition ``(2^n,)``, or ``(2^n, m)`` for m games, position = bit mask, to
+        ``(n,)`` or ``(n, m)``, which sum to the score of all minus the score of none.
 
     >>> values(np.array([0.0, 1.0, 2.0, 5.0])).tolist()  # alone 1 and 2, together 5
     [2.0, 3.0]
@@ -97,7 +93,6 @@ def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, grou
         bits: clips right, ``(2^n - 1, ceil(n_clips / 8))`` packed by ``numpy.packbits``.
         coalitions: bit mask of each row, every mask but 0 once.
         nobody: clips right without any player, ``(n_clips,)`` 0 or 1.
-        groups: group of each clip.
         names: the players, bit 0 first.
 
     Returns:
@@ -148,8 +143,7 @@ def sampled(score: Callable[[tuple[str, ...]], float], names: Sequence[str], pai
         pairs: of orders, two or more; the error falls with its square root.
 
     Returns:
-        ``layer, value, error``: the error is the standard error over pairs. The values sum exactly
-        to the score of all minus the score of none.
+        ``layer, value, error``, the standard error over pairs.
     """
     n = len(names)
 

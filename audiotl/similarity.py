@@ -5,14 +5,9 @@ from scipy.spatial.distance import cdist
 
 from audiotl import AudiotlError
 
-BANDS = 16
-"""Bands of a spectral profile: the 64 of the front end in fours, so that distances are not about
-single partials."""
-
+BANDS = 16  # of a profile: the front end's 64 in fours, so that distances are not about partials
 NEAREST = 5  # neighbour that sets how far the span reaches around a profile
-QUIET = -60.0
-"""Decibels below the clip's loudest point; frames without a band above that are pauses, and left
-out."""
+QUIET = -60.0  # dB below the clip's loudest point; frames without a band above that are left out
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
@@ -23,10 +18,7 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     as many columns as clips even unrelated layers come out high: give many more clips than columns.
 
     Args:
-        x, y: the same clips through two layers, ``(n, d)`` and ``(n, e)``.
-
-    Raises:
-        AudiotlError: different numbers of clips, or a layer that says the same of all clips.
+        x, y: the same clips through two layers, ``(n, d)`` and ``(n, e)``, neither constant.
 
     >>> x = np.random.default_rng(0).standard_normal((100, 3))
     >>> round(linear_cka(x, -2 * x[:, ::-1]), 6)
@@ -46,15 +38,14 @@ def profiles(spectrograms: np.ndarray, rows: np.ndarray, frames: int,
              seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Levels of 16 bands, in dB below the clip's loudest point, of frames drawn evenly from clips.
 
+    Clips are visited in a seeded order, one frame each, round after round; pauses are left out.
+
     Args:
         spectrograms: ``(n_clips, bands, frames)`` decibels from -80 to 0.
         rows: clips to draw from.
-        frames: profiles wanted; the clips are visited in a seeded order, one frame each, round
-            after round.
 
     Returns:
-        Profiles ``(m, 16)`` and the row of each, ``(m,)``, with m up to `frames`: pauses are left
-        out.
+        Up to `frames` profiles ``(m, 16)`` and the row of each, ``(m,)``.
     """
     rng = np.random.default_rng(seed)
     order = np.resize(rng.permutation(rows), frames)
@@ -79,15 +70,8 @@ def covered(target: np.ndarray, source: np.ndarray, groups: np.ndarray,
     measure has a direction: what spans much covers what is narrow, and not the other way round.
 
     Args:
-        target: ``(m, d)``.
-        source: ``(l, d)``.
+        target, source: ``(m, d)`` and ``(l, d)``; the answer is ``(m,)`` bool.
         groups: group of each source profile, ``(l,)``.
-
-    Returns:
-        ``(m,)`` bool.
-
-    Raises:
-        AudiotlError: the source has too few groups.
 
     >>> line = np.arange(40.0)[:, None]
     >>> int(covered(line + 0.5, line[:20], np.arange(20), nearest=1).sum())

@@ -5,25 +5,20 @@ two corpora hear equally many clips of equally many classes for as many steps. S
 the sound and take away what it is called; no labels at all leave random weights.
 """
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
-from audiotl.frontend import filterbank
-from audiotl.training import Recipe, budget, calibrated, score, train, untrained
+from audiotl.training import Recipe, budget, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
-SECOND = 63
-"""Frames of one second, all that a step of a network with set `steps` hears of each clip of its
-batch."""
+SECOND = 63  # frames of one second, all that is heard of a clip where `steps` are set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +30,6 @@ class SourceNetwork:
         network: its kind, as in `models.NETWORKS`.
         labels: one of `LABELS`.
         seed: of weights, order, and draws of clips and labels.
-        model: in evaluation mode.
         corpus: the clips it heard, under their true labels; None where that is nothing, or not
             known.
         classes: how many classes (tags) they have.
@@ -58,7 +52,7 @@ class SourceNetwork:
 
     @property
     def clips(self) -> int:
-        """Number of clips it learnt from."""
+        """How many it learnt from."""
         return 0 if self.corpus is None else len(self.corpus)
 
 
@@ -69,9 +63,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
     """A network trained on a corpus, whose last fold is the test; from the cache where it is there.
 
     Args:
-        sound: features of the source corpus.
         recipe: how it is trained; its seed is replaced by `seed`.
-        network: one of `models.NETWORKS`.
         labels: ``"true"``; ``"shuffled"``: the labels of the training clips change places once;
             ``"none"``: random weights, batch norm measured on the sound (`training.untrained`).
         clips: how many it learns from, see `cut`; 0 is all.
@@ -79,12 +71,8 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
         steps: 0 takes the recipe as it is. Else so many optimiser steps, each on one second of each
             clip, and no clip is set aside: nothing is chosen by a validation score.
         **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``, and `training.train`'s device.
-
-    Raises:
-        AudiotlError: unknown labels, or more clips than there are.
     """
-    if labels not in LABELS:
-        raise AudiotlError(f"There are no labels {labels!r}; choose among {', '.join(LABELS)}.")
+    check_known("kind of labels", labels, LABELS)
     if labels == "none":
         model = untrained(sound, network, seed, **settings)
         return SourceNetwork("random", network, labels, seed, model, None)
@@ -116,59 +104,12 @@ def shuffled(sound: Features, rows: np.ndarray, seed: int = 0) -> Features:
     return dataclasses.replace(sound, corpus=dataclasses.replace(sound.corpus, clips=clips))
 
 
-def frames_shuffled(sound: Features, seed: int = 0) -> Features:
-    """The same frames of every clip, dealt out anew in time: spectra stay, rhythm and change go."""
-    rng = np.random.default_rng(seed)
-    levels = np.empty(sound.spectrograms.shape, np.float16)
-    for row, level in enumerate(sound.spectrograms):
-        levels[row] = level[:, rng.permutation(level.shape[1])]
-    return dataclasses.replace(sound, spectrograms=levels, key=f"{sound.key}-frames-{seed}")
-
-
-def as_noise(sound: Features, seed: int = 0) -> Features:
-    """Stationary noise with the mean spectrum of every clip.
-
-    Each cell is the mean power of its band times a gamma variate of mean 1, whose shape is the
-    number of independent bins in the band, as in Gaussian noise. Neighbouring frames, which
-    overlap in a spectrogram of noise, are independent here.
-    """
-    rng = np.random.default_rng(seed)
-    bank = filterbank(sound.settings).numpy()
-    bins = np.maximum(bank.sum(0) ** 2 / (bank ** 2).sum(0), 1.0)[:, None]
-    levels = np.empty(sound.spectrograms.shape, np.float16)
-    for row, level in enumerate(sound.spectrograms):
-        power = (10 ** (level.astype(np.float32) / 10)).mean(1, keepdims=True)
-        noise = 10 * np.log10(power * rng.gamma(bins, 1 / bins, level.shape) + 1e-12)
-        levels[row] = np.maximum(noise - noise.max(), -80)
-    return dataclasses.replace(sound, spectrograms=levels, key=f"{sound.key}-noise-{seed}")
-
-
-def weights_permuted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Module:
-    """The weights of every layer in random order, batch norm measured anew on the sound.
-
-    What is left of training is how large the weights are, layer by layer.
-    """
-    model = copy.deepcopy(model)
-    draw = torch.Generator().manual_seed(seed)
-    for weight in model.parameters():
-        if weight.ndim > 1:
-            order = torch.randperm(weight.numel(), generator=draw)
-            weight.data = weight.data.flatten()[order].reshape(weight.shape).contiguous()
-    return calibrated(model, sound, seed)
-
-
 def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarray:
-    """Exactly `clips` of `rows`: each class in its proportion, and recording after recording.
+    """Exactly `clips` of `rows`, sorted: each class in its proportion, recording after recording.
 
     Within a class the groups come in a seeded order and are taken whole, but for the last one,
     which may be cut (the clips left over are not used at all). Smaller draws of one seed lie within
     larger ones. Tagged clips are drawn by their first tag.
-
-    Returns:
-        Sorted rows, ``(clips,)``.
-
-    Raises:
-        AudiotlError: there are not so many.
     """
     if not 0 < clips <= len(rows):
         raise AudiotlError(f"{corpus.name} has {len(rows)} clips to draw from, not {clips}; ask "

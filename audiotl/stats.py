@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 
 LEVEL = 0.05  # largest p-value, after Holm, of a clear difference
 FEWEST_GROUPS = 10  # that must have been tested before a difference counts; it is shown with fewer
@@ -23,11 +23,9 @@ RULES = ("difference", "equivalence", "not worse")
 class Scored:
     """What each tested clip scored, by seed of what was trained and by repetition of the folds.
 
-    A clip's score is a float: 1 or 0 for the class named rightly or not, label-ranking average
-    precision for tags, squared error for a number.
-
     Args:
-        values: ``(seeds, repeats, n)`` float.
+        values: ``(seeds, repeats, n)`` float: 1 or 0 for the class named rightly or not,
+            label-ranking average precision for tags, squared error for a number.
         folds: fold in which each clip was tested, ``(repeats, n)`` int.
         groups: group of each clip, ``(n,)`` str.
         keys: what was scored: source, network, target, subset, mode, ...
@@ -55,22 +53,14 @@ class Scored:
 
 
 def over_seeds(parts: Sequence[Scored]) -> Scored:
-    """Scores of several seeds on the same clips and folds as one.
-
-    Raises:
-        AudiotlError: the clips or the folds differ.
-    """
+    """Scores of several seeds as one; AudiotlError if their clips or folds differ."""
     for part in parts[1:]:
         _check_paired(parts[0], part)
     return dataclasses.replace(parts[0], values=np.concatenate([part.values for part in parts], 0))
 
 
 def over_repeats(parts: Sequence[Scored]) -> Scored:
-    """Scores of the same clips over several sets of folds as one.
-
-    Raises:
-        AudiotlError: the clips or the numbers of seeds differ.
-    """
+    """Scores over several sets of folds as one; AudiotlError if clips or seeds differ."""
     for part in parts[1:]:
         same_seeds = len(part.values) == len(parts[0].values)
         if not (same_seeds and np.array_equal(part.groups, parts[0].groups)):
@@ -80,11 +70,7 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
 
 
 def over_folds(parts: Sequence[Scored]) -> Scored:
-    """Scores of several folds, each with test clips of its own, as one.
-
-    Raises:
-        AudiotlError: a group is in two folds, or one part has several seeds or repeats.
-    """
+    """Scores of several folds, each with one seed and test groups of its own, as one."""
     groups = np.concatenate([part.groups for part in parts])
     apart = sum(len(np.unique(part.groups)) for part in parts) == len(np.unique(groups))
     if not apart or any(part.values.shape[:2] != (1, 1) for part in parts):
@@ -113,9 +99,6 @@ def compare(one: Scored, other: Scored, **keys) -> dict:
         The keys that both share, `keys`, then ``difference, ci_low, ci_high, p, clips, groups,
         seeds``: the interval as in `score_table`, the p-value of `corrected_t` over folds and
         repeats once seeds are averaged (NaN where there is a single fold).
-
-    Raises:
-        AudiotlError: the clips or the folds differ.
     """
     _check_paired(one, other)
     shared = {name: value for name, value in one.keys.items() if other.keys.get(name) == value}
@@ -155,10 +138,9 @@ def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
 
 
 def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
-    """What each difference of a family says of a claim that it is above zero.
+    """What each difference of a family (rows of `compare`) says of a claim that it is above zero.
 
     Args:
-        comparisons: rows of `compare`, all that are to be judged together.
         rule: ``"difference"``: a clear difference decides, and one within `margin` of zero where
             none is clear; ``"equivalence"``: the other way round; ``"not worse"``: whether it lies
             above ``-margin``.
@@ -166,12 +148,8 @@ def decide(comparisons: pd.DataFrame, rule: str, margin: float) -> pd.Series:
     Returns:
         ``"holds"``, ``"does not hold"``, ``"equivalent"`` (within `margin` of zero) or
         ``"cannot tell"``.
-
-    Raises:
-        AudiotlError: no such rule.
     """
-    if rule not in RULES:
-        raise AudiotlError(f"There is no rule {rule!r}; choose among {', '.join(RULES)}.")
+    check_known("rule", rule, RULES)
     found = pd.Series("cannot tell", comparisons.index)
     enough = comparisons["groups"] >= FEWEST_GROUPS
     if rule == "not worse":
@@ -241,14 +219,9 @@ def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int 
                    seed: int = 0) -> np.ndarray:
     """Mean and 95 % percentile interval of each row, from one bootstrap over groups.
 
-    Args:
-        values: scores, ``(rows, n_clips)``.
-        groups: group of each clip; clips of one recording, speaker or note are not independent, so
-            whole groups are drawn. None draws single clips.
-        n: bootstrap draws.
-
-    Returns:
-        ``(rows, 3)``: mean, low, high.
+    Clips of one recording, speaker or note are not independent, so whole groups are drawn; single
+    clips where there are no groups. Of scores ``(rows, n_clips)`` come ``(rows, 3)``: mean, low and
+    high.
     """
     values = np.asarray(values, float)
     ends = np.percentile(bootstrap_draws(values, groups, n, seed), [2.5, 97.5], axis=-1)
@@ -279,15 +252,8 @@ def _draws(n_groups: int, n: int, seed: int) -> np.ndarray:
 def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float:
     """Two-sided p-value of the corrected resampled t-test (Nadeau and Bengio 2003, section 5.3).
 
-    Training sets of the folds overlap, so the plain t-test is too sure; the variance is inflated by
-    ``n_test / n_train``.
-
-    Args:
-        differences: score difference on each fold, shape ``(n_folds,)``.
-        n_train, n_test: clips on either side of a fold (their mean where folds differ).
-
-    Returns:
-        p-value; 1.0 when all differences are zero.
+    Training sets of the folds overlap, so the plain t-test of the differences ``(n_folds,)`` is too
+    sure; the variance is inflated by ``n_test / n_train``, the clips on either side of a fold.
     """
     differences = np.asarray(differences, float)
     k, variance = len(differences), differences.var(ddof=1)

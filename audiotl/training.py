@@ -31,7 +31,7 @@ VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
-LARGE = 1_000_000  # weights of a network that is trained with AdamW's fused step
+LARGE = 1_000_000
 NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
@@ -76,21 +76,15 @@ class Recipe:
 class Trained:
     """A trained network, its curves and its scores on the held-out test clips.
 
-    Args:
-        model: in evaluation mode, on the CPU.
-        history: a row an epoch: ``epoch, train_loss, validation_loss, validation_score, seconds``.
-        test_rows: rows of the corpus that were tested.
-        outputs: logits of the test clips, ``(n_test, n_classes)``.
-        score: test accuracy, or mean AUC over tags.
-        key: content key of the weights.
+    The history has ``epoch, train_loss, validation_loss, validation_score, seconds``.
     """
 
-    model: nn.Module
+    model: nn.Module  # in evaluation mode, on the CPU
     history: pd.DataFrame
-    test_rows: np.ndarray
-    outputs: np.ndarray
-    score: float
-    key: str
+    test_rows: np.ndarray  # rows of the corpus
+    outputs: np.ndarray  # logits of the test clips, (n_test, n_classes)
+    score: float  # accuracy, or mean AUC over tags
+    key: str  # of the weights
 
 
 def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: B008
@@ -106,12 +100,10 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
         start: pretrained weights; None starts from random ones.
         device: see `find_device`. Order, crops and augmentation are the same on each; a GPU holds
             the spectrograms for as long as it trains.
-        **settings: of the network.
 
     Raises:
         LeakError: the split has a group on both sides.
-        AudiotlError: the weights to start from are another network's, too few clips, or no such
-            device.
+        AudiotlError: weights of another network to start from, or too few clips.
     """
     corpus, device = features.corpus, find_device(device)
     check_split(corpus.groups, *split, where=f"the training split of {corpus.name}")
@@ -131,11 +123,7 @@ def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: 
 
 
 def find_device(name: str) -> str:
-    """A device of this machine; for ``"auto"`` CUDA, else Apple's MPS, else the CPU.
-
-    Raises:
-        AudiotlError: it is unknown, or not there.
-    """
+    """A device, if this machine has it; for ``"auto"`` CUDA, else Apple's MPS, else the CPU."""
     usable = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     usable.append("cpu")
     if name not in ("auto", *usable):
@@ -173,8 +161,7 @@ def _trained(folder: Path, *content, model: nn.Module, features: Features, split
     history.to_csv(folder / "history.csv", index=False)
 
 
-MOVING = ("model", "optimiser", "schedule")
-"""What of a state moves with each step, and is written to checkpoints."""
+MOVING = "model", "optimiser", "schedule"  # what of a state is written to checkpoints
 
 
 @dataclasses.dataclass
@@ -449,7 +436,7 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
 
 
 def is_large(model: nn.Module) -> bool:
-    """Whether AdamW's fused step pays."""
+    """Whether AdamW's fused step pays: it has more than `LARGE` weights."""
     return sum(weight.numel() for weight in model.parameters()) > LARGE
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from audiotl import AudiotlError, cache, datasets
+from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups, splits_of
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.models.weights import weights_key
+from audiotl.models.taps import weights_key
 from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
@@ -37,7 +37,7 @@ INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
 growing dilations or, with as many weights, none."""
 
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
-INNER_FOLDS = 3
+INNER_FOLDS = 3  # of a probe
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
 
@@ -45,10 +45,8 @@ FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a g
 class Start:
     """Weights to start from instead of random ones, and how far each layer may move from them.
 
-    Args:
-        model: a network of the same kind; all of it but the head is copied.
-        early: learning rate of the first stage as a fraction of the head's, with equal ratios
-            between; 1 trains all layers alike.
+    All but the head is copied. The learning rate of the first stage is `early` times the head's,
+    with equal ratios between; 1 trains all layers alike.
     """
 
     model: nn.Module
@@ -60,11 +58,7 @@ class Start:
         return [weights_key(self.model), self.early]
 
     def copy_to(self, model: nn.Module) -> None:
-        """Copy every weight and statistic but the head's.
-
-        Raises:
-            AudiotlError: the two are not the same kind of network.
-        """
+        """Copy every weight and statistic but the head's, to a network of the same kind."""
         try:
             if _kind(model) != _kind(self.model):
                 raise RuntimeError
@@ -96,13 +90,10 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
     Args:
         mode: one of `MODES`; all but ``scratch`` need a `source`.
         target: features of the target corpus, one class a clip.
-        split: training and test rows.
-        recipe: of the trained modes.
         network: what to train; in a mode of `RATES` of the same kind as the source's.
         source: its `corpus` is every clip it has heard.
         keep: whether the trained network stays in the cache.
         device: see `training.find_device`.
-        **settings: of the network.
 
     Returns:
         1 or 0 for each test clip named rightly or not, with the keys ``mode, network, train_clips,
@@ -111,7 +102,6 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
     Raises:
         LeakError: a group is on both sides of the split, or the source has heard a recording that
             is tested.
-        AudiotlError: an unknown mode, a mode without its source, or a corpus of tags.
     """
     corpus, classes = target.corpus, target.corpus.targets()
     _check(mode, corpus, split, source)
@@ -132,8 +122,7 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
 
 
 def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None) -> None:
-    if mode not in MODES:
-        raise AudiotlError(f"There is no mode {mode!r}; choose among {', '.join(MODES)}.")
+    check_known("mode", mode, MODES)
     if corpus.multilabel:
         raise AudiotlError(f"{corpus.name} has several tags a clip; transfer is scored on corpora "
                            "of classes.")
@@ -146,12 +135,9 @@ def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None
 
 
 def check_source(source: Corpus, target: Corpus, test_rows: np.ndarray) -> None:
-    """Refuse a source that holds a recording of the target's test clips.
+    """LeakError if a source holds a recording of the target's test clips.
 
     Recordings are told as by `datasets.shared`, and by group within one corpus.
-
-    Raises:
-        LeakError: names the first such clip.
     """
     heard = datasets.shared(target, source)
     if source.name == target.name:
@@ -173,18 +159,15 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
     where they are fewer).
     """
     train_rows, test_rows = split
-    everything = [tuple(blocks)]
 
     def fold(fit: np.ndarray, test: np.ndarray) -> np.ndarray:
         fitted, tested = standardise(*rows_of(blocks, fit, test))
-        return probe.fold(fitted, y[fit], tested, everything)[0]
+        return probe.fold(fitted, y[fit], tested, [tuple(blocks)])[0]
 
     folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
     place = deal_groups(groups[train_rows], y[train_rows], folds, 0, "the training part")
-    correct = np.zeros(len(probe.cells))
-    for k in range(folds):
-        inner, held = train_rows[place != k], train_rows[place == k]
-        correct += (fold(inner, held) == y[held]).sum(1)
+    inside = [(train_rows[fit], train_rows[held]) for fit, held in splits_of(place)]
+    correct = sum((fold(fit, held) == y[held]).sum(1) for fit, held in inside)
     return fold(train_rows, test_rows)[int(correct.argmax())]
 
 
@@ -256,13 +239,11 @@ class Grid:
     """Scores runs, or finds those that were scored before; one that was cut off goes on.
 
     Args:
-        targets: features of each target.
         sounds: features of each source.
         recipes: of each network. Its epochs are those on a source.
         epochs: passes of each network over the clips of a target.
         least_steps: of a run: a small fraction is passed over more often, up to so many steps.
         source_seeds: of the source networks; a run takes the one of its seed, in turn.
-        corpus_seed: of folds.
         device: see `training.find_device`.
     """
 
@@ -280,10 +261,8 @@ class Grid:
             progress: bool = True) -> tuple[list[Scored], list[Run]]:
         """Scores of the runs, and the runs that are missing.
 
-        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not.
-
-        Args:
-            only_finished: start nothing; report what is there.
+        Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not. With
+        `only_finished` nothing is started.
         """
         found = {run: _kept.find(*self.content(run)) for run in wanted}
         missing = [run for run, folder in found.items() if folder is None]

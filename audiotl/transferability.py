@@ -10,18 +10,12 @@ from sklearn.covariance import ledoit_wolf
 from audiotl.probes import one_hot
 
 
-def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9,
-             rounds: int = 500) -> np.ndarray:
+def evidence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Largest log evidence over a and b of ``y ~ N(Xw, 1/b)``, ``w ~ N(0, 1/a)``.
 
-    MacKay's fixed point, on the singular values of X (You et al., ICML 2021, algorithm 1).
-
-    Args:
-        x: ``(n, d)``.
-        y: ``(n, m)``, a model for each column.
-
-    Returns:
-        Natural logarithm of each model's evidence, of all n observations together, ``(m,)``.
+    MacKay's fixed point, on the singular values of X (You et al., ICML 2021, algorithm 1). X is
+    ``(n, d)``, y ``(n, m)`` with a model for each column; natural logarithms ``(m,)`` of the
+    evidence of all n observations together.
     """
     n = len(x)
     u, s, _ = linalg.svd(x, full_matrices=False)
@@ -29,14 +23,14 @@ def evidence(x: np.ndarray, y: np.ndarray, tolerance: float = 1e-9,
     # What of y lies outside the span of X stays there whatever the weights.
     outside = (np.square(y).sum(0) - np.square(z).sum(0)).clip(min=0)
     a, b, value = np.ones(y.shape[1]), np.ones(y.shape[1]), -np.inf
-    for _ in range(rounds):
+    for _ in range(500):
         shrunk = b * power / (a + b * power)
         size = np.sum((shrunk * z) ** 2 / np.where(power > 0, power, 1.0), 0)
         missed = np.sum(((1 - shrunk) * z) ** 2, 0) + outside
         # Of d directions, those without data keep the prior's a, which cancels.
         last, value = value, 0.5 * (n * np.log(b / (2 * np.pi)) + len(s) * np.log(a) - b * missed
                                     - a * size - np.log(a + b * power).sum(0))
-        if (np.abs(value - last) <= tolerance * np.abs(value)).all():
+        if (np.abs(value - last) <= 1e-9 * np.abs(value)).all():
             break
         used = shrunk.sum(0)
         a, b = used / size.clip(min=1e-12), (n - used) / missed.clip(min=1e-12)
@@ -76,9 +70,8 @@ def h_score(x: np.ndarray, y: np.ndarray) -> float:
     The covariance is Ledoit and Wolf's, shrunk by alpha, and that between classes is taken
     ``1 - alpha`` times, which stays sound with many columns (Ibrahim et al. 2021).
 
-    Args:
-        x: features, ``(n, d)``.
-        y: class of each clip, ``(n,)`` int.
+    Shape:
+        features ``(n, d)`` and classes ``(n,)`` int.
     """
     x = x - x.mean(0)
     classes, member = np.unique(y, return_inverse=True)

@@ -33,9 +33,6 @@ class Choices:
     Attributes:
         controls: the slider, list or box of each choice, by name.
         image, player: the picture (PNG), and the sound as HTML.
-
-    Raises:
-        AudiotlError: nothing can be chosen.
     """
 
     def __init__(self, draw: Callable[..., plt.Figure],
@@ -98,9 +95,6 @@ class LayerTicker(Choices):
         searches: by what each is of, e.g. ``"speech → esc50"``, with all subsets of its blocks.
             The score of all blocks of ``"random → esc50"`` and ``"mfcc → esc50"``, where given, is
             marked in every picture of that target.
-
-    Raises:
-        AudiotlError: there is no search.
     """
 
     def __init__(self, searches: Mapping[str, Search]):
@@ -114,7 +108,7 @@ class LayerTicker(Choices):
         return self.said
 
     def ticked(self) -> tuple[str, ...]:
-        """Names of the ticked blocks of the chosen search."""
+        """The ticked blocks of the chosen search."""
         chosen = self.chosen()
         return tuple(name for name in self.searches[chosen["search"]].names if chosen[name])
 

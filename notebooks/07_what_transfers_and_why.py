@@ -36,23 +36,26 @@ control_targets = ["speech"]        # on which further controls are read; four m
 factorial_seeds = [0]               # of networks of fewer clips and classes; four trainings each
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
+import copy
 import dataclasses
 import itertools
 
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import display
 from scipy.stats import kendalltau
 
 from audiotl import datasets, probes, similarity, stats, transferability, widgets
 from audiotl.embedding import embed
 from audiotl.features import features
+from audiotl.frontend import filterbank
 from audiotl.plots import compare
 from audiotl.plots.style import title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
-from audiotl.sources import as_noise, frames_shuffled, source_network, weights_permuted
-from audiotl.training import Recipe
+from audiotl.sources import source_network
+from audiotl.training import Recipe, calibrated
 
 results = Results("07_what_transfers_and_why")
 
@@ -238,6 +241,35 @@ for name in networks:
 plainly = dataclasses.replace(how, mixup=0.0, mask=0.0, tilt=0.0)
 first, sound = next(iter(source_sounds.items()))
 
+def with_levels(levels, name):
+    """The clips of the first source with other spectrograms; the name stands for what was done."""
+    return dataclasses.replace(sound, spectrograms=np.array(levels, np.float16),
+                               key=f"{sound.key}-{name}")
+
+def frames_shuffled(seed):
+    rng = np.random.default_rng(seed)
+    return with_levels([level[:, rng.permutation(level.shape[1])] for level in sound.spectrograms],
+                       f"frames-{seed}")
+
+def as_noise(seed):
+    """Each band's mean power times gamma variates, of as many bins as are independent in it."""
+    rng, bank, levels = np.random.default_rng(seed), filterbank(sound.settings).numpy(), []
+    bins = np.maximum(bank.sum(0) ** 2 / (bank ** 2).sum(0), 1.0)[:, None]
+    for level in sound.spectrograms:
+        power = (10 ** (level.astype(np.float32) / 10)).mean(1, keepdims=True)
+        noise = 10 * np.log10(power * rng.gamma(bins, 1 / bins, level.shape) + 1e-12)
+        levels.append(np.maximum(noise - noise.max(), -80).astype(np.float16))
+    return with_levels(levels, f"noise-{seed}")
+
+# %%
+def weights_permuted(model, seed):
+    model, draw = copy.deepcopy(model), torch.Generator().manual_seed(seed)
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            order = torch.randperm(weight.numel(), generator=draw)
+            weight.data = weight.data.flatten()[order].reshape(weight.shape).contiguous()
+    return calibrated(model, sound, seed)
+
 def controls_of(seed):
     """Networks of the first source by what their training was left with."""
     def trained(heard, labels="true"):
@@ -245,9 +277,9 @@ def controls_of(seed):
 
     true = trained(sound)
     return {"random weights": trained(sound, "none"),
-            "permuted weights": weights_permuted(true, sound, seed),
-            "noise of equal spectra": trained(as_noise(sound, seed)),
-            "frames in random order": trained(frames_shuffled(sound, seed)),
+            "permuted weights": weights_permuted(true, seed),
+            "noise of equal spectra": trained(as_noise(seed)),
+            "frames in random order": trained(frames_shuffled(seed)),
             "shuffled labels": trained(sound, "shuffled"), "true labels": true}
 
 # %%

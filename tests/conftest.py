@@ -63,6 +63,15 @@ def write_clip(path: Path, seconds: float = 0.5, hertz: float = 440.0, seed: int
     return path
 
 
+def pitches(home: Path, classes: int, hertz: float, seconds: float, seed: int) -> Path:
+    """Class folders of six clips, an octave apart."""
+    for c in range(classes):
+        for i in range(6):
+            path = home / f"class{c}" / f"clip{i}.wav"
+            write_clip(path, seconds, hertz * 2**c * (1 + 0.02 * i), seed + 100 * c + i)
+    return home
+
+
 def tones(folder: Path, n: int):
     """A corpus of `n` tones of half a second in three classes, each clip its own group."""
     from audiotl.datasets.corpus import Corpus

@@ -18,11 +18,6 @@ from audiotl.models import ConvNet5, build, pretrained, taps_of
 LAYERS = [f"encoder.transformer.layers.{i}" for i in range(3)]
 
 
-@pytest.fixture
-def sound(class_folders, fresh_cache):
-    return features(datasets.load("folder", class_folders), progress=False)
-
-
 class Loudness(pretrained.PublishedNetwork):
     """A published network in the smallest: level and length of a clip, at a rate of its own."""
 

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import papermill
 import pytest
 from conftest import ROOT, write_clip
@@ -29,12 +26,6 @@ def test_a_users_mistake_is_one_sentence_and_status_2(arguments, words, capsys, 
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert words.lower() in said.lower() and said.count("\n") == 1 and "Traceback" not in said
-
-
-def test_the_command_itself_shows_no_traceback():
-    done = subprocess.run([sys.executable, "-m", "audiotl", "data", "check", "esc51"],
-                          capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 2 and "esc51" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_the_parameters_are_listed_without_a_run(capsys, monkeypatch, tmp_path):

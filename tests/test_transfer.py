@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_clip
+from conftest import pitches
 
 from audiotl import AudiotlError, datasets
 from audiotl.datasets.corpus import Corpus
@@ -32,11 +32,7 @@ SHORT = dataclasses.replace(RECIPE, epochs=1)
 @pytest.fixture
 def source(tmp_path, fresh_cache):
     """A network that tells four other pitches apart."""
-    home = tmp_path / "source"
-    for c in range(4):
-        for i in range(6):
-            write_clip(home / f"class{c}" / f"clip{i}.wav", 0.6, 220 * 2**c * (1 + 0.02 * i),
-                       seed=100 * c + i + 50)
+    home = pitches(tmp_path / "source", 4, 220, 0.6, 50)
     sound = features(datasets.load("folder", home), progress=False)
     recipe = dataclasses.replace(RECIPE, epochs=10)
     made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import write_clip
+from conftest import pitches
 
 from audiotl import cache, datasets, training, transfer
 from audiotl.features import features
@@ -22,11 +22,8 @@ TUNED = WANTED[1]
 def sounds(tmp_path, fresh_cache):
     """A source of four pitches and a target of three others; each speaker says each word."""
     def make(name, classes, hertz):
-        for c in range(classes):
-            for i in range(6):
-                write_clip(tmp_path / name / f"class{c}" / f"clip{i}.wav", 0.5,
-                           hertz * 2**c * (1 + 0.02 * i), seed=100 * c + i + classes)
-        corpus = datasets.load("folder", tmp_path / name)
+        home = pitches(tmp_path / name, classes, hertz, 0.5, classes)
+        corpus = datasets.load("folder", home)
         speakers = [f"{name} {path[-5]}" for path in corpus.clips["path"]]
         return features(dataclasses.replace(corpus, name=name, clips=corpus.clips.assign(
             fold=-1, group=speakers)), progress=False)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets import own_sounds, recordings
 from audiotl.datasets.corpus import Corpus, LeakError, check_split
 
-__all__ = ["BUILTIN", "Corpus", "LeakError", "check_split", "data_root", "load", "names", "related",
-           "shared", "without_shared"]
+__all__ = ["Corpus", "LeakError", "check_split"]
 
 BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
@@ -25,11 +24,7 @@ OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest}
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
-    """The folder of real recordings: `root`, else ``AUDIOTL_DATA``, else None.
-
-    Raises:
-        AudiotlError: the folder is not there.
-    """
+    """The folder of real recordings: `root`, else ``AUDIOTL_DATA``, else None."""
     given = os.environ.get("AUDIOTL_DATA") if root in (None, "", BUILT_IN) else root
     if not given:
         return None
@@ -65,8 +60,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
         return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
-    if name not in names():
-        raise AudiotlError(f"There is no corpus {name!r}; choose among {', '.join(names())}.")
+    check_known("corpus", name, names())
     if name == "manifest" and data and Path(data).is_file():
         return own_sounds.read_manifest(Path(data))
     where = data_root(data)

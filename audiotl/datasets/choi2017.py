@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import need_folder, splits_of
 from audiotl.datasets.own_sounds import read_table
 
 Split = tuple[np.ndarray, np.ndarray]  # rows to train on, and rows to test on
 LAYERS = ("0", "1", "2", "3", "4")
-UNPUBLISHED = ("0124", "0134", "0234")
-"""Subsets that the authors' list of four-layer combinations leaves out."""
+UNPUBLISHED = ("0124", "0134", "0234")  # the authors' list of four-layer subsets lacks them
 
 TASKS = {
     "ballroom_extended": "Ballroom dance (13)",
@@ -68,13 +67,8 @@ class Task:
 
 
 def load(root: str | Path, name: str) -> Task:
-    """One task from the folder ``choi2017`` below the data root.
-
-    Raises:
-        AudiotlError: an unknown task, a missing file, or features that do not fit the labels.
-    """
-    if name not in TASKS:
-        raise AudiotlError(f"There is no 2017 task {name!r}; choose among {', '.join(TASKS)}.")
+    """One task from ``choi2017`` below the data root; AudiotlError if it is not whole."""
+    check_known("2017 task", name, TASKS)
     folder = need_folder(Path(root) / "choi2017", "The 2017 study")
     regression = name.startswith("emoMusic")
     corpus = "emoMusic" if regression else name
@@ -126,11 +120,7 @@ def inner_splits(fold: np.ndarray, outer: int, parts: int = 3) -> list[Split]:
 
 
 def features() -> list[str]:
-    """All feature sets of the study: 31 layer subsets by size, MFCC, and MFCC with all layers.
-
-    >>> features()[:6], features()[-3:]
-    (['0', '1', '2', '3', '4', '01'], ['01234', 'mfcc', 'mfcc+01234'])
-    """
+    """All feature sets of the study: 31 layer subsets by size, MFCC, and MFCC with all layers."""
     subsets = [c for size in range(1, 6) for c in itertools.combinations(LAYERS, size)]
     return ["".join(subset) for subset in subsets] + ["mfcc", "mfcc+01234"]
 
@@ -148,10 +138,9 @@ def names_of(feature: str) -> list[str]:
 def inputs_of(task: str, feature: str) -> str:
     """Whether the files at hand are those behind a published score.
 
-    Returns:
-        ``same``; ``other file`` (layer 4 of UrbanSound8K and Jamendo: every row without it comes
-        out to the last digit, on its own it is off by points); ``missing`` (the MFCCs of
-        UrbanSound8K); or ``unpublished`` (the subsets nobody ran).
+    ``same``; ``other file`` (layer 4 of UrbanSound8K and Jamendo: every row without it comes out to
+    the last digit, on its own it is off by points); ``missing`` (the MFCCs of UrbanSound8K); or
+    ``unpublished`` (the subsets nobody ran).
     """
     if feature in UNPUBLISHED or task not in TASKS:
         return "unpublished"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ["path", "label", "fold", "group"]
@@ -80,16 +80,13 @@ class Corpus:
 
     def only(self, classes: Sequence[str]) -> "Corpus":
         """The clips of some classes."""
-        unknown = sorted(set(classes) - set(self.classes))
-        if unknown:
-            raise AudiotlError(f"{self.name} has no class {unknown[0]!r}; "
-                               f"choose among {', '.join(self.classes)}.")
+        for name in sorted(classes):
+            check_known(f"class of {self.name}", name, self.classes)
         kept = self.subset(self.clips["label"].isin(list(classes)).to_numpy())
         return dataclasses.replace(kept, classes=tuple(classes))
 
     def few(self, most: int, seed: int = 0) -> "Corpus":
-        """At most `most` clips, drawn evenly over classes, and within a class over groups; 0 is
-        all."""
+        """At most `most` clips, even over classes and in a class over groups; 0 is all."""
         if not 0 < most < len(self):
             return self
         drawn = self.clips.sample(frac=1, random_state=seed)
@@ -98,13 +95,10 @@ class Corpus:
         return self.subset(np.sort(turns.index[:most]))
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Train and test rows of each fold: the official folds, else group-safe folds
-        (`deal_groups`).
+        """Train and test rows of each fold: the official folds, else those of `deal_groups`.
 
         Raises:
-            LeakError: an official fold cuts a group in two.
-            AudiotlError: fewer groups than folds, a single fold, or a class that is tested
-                untrained.
+            LeakError, AudiotlError: see `check_split`; or there are too few groups or folds.
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
@@ -140,8 +134,7 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
                 where: str = "this split", classes: np.ndarray | None = None) -> None:
     """Refuse a split with one group on both sides, or one that tests a class it does not train on.
 
-    Args:
-        classes: class of each clip, ``(n,)``, or tags ``(n, k)``; None checks groups alone.
+    Classes ``(n,)`` are checked where they are given, tags ``(n, k)`` are not.
 
     Raises:
         LeakError: names the first such group.

@@ -15,7 +15,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 
 CHOI2017 = "https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/" \
            "6fffbab6bfcd46c3973130b357f54ba9be172da3/"
@@ -44,13 +44,9 @@ ARCHIVES = {
 
 
 def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
-    """Bring a published set below `root`; what is there and whole is kept, so a cut run goes on.
+    """Bring a published set below `root`, and its folder back.
 
-    Returns:
-        The folder of the set.
-
-    Raises:
-        AudiotlError: unknown set, a file that cannot be fetched, or one whose checksum is wrong.
+    What is there and whole is kept, so a cut run goes on; AudiotlError as by `download`.
     """
     if name in ARCHIVES:
         archive = ARCHIVES[name]
@@ -60,9 +56,7 @@ def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
             unpack(packed, home)
             packed.unlink()
         return home
-    if name not in SETS:
-        raise AudiotlError(f"There is nothing to fetch called {name!r}; choose among "
-                           f"{', '.join([*SETS, *ARCHIVES])}.")
+    check_known("set to fetch", name, [*SETS, *ARCHIVES])
     home = Path(root) / name
     files = tqdm(pinned(name).items(), desc=f"fetching {name}", unit="file", disable=not progress)
     for relative, digest in files:
@@ -129,9 +123,7 @@ def _receive(url: str, part: Path, progress: bool) -> None:
 def unpack(path: Path, home: Path) -> None:
     """Unpack a ``.tar.gz`` into the folder `home`, which appears whole or not at all.
 
-    Raises:
-        AudiotlError: not an archive, or one with a member that is a device or leads out of the
-            folder (nothing is unpacked).
+    AudiotlError if it is none, or a member is a device or leads out of the folder.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
     try:

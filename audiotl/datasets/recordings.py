@@ -33,16 +33,10 @@ suffix where there is no audio."""
 
 
 class Published(NamedTuple):
-    """Where a corpus lies and what it is; see `Corpus` for what is not said here.
+    """Where a corpus lies and what it is; see `Corpus` for what is not said here."""
 
-    Args:
-        folders: below the data root; the first that is there is read.
-        rows: how its clips are found.
-        drop_shared: for folds that cut a few recordings in two.
-    """
-
-    folders: tuple[str, ...]
-    rows: Rows
+    folders: tuple[str, ...]  # below the data root; the first that is there is read
+    rows: Rows  # how its clips are found
     duration: float
     domain: str
     title: str
@@ -51,11 +45,7 @@ class Published(NamedTuple):
 
 
 def read(name: str, root: Path) -> Corpus:
-    """A corpus of `CORPORA` from the folder that holds them all.
-
-    Raises:
-        AudiotlError: its folder or table is not there, or not as it should be.
-    """
+    """A corpus of `CORPORA` from the folder that holds them all."""
     about = CORPORA[name]
     places = [root / folder for folder in about.folders]
     home = need_folder(next((place for place in places if place.is_dir()), places[0]), name)

@@ -7,7 +7,7 @@ Every network of this package also has `settings` (what it was built with), `tap
 import functools
 from collections.abc import Sequence
 
-from audiotl import AudiotlError
+from audiotl import check_known
 from audiotl.models.convnet5 import ConvNet5
 from audiotl.models.densenet import DenseNet121
 from audiotl.models.multiscale import Multiscale
@@ -38,9 +38,7 @@ def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settin
     Raises:
         AudiotlError: unknown name.
     """
-    if network not in NETWORKS:
-        raise AudiotlError(f"There is no network {network!r}; choose among "
-                           f"{', '.join(NETWORKS)}.")
+    check_known("network", network, NETWORKS)
     if multiscale:
         inner = NETWORKS[network](n_classes, **settings | {"in_channels": len(multiscale)})
         return Multiscale(inner, tuple(multiscale))

@@ -48,7 +48,7 @@ class DenseNet121(Layered):
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
-        in_channels: channels of the input; it has at least 29 bands and frames.
+        in_channels: of an input of at least 29 bands and frames.
 
     >>> sum(p.numel() for p in DenseNet121(1000, 3).parameters())
     7978856
@@ -80,11 +80,9 @@ class DenseNet121(Layered):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """Stem, parts of dense blocks and transitions, and the final batch norm."""
         return {"stem": self.stem, **self.body, "final": self.final}
 
     def start(self, x: Tensor) -> Tensor:
-        """What the stem reads; AudiotlError if nothing of it would be left."""
         if min(x.shape[-2:]) < SMALLEST:
             raise AudiotlError(f"DenseNet-121 needs spectrograms of at least {SMALLEST} bands and "
                                f"frames, not {x.shape[-2]} x {x.shape[-1]}; take longer clips or a "

@@ -30,11 +30,7 @@ class Model(nn.Module):
 
 
 def load_model(model_file_path: str = "") -> Model:
-    """The network of that name; its weights are found as by `pretrained.load`.
-
-    Raises:
-        AudiotlError: unknown name, or weights that are missing.
-    """
+    """The network of that name, as by `pretrained.load`."""
     return Model(pretrained.load(model_file_path or "yamnet"))
 
 
@@ -83,7 +79,6 @@ class FromHear(nn.Module):
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights."""
         inside = fingerprint(self.model) if isinstance(self.model, nn.Module) else ""
         return {"hear": self.hear.__name__, "path": self.path, "module": inside}
 

@@ -18,8 +18,7 @@ class Multiscale(nn.Module):
         inner: the network, with an input channel for each dilation.
         dilations: of the convolutions; zeros at the edges keep frequency and time as they are.
 
-    Attributes:
-        tap_names: those of the network: plain and multiscale ones are compared tap by tap.
+    The taps keep their names: plain and multiscale networks are compared tap by tap.
 
     Shape:
         ``(batch, 1, bands, frames)`` in decibels from -80 to 0, to the network's logits.
@@ -43,9 +42,7 @@ class Multiscale(nn.Module):
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
-        """The parts from input to output, the head last."""
         return self.scales, *self.inner.stages
 
     def taps(self, x: Tensor, pooling: str = "mean") -> dict[str, Tensor]:
-        """The taps of the network."""
         return self.inner.taps(self.front(x), pooling)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from audiotl import AudiotlError
+from audiotl import check_known
 
 POOLINGS = ("mean", "mean+std")
 
@@ -26,8 +26,7 @@ def pool(x: Tensor, pooling: str = "mean") -> Tensor:
     >>> pool(torch.zeros(2, 8, 4, 50)).shape, pool(torch.zeros(2, 8, 4, 50), "mean+std").shape
     (torch.Size([2, 8]), torch.Size([2, 16]))
     """
-    if pooling not in POOLINGS:
-        raise AudiotlError(f"There is no pooling {pooling!r}; choose {' or '.join(POOLINGS)}.")
+    check_known("pooling", pooling, POOLINGS)
     if x.ndim == 2:
         return x
     if pooling == "mean":

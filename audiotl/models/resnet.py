@@ -53,7 +53,6 @@ class ResNet(Layered):
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
         depth: 18, 34 or 50.
-        in_channels: channels of the input.
 
     >>> [sum(p.numel() for p in ResNet(1000, depth, 3).parameters()) for depth in (18, 34, 50)]
     [11689512, 21797672, 25557032]
@@ -77,6 +76,5 @@ class ResNet(Layered):
 
     @property
     def layers(self) -> dict[str, nn.Module]:
-        """The stem and the residual blocks."""
         blocks = {f"block{i + 1}": block for i, block in enumerate(self.blocks)}
         return {"stem": self.stem} | blocks

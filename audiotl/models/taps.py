@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.models.pooling import pool
 
 LAYOUTS = ("auto", "channels_first", "channels_last")
@@ -34,7 +34,7 @@ class Tapped(nn.Module):
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights: layers, layout, and all that shows of it."""
+        """What the taps depend on beside the weights."""
         return {"taps": self.tap_names, "layout": self.layout, "sample_rate": self.sample_rate,
                 "module": fingerprint(self.module)}
 
@@ -118,8 +118,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     if not names or len(set(names)) < len(names):
         raise AudiotlError(f"Taps need one or more layers, each named once, not {list(names)}; "
                            "leave out what is double, or say 'all'.")
-    if layout not in LAYOUTS:
-        raise AudiotlError(f"There is no layout {layout!r}; choose among {', '.join(LAYOUTS)}.")
+    check_known("layout", layout, LAYOUTS)
     return Tapped(module, names, layout, sample_rate)
 
 
@@ -139,7 +138,6 @@ class HiddenStates(nn.Module):
 
     @property
     def settings(self) -> dict:
-        """What the taps depend on beside the weights."""
         return {"sample_rate": self.sample_rate, "module": fingerprint(self.module)}
 
     @torch.no_grad()
@@ -160,13 +158,12 @@ class HiddenStates(nn.Module):
                 for name, state in zip(names, states, strict=True)}
 
 
-def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "all") -> \
-        pd.DataFrame:
+def tap_table(module: nn.Module, x: Tensor,
+              names: Sequence[str | int] | str = "all") -> pd.DataFrame:
     """What each layer is and gives, for a choice of taps.
 
     Args:
-        module: a network.
-        x: a batch that it hears.
+        x: a batch that the network hears.
         names: as in `taps_of`.
 
     Returns:
@@ -192,10 +189,9 @@ def tap_table(module: nn.Module, x: Tensor, names: Sequence[str | int] | str = "
         for name in tapped.tap_names:
             hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
         module(x)
-    heard = _receptive_fields(module)
     table = pd.DataFrame([rows[name] for name in tapped.tap_names if name in rows],
                          columns=["number", "tap", "module", "shape"])
-    fields = table["tap"].map(heard).astype("Int64")
+    fields = table["tap"].map(_receptive_fields(module)).astype("Int64")
     return table.assign(receptive_field=fields)
 
 
@@ -275,5 +271,13 @@ def fingerprint(module: nn.Module) -> str:
         kind = f"{type(part).__module__}.{type(part).__qualname__}"
         digest.update(f"{name} {kind} {sorted(plain.items())}".encode())
     for name, value in module.named_buffers():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]
+
+
+def weights_key(model: nn.Module) -> str:
+    """A digest of the network's class, settings and weights: equal networks give equal keys."""
+    digest = hashlib.sha256(repr((type(model).__name__, getattr(model, "settings", ""))).encode())
+    for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]

@@ -23,9 +23,7 @@ def forest(frame: pd.DataFrame, row: str, colour: str | None = None, panel: str 
 
     Args:
         frame: rows of `stats.compare`; a column ``clear`` is used where there is one.
-        row: column that names a line.
-        colour: column that chooses the colour, or None.
-        panel: column that makes a panel of each of its values; all panels have the same axis.
+        row, colour, panel: columns that name a line, choose its colour, and make panels.
         margin: half width of a band of equivalence around zero, as a fraction.
     """
     frame = frame.assign(clear=frame["clear"] if "clear" in frame else stats.clear(frame))
@@ -72,7 +70,6 @@ def heat_map(frame: pd.DataFrame, rows: str, columns: str, value: str = "differe
     Args:
         frame: columns `rows`, `columns`, `value` (a fraction), and ``clear`` where there is one.
         label: of the colour bar.
-        panel: column that makes a panel of each of its values.
     """
     panels = _panels(frame, panel)
     down, across = (list(dict.fromkeys(frame[name])) for name in (rows, columns))
@@ -111,7 +108,6 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
     Args:
         frame: columns `x`, `y` (a fraction), ``ci_low, ci_high, groups`` and those named here.
         chance: per panel the score of guessing, dotted.
-        log: whether `x` has a logarithmic axis.
     """
     panels, shades = list(frame.groupby(panel, sort=False)), colours_of(frame[colour])
     figure, axes = plt.subplots(1, len(panels), figsize=(0.7 + 3.1 * len(panels), 3.9),

@@ -9,17 +9,17 @@ TICKS = {500: "500", 1000: "1k", 2000: "2k", 5000: "5k"}
 
 
 def spectrogram(axis: plt.Axes, level: np.ndarray, seconds: float,
-                centres: np.ndarray | None = None, range_db: float = 80.0) -> None:
+                centres: np.ndarray | None = None) -> None:
     """Draw decibels below a clip's loudest point, low bands at the bottom.
 
     Args:
-        level: ``(bands, frames)``, from ``-range_db`` to 0.
+        level: ``(bands, frames)``, from -80 to 0.
         seconds: length of the clip.
         centres: frequency of each band in Hz, for the ticks; no ticks without.
     """
     bare(axis)
     axis.imshow(level, origin="lower", aspect="auto", extent=(0, seconds, -0.5, len(level) - 0.5),
-                vmin=-range_db, vmax=0)
+                vmin=-80, vmax=0)
     axis.set_xticks([0, seconds], ["0", f"{seconds:g} s"])
     axis.set_yticks([])
     if centres is not None:

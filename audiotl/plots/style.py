@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
+from audiotl.datasets.recordings import CORPORA
+
 INK = "#222222"
 GREY = "#8c8c8c"
 FAINT = "#d9d9d9"
@@ -17,17 +19,11 @@ SOURCES = {"environment": COLOURS["green"], "speech": COLOURS["blue"], "music": 
 
 CYCLE = [COLOURS[name] for name in ("blue", "orange", "green", "red", "pink", "sky", "black")]
 
-TITLES = {
-    "esc50": "ESC-50", "urbansound8k": "UrbanSound8K",
-    "fsdd": "FSDD, spoken digits", "speech_commands": "Speech Commands, 35 words",
-    "speech_commands_10": "Speech Commands, ten words",
-    "arabic_speech_commands": "Arabic Speech Commands", "ravdess": "RAVDESS, emotion",
-    "gtzan": "GTZAN, genre", "philharmonia": "Philharmonia, instrument",
-    "philharmonia_tags": "Philharmonia, tags", "music_family": "music, instrument family",
-    "mfcc": "MFCC", "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
-    "resnet50": "ResNet-50", "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017",
-    "musicnn-msd": "musicnn, MSD",
-    "musicnn-mtt": "musicnn, MTT", "random": "random weights", "yamnet": "YAMNet",
+TITLES = {name: about.title for name, about in CORPORA.items()} | {
+    "music_family": "music, instrument family", "mfcc": "MFCC", "convnet5": "ConvNet5",
+    "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50",
+    "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017", "random": "random weights",
+    "musicnn-msd": "musicnn, MSD", "musicnn-mtt": "musicnn, MTT", "yamnet": "YAMNet",
     "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
     "crnn-audioset2": "CRNN, speech in AudioSet", "crnn-sre": "CRNN, telephone speech",
     "crnn-audio2_vox2": "CRNN, AudioSet and VoxCeleb2", "crnn-c1": "CRNN, noisy read speech",

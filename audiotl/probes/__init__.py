@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from audiotl import AudiotlError
+from audiotl import check_known
 from audiotl.probes import ridge_subsets
 from audiotl.probes.columns import (
     Blocks,
@@ -75,7 +75,6 @@ class Ridge(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
         fitted = ridge_subsets.fit(train, y)
         return fitted.classes[ridge_subsets.walk(fitted, test, subsets, self.penalties)]
 
@@ -87,20 +86,13 @@ class Ridge(Probe):
 
 
 class Sklearn(Probe):
-    """Any scikit-learn estimator over a grid, each subset and cell fitted by itself.
-
-    Args:
-        name: its name in tables.
-        estimator: an unfitted estimator; it is cloned for every fit.
-        grid: settings, one dict a cell, as ``set_params`` takes them.
-    """
+    """Any scikit-learn estimator over a grid of ``set_params``, each subset and cell by itself."""
 
     def __init__(self, name: str, estimator, grid: Sequence[dict] = ({},)):
         self.name, self.estimator, self.cells = name, estimator, list(grid)
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         from sklearn.base import clone
 
         n_test = len(next(iter(test.values())))
@@ -113,13 +105,7 @@ class Sklearn(Probe):
 
 
 class Weighted(Probe):
-    """A probe whose grid also holds the weight of one block against the others.
-
-    Args:
-        probe: the probe inside.
-        block: whose columns are multiplied, after whatever scaling went before.
-        weights: to choose from.
-    """
+    """A probe whose grid also holds the weight of one block, which multiplies its columns."""
 
     def __init__(self, probe: Probe, block: str, weights: Sequence[float]):
         self.name, self.probe, self.block, self.weights = probe.name, probe, block, weights
@@ -127,7 +113,6 @@ class Weighted(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         parts = []
         for weight in self.weights:
             left, right = (side | {self.block: side[self.block] * weight} for side in (train, test))
@@ -173,12 +158,8 @@ NAMES: dict[str, Callable[[], Probe]] = {"ridge": Ridge, "svm": two_cell_svm,
 def named(name: str) -> Probe:
     """The probe called `name`, one of `NAMES`, with its usual grid.
 
-    Raises:
-        AudiotlError: no such probe.
-
     >>> named("ridge").cells[0]
     {'lambda': 0.1}
     """
-    if name not in NAMES:
-        raise AudiotlError(f"There is no probe {name!r}; choose among {', '.join(NAMES)}.")
+    check_known("probe", name, NAMES)
     return NAMES[name]()

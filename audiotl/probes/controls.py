@@ -19,10 +19,8 @@ Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
 class Transformed(Probe):
     """A probe that reads the blocks of a subset as `transform` leaves them.
 
-    Args:
-        probe: the probe inside.
-        transform: a function of the training and the test blocks, or a ``functools.partial`` of
-            one: ``partial(joint_pca, width=32)``.
+    The transform is a function of the training and the test blocks, or a ``functools.partial`` of
+    one: ``partial(joint_pca, width=32)``.
     """
 
     def __init__(self, probe: Probe, transform: Transform):
@@ -34,7 +32,6 @@ class Transformed(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `Probe`."""
         parts = []
         for subset in subsets:
             fitted, tested = self.transform(*({name: side[name] for name in subset}
@@ -49,7 +46,6 @@ class WideRidge(Ridge):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Class labels ``(n_subsets, n_penalties, n_test)``; see `Probe`."""
         classes, answers = one_hot(y)
         level = answers.mean(0)
         out = []
@@ -69,10 +65,7 @@ class WideRidge(Ridge):
             yield tested @ linalg.solve(system, right, assume_a="pos", overwrite_a=True,
                                         check_finite=False)
 
-    def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
-                subsets: Sequence[Subset]) -> np.ndarray:
-        """Packed bits, as of any `Probe`."""
-        return Probe.correct(self, train, y, test, answers, subsets)
+    correct = Probe.correct
 
 
 def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.ndarray,
@@ -80,10 +73,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
           **keys) -> stats.Scored:
     """All blocks side by side, nested, over each set of folds (`repeated_splits`).
 
-    Args:
-        scale: standardise columns on the training clips of each fit.
-        transform: what is done to the standardised blocks, see `Transformed`.
-        **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
+    Columns are standardised on the training clips of each fit (`scale`), then `Transformed`.
     """
     everything = tuple(blocks)
     probe = WideRidge([cell["lambda"] for cell in probe.cells]) if type(probe) is Ridge else probe
@@ -95,10 +85,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
 
 def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,
                     seed: int = 0) -> list[Splits]:
-    """Several sets of folds of whole groups, dealt in different orders.
-
-    Args:
-        y: class of each clip, ``(n,)``, or tags ``(n, k)``.
+    """Several sets of folds of whole groups, dealt in different orders, for classes or tags y.
 
     Raises:
         AudiotlError: too few groups, a class that is tested but not trained on, or groups that can

@@ -50,32 +50,20 @@ def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
 class Fitted:
     """What one training set gives to all subsets and all penalties.
 
-    Args:
-        names: the blocks in order.
-        edges: first column of each block, and `D`.
-        classes: sorted class labels, ``(k,)``.
-        covariance: ``(D, D)`` of the centred columns.
-        cross: ``(D, k)`` of columns and centred targets.
-        mean_x: ``(D,)``.
-        mean_y: ``(k,)``.
+    For D columns and k classes.
     """
 
-    names: tuple[str, ...]
-    edges: np.ndarray
-    classes: np.ndarray
-    covariance: np.ndarray
-    cross: np.ndarray
-    mean_x: np.ndarray
-    mean_y: np.ndarray
+    names: tuple[str, ...]  # the blocks in order
+    edges: np.ndarray  # first column of each block, and D
+    classes: np.ndarray  # sorted labels, (k,)
+    covariance: np.ndarray  # of the centred columns, (D, D)
+    cross: np.ndarray  # of columns and centred targets, (D, k)
+    mean_x: np.ndarray  # (D,)
+    mean_y: np.ndarray  # (k,)
 
 
 def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
-    """Covariances of training clips.
-
-    Args:
-        train: blocks ``{name: (n, d)}``.
-        y: class labels ``(n,)``; the targets are one-hot.
-    """
+    """Covariances of training clips: blocks ``{name: (n, d)}`` and class labels ``(n,)``."""
     x = np.concatenate(list(train.values()), 1, dtype=np.float64)
     classes, index = np.unique(y, return_inverse=True)
     targets = np.eye(len(classes))[index]
@@ -90,15 +78,10 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
          penalties: Sequence[float], answers: np.ndarray | None = None) -> np.ndarray:
     """What every subset and penalty says of the test clips.
 
-    Args:
-        test: the blocks of the test clips.
-        subsets: names of blocks.
-        answers: class labels of the test clips.
-
     Returns:
         Position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32; given `answers`,
-        whether that is right, ``(n_subsets, n_penalties, ceil(n_test / 8))`` uint8, packed as by
-        ``numpy.packbits``.
+        the labels of the test clips, whether it is right, ``(n_subsets, n_penalties,
+        ceil(n_test / 8))`` uint8, packed as by ``numpy.packbits``.
     """
     if not min(penalties) > 0:
         raise AudiotlError(f"Every ridge penalty must be positive, and one is {min(penalties)}.")

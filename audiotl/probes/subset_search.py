@@ -40,7 +40,6 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
         blocks: ``{name: (n, d)}``.
         y: class of each clip, ``(n,)`` int.
         splits: (train, test) rows of each fold; the test rows cover every clip once.
-        groups: group of each clip.
         subsets: which subsets; None is all of them.
         scale: standardise columns (the published scores used raw features).
         width: principal components that wider blocks are brought to; None leaves them.
@@ -171,11 +170,7 @@ def label(subset: Subset, names: Sequence[str]) -> str:
 
 
 def count(bits: np.ndarray) -> np.ndarray:
-    """Bits that are set along the last axis of packed ones.
-
-    >>> count(np.packbits([[1, 0, 1], [0, 0, 1]], axis=1)).tolist()
-    [2, 1]
-    """
+    """Bits that are set along the last axis of packed ones."""
     return np.bitwise_count(bits).sum(-1, dtype=np.int64)
 
 
@@ -185,14 +180,12 @@ class Search:
 
     Args:
         names: the blocks in order.
-        subsets: the subsets scored.
         cells: the probe's grid.
         fold: test fold of each clip, ``(n,)``.
         bits: ``(n_subsets, n_cells, ceil(n / 8))`` uint8, packed by ``numpy.packbits``: each clip
             predicted by the fit without its fold.
         inner: ``(n_folds, n_subsets, n_cells)``: accuracy over the other folds when fold i is the
             outer one; None if the search was not nested.
-        groups: group of each clip.
         probe: its name.
     """
 
@@ -214,11 +207,8 @@ class Search:
         return [label(subset, self.names) for subset in self.subsets]
 
     def position(self, subset: Sequence[str]) -> int:
-        """Where a subset stands in `subsets`, its blocks named in any order.
-
-        Raises:
-            AudiotlError: it was not scored.
-        """
+        """Where a subset stands in `subsets`, its blocks named in any order; AudiotlError if not
+        at all."""
         ordered = tuple(name for name in self.names if name in subset)
         if ordered not in self.subsets or len(ordered) != len(set(subset)):
             raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose "
@@ -253,12 +243,7 @@ class Search:
         return count(self.packed(protocol)) / len(self.fold)
 
     def scored(self, subset: Sequence[str], protocol: str = "nested", **keys) -> stats.Scored:
-        """What each clip scored with one subset, its blocks named in any order.
-
-        Args:
-            protocol: ``"nested"`` or ``"paper"``.
-            **keys: of the result, beside ``subset``, ``probe`` and ``protocol``.
-        """
+        """What each clip scored with one subset under ``"nested"`` or ``"paper"``."""
         place = self.position(subset)
         keys |= {"subset": label(self.subsets[place], self.names), "probe": self.probe}
         right = self.unpack(self.packed(protocol)[place])
@@ -272,8 +257,7 @@ class Search:
     def nested_best(self, among: Sequence[int] | None = None) -> tuple[np.ndarray, list[Subset]]:
         """Clips right when each fold's subset *and* cell are chosen on the others; those subsets.
 
-        Args:
-            among: positions of the subsets to choose from; None is all of them.
+        With `among`, positions in `subsets`, the choice is among these.
         """
         if self.inner is None:
             raise AudiotlError(NOT_NESTED)

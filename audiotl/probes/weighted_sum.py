@@ -28,7 +28,6 @@ class WeightedSum(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Class labels ``(n_subsets, n_decays, n_test)``; see `Probe`."""
         classes, index = np.unique(y, return_inverse=True)
         out = []
         for subset in subsets:

@@ -61,20 +61,12 @@ def _tidy(nb: nbformat.NotebookNode, folder: Path) -> None:
         if "outputs" in cell:
             cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
         for output in cell.get("outputs", []):
-            if WIDGET in output.get("data", {}):
-                del output.data[WIDGET]
+            if output.get("data", {}).pop(WIDGET, None) and "image/png" in output.data:
                 count += 1
-                _keep(output, folder / f"live_{count}")
-
-
-def _keep(output: nbformat.NotebookNode, path: Path) -> None:
-    for mime, suffix in (("image/png", ".png"), ("image/svg+xml", ".svg")):
-        if mime in output.data:
-            content = output.data[mime]
-            path = path.with_suffix(suffix)
-            path.write_bytes(base64.b64decode(content) if suffix == ".png" else content.encode())
-            about = {"alt": output.data.get("text/plain", ""), "file": path.name}
-            output.metadata[mime] = about
+                path = folder / f"live_{count}.png"
+                path.write_bytes(base64.b64decode(output.data["image/png"]))
+                output.metadata["image/png"] = {"alt": output.data["text/plain"],
+                                                "file": path.name}
 
 
 def _fill(nb: nbformat.NotebookNode, folder: Path) -> None:

@@ -49,8 +49,7 @@ def rows(claim: int, said: dict, comparisons: pd.DataFrame, chapter: str, table:
 
 
 def join(out: Path) -> pd.DataFrame | None:
-    """All verdicts of the reports in `out` as ``claims.csv``, and their `summary` as ``claims.md``;
-    None where there are none."""
+    """All verdicts of the reports in `out`, if any, as ``claims.csv``; their `summary` beside."""
     parts = [pd.read_csv(path) for path in sorted(out.glob(f"[0-9][0-9]_*/{VERDICTS}"))]
     if not parts:
         return None
@@ -66,11 +65,7 @@ def join(out: Path) -> pd.DataFrame | None:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a statement: cases, median and range of the estimates, and the count of each verdict.
-
-    Args:
-        table: of `join`. Shares are given in points.
-    """
+    """A row a statement: cases, median and range (of shares in points), count of each verdict."""
     rows = []
     said = table["statement"].str.partition(": ")[0].rename("statement")
     for (claim, statement), part in table.groupby(["claim", said], sort=False):

@@ -20,28 +20,17 @@ CONDITION = re.compile(r"\s*<!--\s*if:(.+?)-->", re.S)
 
 
 def pct(share: float, digits: int = 1) -> str:
-    """A share in per cent.
-
-    >>> pct(0.123)
-    '12.3 %'
-    """
+    """A share in per cent."""
     return f"{100 * share:.{digits}f} %"
 
 
 def points(difference: float, digits: int = 1) -> str:
-    """A difference of shares in points, with its sign.
-
-    >>> points(0.123)
-    '+12.3 points'
-    """
+    """A difference of shares in points, with its sign."""
     return f"{100 * difference:+.{digits}f} points"
 
 
 def render(folder: Path) -> str:
-    """The findings of a chapter as Markdown, or nothing if it has none.
-
-    Args:
-        folder: of the chapter's report, with ``findings.md`` and its tables.
+    """The findings in the folder of a chapter as Markdown, or nothing if it has none.
 
     Raises:
         AudiotlError: a condition does not hold, or an expression cannot be evaluated.

@@ -14,28 +14,17 @@ from audiotl import AudiotlError, datasets
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One line of a notebook's parameters cell.
-
-    Args:
-        name: of the variable.
-        default: its value there.
-        meaning: the comment behind it.
-    """
+    """One line of a notebook's parameters cell."""
 
     name: str
     default: Any
-    meaning: str
+    meaning: str  # the comment behind it
 
 
 def of(notebook: Path) -> dict[str, Parameter]:
-    """The parameters of a notebook by name, from its cell tagged ``parameters``.
-
-    Raises:
-        AudiotlError: a value there is not plain.
-    """
+    """The parameters of a notebook by name, from its cell tagged ``parameters``."""
     cells = jupytext.read(notebook).cells
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    text = "\n".join(tagged)
+    text = "\n".join(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
     found, lines = {}, text.splitlines()
     for node in ast.parse(text).body:
         try:
@@ -74,11 +63,7 @@ def values(known: Mapping[str, Parameter], layers: Sequence[Mapping[str, Any]]) 
 
 
 def check(parameter: Parameter, value: Any) -> None:
-    """Refuse a value of another type than the parameter's, or a name that nothing has.
-
-    Raises:
-        AudiotlError: in either case.
-    """
+    """AudiotlError for a value of another type than the parameter's, or a name nothing has."""
     name, default = parameter.name, parameter.default
     if not _fits(value, default):
         raise AudiotlError(f"The parameter {name} is of type {_kind(default)} (here "

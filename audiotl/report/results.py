@@ -29,7 +29,7 @@ class Results:
     Args:
         name: of the notebook; its files go into the folder of that name (see `FOLDER`).
 
-    ``results.json`` holds ``{numbers, tables, figures, corpora, skipped, synthetic}`` and is
+    ``results.json`` holds ``{tables, figures, corpora, skipped, synthetic}`` and is
     rewritten after every addition, so that a run which fails half-way keeps what it had.
     ``core_seconds`` is what it takes from nothing: of this process, and of what it found cached.
     """
@@ -39,8 +39,8 @@ class Results:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.time()
         self.verdicts: list[pd.DataFrame] = []
-        self.record: dict[str, Any] = {"numbers": {}, "tables": {}, "figures": {}, "corpora": {},
-                                       "skipped": {}, "synthetic": False}
+        self.record: dict[str, Any] = {"tables": {}, "figures": {}, "corpora": {}, "skipped": {},
+                                       "synthetic": False}
         self._write()
 
     def table(self, name: str, frame: pd.DataFrame, digits: int | None = 6,
@@ -61,11 +61,6 @@ class Results:
         (self.folder / file).write_bytes(buffer.getvalue())
         self._add("figures", name, {"file": file, "alt": alt})
         return Picture(buffer.getvalue(), file, alt)
-
-    def number(self, name: str, value: float) -> float:
-        """Keep one number."""
-        self._add("numbers", name, float(value))
-        return value
 
     def claim(self, number: int, comparisons: pd.DataFrame, table: str,
               statement: str = "") -> "Table":

@@ -22,7 +22,7 @@ import papermill
 import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
-from audiotl import AudiotlError, cache, datasets
+from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.report import book, chapters, claims, findings, parameters
 from audiotl.report.results import FOLDER
 
@@ -59,10 +59,6 @@ def run(study: Run) -> int:
     """Run the notebooks, write their reports and the book; returns how many failed.
 
     A failed notebook leaves its error on a red card, and the others run on.
-
-    Raises:
-        AudiotlError: unknown profile, no such notebook, no data folder, or a parameter that no
-            notebook has or whose value it cannot take.
     """
     given = plan(study)
     usual = _profile(study.notebooks, study.profile).get("seconds") or {}
@@ -94,7 +90,8 @@ def plan(study: Run) -> dict[Path, dict[str, Any]]:
     """The notebooks of a run in order, and the values that each is given. Starts no kernel.
 
     Raises:
-        AudiotlError: as `run`.
+        AudiotlError: unknown profile, no such notebook, no data folder, or a parameter that no
+            notebook has or whose value it cannot take.
     """
     profile = _profile(study.notebooks, study.profile)
     data = datasets.data_root(study.data) if study.data or study.profile == "full" else None
@@ -137,8 +134,7 @@ def _profile(notebooks: Path, name: str) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if name not in profiles:
-        raise AudiotlError(f"There is no profile {name!r}; choose among {', '.join(profiles)}.")
+    check_known("profile", name, profiles)
     return profiles[name] or {}
 
 

@@ -189,12 +189,6 @@ def test_batch_norm_block_equals_its_textbook_order():
     assert (norm.weight < 0).any() and torch.allclose(ours, theirs, atol=1e-5)
 
 
-def test_repeating():
-    x = torch.arange(6.0).reshape(2, 3)
-    assert repeat_to(x, 7).tolist() == [[0, 1, 2, 0, 1, 2, 0], [3, 4, 5, 3, 4, 5, 3]]
-    assert repeat_to(x, 2).tolist() == [[0, 1], [3, 4]]
-
-
 @ORIGINAL
 @there("UrbanSound8K", "audio")
 def test_features_correlate_with_the_published_ones(fresh_cache):

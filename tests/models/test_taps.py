@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_wav2vec2
+from test_embedding import Loudness
 from torch import nn
 
-from audiotl import AudiotlError, datasets
+from audiotl import AudiotlError
 from audiotl.embedding import embed
-from audiotl.features import features
 from audiotl.models import HiddenStates, build, hear, pretrained, tap_table, taps_of
 from audiotl.models.hear import FromHear
 from audiotl.models.taps import pooled
@@ -185,7 +185,7 @@ def test_table_of_taps():
     assert recurrent["receptive_field"].isna().all() and recurrent["number"].tolist() == [0]
 
 
-def test_hidden_states(class_folders, fresh_cache):
+def test_hidden_states(sound):
     torch.manual_seed(0)
     module, wave = Hidden(), torch.randn(3, 400)
     taps = HiddenStates(module, 4_000).taps(wave, "mean+std")
@@ -196,7 +196,6 @@ def test_hidden_states(class_folders, fresh_cache):
     assert list(HiddenStates(Hidden(as_dict=True), 4_000).taps(wave)) == list(taps)
     with pytest.raises(AudiotlError, match="Hidden"):
         HiddenStates(Hidden(states=False), 4_000).taps(wave)
-    sound = features(datasets.load("folder", class_folders), progress=False)
     blocks = embed(HiddenStates(module, 4_000), sound, progress=False)
     assert {name: block.shape for name, block in blocks.items()} == dict.fromkeys(taps, (36, 6))
 
@@ -231,14 +230,8 @@ def test_a_hear_module_in():
         FromHear(a_hear_module(get_scene_embeddings=True))
 
 
-class Level(pretrained.PublishedNetwork):
-    """Level and number of samples of a clip."""
-
-    sample_rate, tap_names = 1_000, ("level", "samples")
-
-    def forward(self, waveform, pooling="mean"):
-        samples = torch.full((len(waveform), 1), float(waveform.shape[1]))
-        return {"level": waveform.square().mean(1, keepdim=True), "samples": samples}, samples
+class Level(Loudness):
+    sample_rate = 1_000
 
 
 def test_ours_as_a_hear_module(monkeypatch):

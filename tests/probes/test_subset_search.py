@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from audiotl import AudiotlError, probes
 from audiotl.datasets.corpus import LeakError, splits_of
 from audiotl.probes import subset_search
-from audiotl.probes.subset_search import all_subsets, label, search
+from audiotl.probes.subset_search import search
 
 
 @pytest.fixture
@@ -35,14 +35,6 @@ def check(found, problem, subset, model, cell=0, steps=()):
     for train, test in splits:
         pipe = make_pipeline(StandardScaler(), *steps, model).fit(x[train], y[train])
         assert (right[test] == (pipe.predict(x[test]) == y[test])).all()
-
-
-def test_every_subset_once_and_its_label():
-    names = [f"layer{i}" for i in range(1, 6)]
-    every = all_subsets(names)
-    assert len(set(every)) == 31 and every[-1] == tuple(names)
-    assert label(("layer1", "layer3"), names) == "02"
-    assert label(("layer2", "mfcc"), names) == "1+mfcc"
 
 
 def test_probes_equal_scikit_learn(problem):

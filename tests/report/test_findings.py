@@ -2,19 +2,9 @@ import re
 
 import pandas as pd
 import pytest
-from conftest import ROOT
 
 from audiotl import AudiotlError
 from audiotl.report import findings
-
-COMMITTED = sorted((ROOT / "reports" / "real").glob(f"*/{findings.FILE}"))
-
-
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name)
-def test_every_committed_finding_holds(path):
-    assert findings.render(path.parent)
-    assert len(findings.answer(path.parent).split()) <= 40
-    assert findings.CONDITION.search(path.read_text()), "no sentence has a condition"
 
 
 @pytest.fixture

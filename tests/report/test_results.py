@@ -39,9 +39,8 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(reports):
     data, about = picture._repr_mimebundle_()
     assert data["text/plain"] == "Nothing."
     assert about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
-    results.number("best", np.float32(0.5))
     record = json.loads((folder / "results.json").read_text())
-    assert record["numbers"] == {"best": 0.5} and record["tables"]["scores"]["rows"] == 2
+    assert record["tables"]["scores"]["rows"] == 2
 
 
 def test_corpora_are_shown_and_kept_with_what_could_not_be_used(reports):

@@ -22,7 +22,7 @@ import pandas as pd
 import soundfile
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from audiotl import AudiotlError, cache
+from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets.corpus import COLUMNS, Corpus, split_tags
 from audiotl.datasets.synthetic.acoustics import RATE
 
@@ -35,19 +35,12 @@ def load(name: str, size: str = "quick", seed: int = 0) -> Corpus:
     """A built-in corpus, made on first use (some ten seconds for ``quick``), then read.
 
     Args:
-        name: ``speech``, ``music`` or ``environment``.
         size: ``quick`` (1,000 to 1,400 clips, for the study) or ``smoke`` (120, for tests).
         seed: another seed gives other sounds.
-
-    Raises:
-        AudiotlError: unknown name or size, or the cache cannot be written.
     """
-    if name not in NAMES:
-        raise AudiotlError(f"There is no built-in corpus {name!r}; "
-                           f"choose among {', '.join(NAMES)}.")
+    check_known("built-in corpus", name, NAMES)
     maker = recipe(name)
-    if size not in maker.SIZES:
-        raise AudiotlError(f"The built-in corpora have no size {size!r}; choose quick or smoke.")
+    check_known("size of built-in corpora", size, maker.SIZES)
     entry = f"{name}-{size}-{seed}-v{VERSION}"
     try:
         folder = cache.entry("builtin", entry, lambda folder: make(name, size, seed, folder))
@@ -71,16 +64,12 @@ def family_view(corpus: Corpus) -> Corpus:
 
 
 def recipe(name: str) -> ModuleType:
-    """The module that makes a corpus."""
+    """The module of a corpus."""
     return importlib.import_module(f"audiotl.datasets.synthetic.{name}")
 
 
 def make(name: str, size: str, seed: int, folder: Path) -> None:
-    """Fill a folder with the clips and ``index.csv``.
-
-    Raises:
-        AudiotlError: a worker died.
-    """
+    """Fill a folder with the clips and ``index.csv``."""
     print(f"Making the built-in corpus {name}-{size}-{seed} (once, into {folder.parent}) ...",
           file=sys.stderr, flush=True)
     jobs = recipe(name).plan(size)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, check_known
 from audiotl.datasets import data_root, download
 from audiotl.models.pretrained.choi2017 import KerasTwoRelease, OriginalRelease
 from audiotl.models.pretrained.crnn import CRNN
@@ -85,9 +85,7 @@ def card(name: str) -> Card:
     Raises:
         AudiotlError: unknown name.
     """
-    if name not in NETWORKS:
-        raise AudiotlError(f"There is no published network {name!r}; choose among "
-                           f"{', '.join(NETWORKS)}.")
+    check_known("published network", name, NETWORKS)
     return NETWORKS[name]
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache
 from audiotl.audio import load
-from audiotl.datasets import data_root
+from audiotl.datasets import choi2017, data_root
 from audiotl.datasets.corpus import find_audio, need_folder
 from audiotl.models.pretrained import registry
 from audiotl.models.pretrained.choi2017 import SAMPLES, OriginalRelease
@@ -36,17 +36,10 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
             stand for the missing ones in the decibel reference and in batch norm; their own
             features are dropped.
         seed: of that draw.
-        progress: whether to show a bar.
 
     Returns:
-        One row a layer (counted from 0, as the authors' files are), read from the cache where it
-        was computed
-        before: ``layer``, ``median_r`` and ``min_r`` (Pearson correlation over clips, median and
-            least of the 32
-        maps) and ``n_clips``.
-
-    Raises:
-        AudiotlError: the weights, the features, the table or the audio are missing.
+        A row a layer (counted from 0, as in the authors' files): ``layer``, ``median_r`` and
+        ``min_r`` (Pearson correlation over clips, median and least of the 32 maps), ``n_clips``.
     """
     where = data_root(root)
     network = registry.load("choi2017", root)
@@ -55,11 +48,12 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
     if len(kept) < 3:
         raise AudiotlError(f"A correlation needs three clips or more, and {len(kept)} have audio "
                            f"under {where / 'UrbanSound8K'}; point the data root at UrbanSound8K.")
-    files = [where / registry.NETWORKS["choi2017"].file, *(_features(where, i) for i in range(5))]
+    layers = choi2017.load(where, "urbansound").blocks.values()
+    files = [where / "choi2017" / "data_feats" / f"urbansound_layer_{i}.npy" for i in range(5)]
+    files.insert(0, where / registry.NETWORKS["choi2017"].file)
     folder = _correlated(cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
                          kept.index.tolist(), kept["duration"].tolist(), fill, seed,
-                         network=network, published=[_read(file) for file in files[1:]],
-                         table=table, progress=progress)
+                         network=network, published=list(layers), table=table, progress=progress)
     return pd.read_csv(folder / "layers.csv")
 
 
@@ -107,18 +101,6 @@ def map_correlations(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Pearson correlation of each column over the rows; ``(n, maps)`` twice to ``(maps,)``."""
     ours, theirs = (x - x.mean(0) for x in (ours.astype(np.float64), theirs.astype(np.float64)))
     return (ours * theirs).sum(0) / np.sqrt((ours**2).sum(0) * (theirs**2).sum(0))
-
-
-def _features(root: Path, layer: int) -> Path:
-    return root / "choi2017" / "data_feats" / f"urbansound_layer_{layer}.npy"
-
-
-def _read(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise AudiotlError(f"The published features {path} cannot be read ({error}); copy the file "
-                           "anew.") from None
 
 
 def _taps(network: OriginalRelease, clips: pd.DataFrame) -> list[np.ndarray]:

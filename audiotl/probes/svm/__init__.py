@@ -23,6 +23,7 @@ COSTS = (0.1, 2.0, 8.0, 32.0)
 GAMMAS = (2.0**-3, 2.0**-5, 2.0**-7, 2.0**-9, 2.0**-11, 2.0**-13, "1/d")
 """The grid of Choi et al. (2017); ``"1/d"`` is one over the number of columns of the subset."""
 
+TUBE = 0.1  # half width of the tube without loss, for regression
 TOLERANCE = 1e-3  # the violation at which scikit-learn stops by default
 ENDLESS = 2**62  # no limit on pair steps: Gaussian kernels are well enough conditioned
 SMALLEST = 1.2e-38  # smaller numbers are subnormal in single precision, and stall a processor
@@ -43,7 +44,6 @@ class SVM(Probe):
         cells: settings, one dict a cell with ``kernel`` (``"rbf"`` or ``"linear"``), ``C`` and
             ``gamma``; the 32 cells of the 2017 study if not given. See `grid`.
         task: ``"classification"`` or ``"regression"``.
-        tube: half width of the tube without loss, for regression.
         threads: folds and kernels solved at a time; all cores if 0.
         limit: pair steps on a linear kernel after which `interior_point` solves the problem anew,
             one for all C or as a function of C: by default ten million, where libsvm gives up
@@ -52,19 +52,15 @@ class SVM(Probe):
     """
 
     def __init__(self, cells: Sequence[dict] | None = None, task: str = "classification",
-                 tube: float = 0.1, threads: int = 1,
-                 limit: float | Callable[[float], float] = 10_000_000):
+                 threads: int = 1, limit: float | Callable[[float], float] = 10_000_000):
         if task not in ("classification", "regression"):
             raise AudiotlError(f"An SVM's task is 'classification' or 'regression', not {task!r}.")
         self.name = "svm"
         self.cells = grid() if cells is None else [dict(cell) for cell in cells]
-        self.task, self.tube = task, tube
-        self.threads = threads or os.cpu_count() or 1
-        self.limit = limit
+        self.task, self.limit, self.threads = task, limit, threads or os.cpu_count() or 1
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions ``(n_subsets, n_cells, n_test)``; see `audiotl.probes.Probe`."""
         # Class after class: the rows of a pair of classes then lie together in memory.
         order = np.argsort(y, kind="stable") if self.task == "classification" else np.arange(len(y))
         blocks = {name: (block[order].astype(np.float64), test[name].astype(np.float64))
@@ -157,11 +153,11 @@ class SVM(Probe):
 
     def _values(self, kernel, diagonal, columns, costs, members, y, across, limits) -> np.ndarray:
         y, n = y.astype(np.float64), len(y)
-        found, solved = multiclass.regress(kernel, diagonal, members, y, across, costs, self.tube,
+        found, solved = multiclass.regress(kernel, diagonal, members, y, across, costs, TUBE,
                                            TOLERANCE, limits)
         for c in range(solved, len(costs)):
             beta, rho = interior_point.solve(np.tile(columns, (2, 1)),
-                                             np.r_[y - self.tube, y + self.tube],
+                                             np.r_[y - TUBE, y + TUBE],
                                              np.arange(2 * n) < n, costs[c])
             found[c] = (beta[:n] + beta[n:]) @ across - rho
         return found

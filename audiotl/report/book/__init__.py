@@ -58,9 +58,6 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         reports: with a folder a chapter, as `audiotl.report.run.run` leaves them.
         notebooks: folder of the ``NN_name.py`` notebooks.
         strict: take a warning of Sphinx for an error.
-
-    Raises:
-        AudiotlError: there is no chapter, or Sphinx fails.
     """
     found = chapters.reported(reports)
     if not found:
