@@ -210,9 +210,7 @@ results.table("labels", differences.drop(columns=["draw", "subset", "probe", "pr
 
 # %%
 claimed = {name: rows for name, rows in differences.groupby("comparison")}
-results.claim(4, claimed["true - none"], "labels.csv")
-
-# %%
+display(results.claim(4, claimed["true - none"], "labels.csv"))
 results.claim(5, claimed["true - shuffled"], "labels.csv")
 
 # %%
@@ -387,15 +385,6 @@ factorial = factorial.drop(columns=["subset", "probe", "protocol"])
 results.table("factorial", factorial, show=20)
 
 # %%
-shown = factorial.groupby(["target", "labels", "source_clips", "source_classes"],
-                          as_index=False)["score"].mean()
-shown["told"] = [f"{row.labels}, {row.source_clips:,} clips, {row.source_classes} classes"
-                 for row in shown.itertuples()]
-figure = compare.heat_map(shown, "told", "target", "score", label="score (%)")
-results.figure("factorial", figure, "Score by labels, clips and classes of the source.")
-
-# %%
-titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
 results.figure("factors", figure, "What labels, clips and classes of the source give, in points.")
 
@@ -537,7 +526,6 @@ widgets.live(layer_by_layer, pair=choices)
 #
 # 1. Double `steps`. Does the gap between true and shuffled labels open?
 # 2. Shuffle the labels within recordings instead of over the corpus. Which statistic survives?
-# 3. Train on noise with the spectra of the source. How far does that alone get?
 
 # %% [markdown]
 # **With a solution.** Rotate a block of columns: does its CKA with itself change? Multiply one
