@@ -526,8 +526,7 @@ widgets.live(layer_by_layer, pair=choices)
 #
 # 1. Double `steps`. Does the gap between true and shuffled labels open?
 # 2. Shuffle the labels within recordings instead of over the corpus. Which statistic survives?
-
-# %% [markdown]
+#
 # **With a solution.** Rotate a block of columns: does its CKA with itself change? Multiply one
 # column by ten: does it now?
 #
