@@ -5,17 +5,19 @@ two corpora hear equally many clips of equally many classes for as many steps. S
 the sound and take away what it is called; no labels at all leave random weights.
 """
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from audiotl import AudiotlError, check_known
 from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features
-from audiotl.training import Recipe, budget, score, train, untrained
+from audiotl.training import Recipe, budget, calibrated, score, train, untrained
 
 LABELS = ("true", "shuffled", "none")
 SECOND = 63  # frames of one second, all that is heard of a clip where `steps` are set
@@ -102,6 +104,20 @@ def shuffled(sound: Features, rows: np.ndarray, seed: int = 0) -> Features:
     label[rows] = np.random.default_rng(seed).permutation(label[rows])
     clips = sound.corpus.clips.assign(label=label)
     return dataclasses.replace(sound, corpus=dataclasses.replace(sound.corpus, clips=clips))
+
+
+def weights_permuted(model: nn.Module, sound: Features, seed: int = 0) -> nn.Module:
+    """The weights of every layer in random order, batch norm measured anew on the sound.
+
+    What is left of training is how large the weights are, layer by layer.
+    """
+    model = copy.deepcopy(model)
+    draw = torch.Generator().manual_seed(seed)
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            order = torch.randperm(weight.numel(), generator=draw)
+            weight.data = weight.data.flatten()[order].reshape(weight.shape).contiguous()
+    return calibrated(model, sound, seed)
 
 
 def cut(corpus: Corpus, rows: np.ndarray, clips: int, seed: int = 0) -> np.ndarray:

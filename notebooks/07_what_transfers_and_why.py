@@ -36,13 +36,11 @@ control_targets = ["speech"]        # on which further controls are read; four m
 factorial_seeds = [0]               # of networks of fewer clips and classes; four trainings each
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
-import copy
 import dataclasses
 import itertools
 
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import display
 from scipy.stats import kendalltau
 
@@ -54,8 +52,8 @@ from audiotl.plots import compare
 from audiotl.plots.style import title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
-from audiotl.sources import source_network
-from audiotl.training import Recipe, calibrated
+from audiotl.sources import source_network, weights_permuted
+from audiotl.training import Recipe
 
 results = Results("07_what_transfers_and_why")
 
@@ -210,7 +208,9 @@ results.table("labels", differences.drop(columns=["draw", "subset", "probe", "pr
 
 # %%
 claimed = {name: rows for name, rows in differences.groupby("comparison")}
-display(results.claim(4, claimed["true - none"], "labels.csv"))
+results.claim(4, claimed["true - none"], "labels.csv")
+
+# %%
 results.claim(5, claimed["true - shuffled"], "labels.csv")
 
 # %%
@@ -238,16 +238,14 @@ for name in networks:
 # %%
 plainly = dataclasses.replace(how, mixup=0.0, mask=0.0, tilt=0.0)
 first, sound = next(iter(source_sounds.items()))
-
 def with_levels(levels, name):
-    """The clips of the first source with other spectrograms; the name stands for what was done."""
     return dataclasses.replace(sound, spectrograms=np.array(levels, np.float16),
                                key=f"{sound.key}-{name}")
 
 def frames_shuffled(seed):
     rng = np.random.default_rng(seed)
-    return with_levels([level[:, rng.permutation(level.shape[1])] for level in sound.spectrograms],
-                       f"frames-{seed}")
+    levels = [level[:, rng.permutation(level.shape[1])] for level in sound.spectrograms]
+    return with_levels(levels, f"frames-{seed}")
 
 def as_noise(seed):
     """Each band's mean power times gamma variates, of as many bins as are independent in it."""
@@ -260,14 +258,6 @@ def as_noise(seed):
     return with_levels(levels, f"noise-{seed}")
 
 # %%
-def weights_permuted(model, seed):
-    model, draw = copy.deepcopy(model), torch.Generator().manual_seed(seed)
-    for weight in model.parameters():
-        if weight.ndim > 1:
-            order = torch.randperm(weight.numel(), generator=draw)
-            weight.data = weight.data.flatten()[order].reshape(weight.shape).contiguous()
-    return calibrated(model, sound, seed)
-
 def controls_of(seed):
     """Networks of the first source by what their training was left with."""
     def trained(heard, labels="true"):
@@ -275,7 +265,7 @@ def controls_of(seed):
 
     true = trained(sound)
     return {"random weights": trained(sound, "none"),
-            "permuted weights": weights_permuted(true, seed),
+            "permuted weights": weights_permuted(true, sound, seed),
             "noise of equal spectra": trained(as_noise(seed)),
             "frames in random order": trained(frames_shuffled(seed)),
             "shuffled labels": trained(sound, "shuffled"), "true labels": true}
@@ -385,6 +375,15 @@ factorial = factorial.drop(columns=["subset", "probe", "protocol"])
 results.table("factorial", factorial, show=20)
 
 # %%
+shown = factorial.groupby(["target", "labels", "source_clips", "source_classes"],
+                          as_index=False)["score"].mean()
+shown["told"] = [f"{row.labels}, {row.source_clips:,} clips, {row.source_classes} classes"
+                 for row in shown.itertuples()]
+figure = compare.heat_map(shown, "told", "target", "score", label="score (%)")
+results.figure("factorial", figure, "Score by labels, clips and classes of the source.")
+
+# %%
+titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
 results.figure("factors", figure, "What labels, clips and classes of the source give, in points.")
 
@@ -526,7 +525,8 @@ widgets.live(layer_by_layer, pair=choices)
 #
 # 1. Double `steps`. Does the gap between true and shuffled labels open?
 # 2. Shuffle the labels within recordings instead of over the corpus. Which statistic survives?
-#
+
+# %% [markdown]
 # **With a solution.** Rotate a block of columns: does its CKA with itself change? Multiply one
 # column by ten: does it now?
 #

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from audiotl import AudiotlError, cache, sources, training
 from audiotl.datasets.corpus import Corpus
@@ -93,3 +94,14 @@ def test_no_labels_leave_random_weights_of_the_seed(sound):
     assert (net.domain, net.clips, net.steps) == ("random", 0, 0) and np.isnan(net.score)
     with pytest.raises(AudiotlError, match="wrong"):
         made(sound, labels="wrong")
+
+
+def test_permuted_weights_are_the_same_numbers_elsewhere(sound):
+    model = made(sound).model
+    mixed = sources.weights_permuted(model, sound)
+    for name, weight in model.named_parameters():
+        other = dict(mixed.named_parameters())[name]
+        assert np.allclose(np.sort(weight.detach().ravel()), np.sort(other.detach().ravel()))
+        assert weight.ndim == 1 or not torch.equal(weight, other)
+    running = [name for name, _ in model.named_buffers() if name.endswith("running_mean")]
+    assert any(not torch.equal(model.get_buffer(n), mixed.get_buffer(n)) for n in running)
