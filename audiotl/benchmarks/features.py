@@ -124,9 +124,9 @@ def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
         taps = model.taps(torch.from_numpy(wave)[None], pooling="mean+std")
         return np.concatenate([value[0].numpy() for value in taps.values()])
 
+    part, sound = (features(corpus.subset(np.arange(n)), progress=False) for n in (few, clips))
     with fresh_cache():
-        *_, before = ours(features(corpus.subset(np.arange(few)), progress=False))
-        sound = features(corpus, progress=False)
+        *_, before = ours(part)
         mine, seconds, after = ours(sound)
     started = time.perf_counter()
     script = np.array([theirs(path) for path in corpus.clips["path"]])
