@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel
 from audiotl.features import Features, waveform
+from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.taps import Tapped, weights_key
 
 VERSION = 1
@@ -38,8 +39,8 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         pooling: ``"mean"`` over frequency and time, or ``"mean+std"``: mean over frequency, then
             mean and standard deviation over time, ``2 d`` columns (`audiotl.models.pooling`).
         batch: clips a pass; 0 is 32 spectrograms or 16 waveforms (wav2vec 2.0: 0.1 GB for 4 s).
-        workers: threads, 0 is one a core: of a network of spectrograms each takes a batch through
-            it; of raw sound they decode one batch ahead.
+        workers: threads, 0 is one a core: each takes a batch through a network of spectrograms or
+            a published one; other networks of raw sound have them for decoding alone.
         device: where a network of spectrograms is taken through them; ``"cuda"`` or ``"mps"``.
 
     Returns:
@@ -87,7 +88,9 @@ def _of_spectrograms(folder: Path, *_, model: nn.Module, features: Features, bat
 def _of_waveforms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
                   workers: int, progress: bool, how: dict[str, str], device: str) -> None:
     batches = _waveforms(features, model.sample_rate, batch, workers)
-    _write(folder, features, batches, (model, how, batch, "cpu"), batch, 0, progress)
+    # A module of the user's may keep something of its pass, or fill the memory.
+    threads = (workers or os.cpu_count() or 1) if isinstance(model, PublishedNetwork) else 0
+    _write(folder, features, batches, (model, how, batch, "cpu"), batch, threads, progress)
 
 
 def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: tuple, batch: int,

@@ -224,8 +224,9 @@ results.figure("spectra", mean_spectra(spectra),
 # be high.
 
 # %%
-rows = []
-for name in [name for name in taggers if pretrained.available(name, data)]:
+rows, here = [], [name for name in taggers if pretrained.available(name, data)]
+print("left out, weights not at hand:", ", ".join(sorted(set(taggers) - set(here))) or "none")
+for name in here:
     network = pretrained.load(name, data)
     for domain, sound in sounds.items():
         for row in picked[domain][:2]:

@@ -232,13 +232,16 @@ for source, network, target in cases:
 baselines = {(name, target): score(target, {name: block}, source="none", network=name)
              for target, sound in target_sounds.items()
              for name, block in sound.baselines().items()}
+columns |= {("none", name, target, "alone"): block.shape[1]
+            for target, sound in target_sounds.items()
+            for name, block in sound.baselines().items()}
 
 # %%
 widths = stats.score_table([one.named(side=side) for sides in arms.values()
                             for side, one in sides.items()]
                            + [one.named(side="alone") for one in baselines.values()])
-widths["columns"] = [columns.get(key, 0) for key in
-                     widths[["source", "network", "target", "side"]].itertuples(index=False)]
+widths["columns"] = [columns[key] for key in widths[
+    ["source", "network", "target", "side"]].itertuples(index=False, name=None)]
 widths = widths.drop(columns=["subset", "probe", "protocol"])
 results.table("widths", widths, show=12)
 

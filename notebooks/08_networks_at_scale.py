@@ -34,6 +34,7 @@ width = 32                     # principal components of each layer where subset
 pairs = 50                     # of random orders, for networks of more than `most_whole` layers
 most_whole = 12                # layers of which all subsets are scored
 in_full = []                   # pairs of a network and a target to read on all clips
+random_seeds = 3               # of YAMNet with random weights on what it reads in full
 twins = []                     # pairs of networks of one architecture that heard other sound
 repeats = 5                    # sets of folds for the twins
 know_words = ["speech_embedding", "ConvNet5, speech"]   # networks that learnt to name words
@@ -70,8 +71,9 @@ results.on_recordings()
 #
 # Every network that this package can run, what it heard, its licence, and what becomes of a clip
 # that is shorter or longer than its input. `python -m audiotl data fetch yamnet` brings one; so do
-# the others with a pinned address. A network of your own comes in through `models.taps_of` (any
-# torch module), `models.HiddenStates` (audio encoders of `transformers`) or
+# the others with a pinned address, and some lie in packages: `pip install -e ".[networks]"`. What
+# is not here is left out below, and named. A network of your own comes in through `models.taps_of`
+# (any torch module), `models.HiddenStates` (audio encoders of `transformers`) or
 # `models.hear.FromHear` (modules of the HEAR benchmark).
 
 # %%
@@ -449,6 +451,63 @@ for network, target in [pair for pair in in_full if pair[0] in trained]:
     rows += [read({"last": blocks[layers[-1]]}, reading="last"), read(blocks, reading="all")]
 if rows:
     display(results.table("in_full", stats.score_table(rows)))
+
+# %% [markdown]
+# Did YAMNet learn that, or would any fourteen layers do? The same layers with random weights, each
+# convolution brought to mean 0 and deviation 1 over patches of the target's clips, as a batch norm
+# in training would; no label is read.
+
+# %%
+import copy
+
+import torch
+
+from audiotl.features import waveform
+from audiotl.models.pretrained.network import patches_of
+
+
+def random_weights(network, patches, seed):
+    """A twin with random weights, each convolution normalised on `patches`."""
+    torch.manual_seed(seed)
+    twin, hooks = copy.deepcopy(network), []
+
+    def normalise(layer, _, out):
+        deviation, mean = torch.std_mean(out, (0, 2, 3), keepdim=True)
+        deviation = deviation.clamp(min=1e-5)
+        layer.weight /= deviation.transpose(0, 1)
+        layer.bias.copy_(-(mean / deviation).flatten())
+        return (out - mean) / deviation
+
+    with torch.no_grad():
+        for layer in twin.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.reset_parameters()
+                layer.bias.zero_()
+                hooks.append(layer.register_forward_hook(normalise))
+        twin.hear(patches)
+    for hook in hooks:
+        hook.remove()
+    return twin
+
+
+# %%
+rows = []
+for target in [target for network, target in in_full if network == "yamnet" and network in trained]:
+    sound, network = features(datasets.load(target, data, size, corpus_seed)), trained["yamnet"]
+    y, splits, groups = problem(sound)
+    paths = sound.corpus.clips["path"].sample(256, random_state=corpus_seed, replace=True)
+    waves = np.stack([waveform(path, 16_000, sound.corpus.duration) for path in paths])
+    spectra = network.log_mel(torch.from_numpy(waves))
+    patches = patches_of(spectra, 96, 48, 12).flatten(0, 1)
+    patches = patches[torch.linspace(0, len(patches) - 1, 256).long()]
+    for seed in range(random_seeds):
+        blocks = embed(random_weights(network, patches, seed), sound, pooling=pooling)
+        read = partial(controls.score, y=y, repeats=[splits], groups=groups, probe=wide,
+                       network="yamnet, random weights", target=target, seed=seed)
+        last = {"last": blocks[list(blocks)[-1]]}
+        rows += [read(last, reading="last"), read(blocks, reading="all")]
+if rows:
+    display(results.table("random_control", stats.score_table(rows)))
 
 # %% [markdown]
 # ## What we learnt

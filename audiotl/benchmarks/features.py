@@ -96,12 +96,10 @@ def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
     model = pretrained.load("yamnet", root)
     corpus = datasets.load("esc50", root).subset(np.arange(clips))
 
-    def ours(sound: Features) -> np.ndarray:
-        taps = embed(model, sound, pooling="mean+std", progress=False)
-        return np.concatenate(list(taps.values()), 1)
-
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    def ours(sound: Features) -> tuple[np.ndarray, float, float]:
+        seconds, taps = timed(lambda: embed(model, sound, pooling="mean+std", progress=False))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return np.concatenate(list(taps.values()), 1), seconds, peak
 
     def theirs(path: str) -> np.ndarray:
         wave, _ = librosa.load(path, sr=model.sample_rate)
@@ -109,11 +107,10 @@ def bench_embedding_at_scale(clips: int = 2000, few: int = 500) -> list[dict]:
         taps = model.taps(torch.from_numpy(wave)[None], pooling="mean+std")
         return np.concatenate([value[0].numpy() for value in taps.values()])
 
+    part, sound = (features(corpus.subset(np.arange(n)), progress=False) for n in (few, clips))
     with fresh_cache():
-        ours(features(corpus.subset(np.arange(few)), progress=False))
-        before, sound = peak(), features(corpus, progress=False)
-        seconds, mine = timed(lambda: ours(sound))
-        after = peak()
+        *_, before = ours(part)
+        mine, seconds, after = ours(sound)
     slow, script = timed(lambda: np.array([theirs(path) for path in corpus.clips["path"]]))
     blocks = 2 * mine.nbytes * (clips - few) / clips / 2**20
     return [row(f"all 14 taps of YAMNet of {clips:,} clips of 5 s, from files", seconds,

@@ -9,6 +9,11 @@ name                      what it is                                   what it h
 ``yamnet``                 a MobileNet (Plakal and Ellis 2019)          general sound (AudioSet)
 ``crnn-sre`` and five      CRNN of Dinkel et al. 2021                   speech, or general sound
 ``speech_embedding``       convolutions (Lin et al. 2020)               spoken keywords
+``whisper-tiny-en``        encoder (Radford et al. 2022)                speech
+``silero-vad``             convolutions and LSTM                        speech or not
+``resemblyzer``            LSTM (Wan et al. 2018)                       speakers
+``crepe-tiny``             convolutions (Kim et al. 2018)               pitch of music and voice
+``aisfx``                  convolutions (Ma and Lerch 2022)             sound effects
 =========================  ============================================  =========================
 
 `table` has them all: corpus, size, licence, taps, what happens to short and long clips, and how to

