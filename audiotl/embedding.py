@@ -7,17 +7,23 @@ by in batches, so that beside the blocks memory does not grow with their number.
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from audiotl import AudiotlError, cache, parallel
+from audiotl import AudiotlError, cache, models, parallel
+from audiotl.datasets.corpus import Corpus
 from audiotl.features import Features, waveform
+from audiotl.features import features as extract
+from audiotl.models import pretrained
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.taps import Tapped, weights_key
 
@@ -35,6 +41,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         model: a network with ``taps(x) -> {name: (batch, d)}``; it is put into evaluation mode.
             With a `sample_rate` in Hz it hears waveforms ``(batch, samples)``, fitted to the
             corpus's duration by repeating, else spectrograms ``(batch, 1, bands, frames)`` in dB.
+            Not asked where the corpus came with its blocks.
         features: of the corpus; the clips that could not be decoded are left out of it already.
         pooling: ``"mean"`` over frequency and time, or ``"mean+std"``: mean over frequency, then
             mean and standard deviation over time, ``2 d`` columns (`audiotl.models.pooling`).
@@ -48,8 +55,11 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         ``features.corpus``. A second call reads the cache.
 
     Raises:
-        AudiotlError: a clip that no longer can be decoded, or a network that pools its taps itself.
+        AudiotlError: a clip that no longer can be decoded, a network that pools its taps itself,
+            or one whose taps are not numbers.
     """
+    if features.blocks:
+        return dict(features.blocks)
     rate = getattr(model, "sample_rate", None)
     batch = batch or (32 if rate is None else 16)
     how = {"pooling": pooling} if pooling != "mean" else {}
@@ -70,6 +80,54 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
                   workers=workers, progress=progress, how=how, device=device)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
+
+
+def embed_files(files: Sequence[str | Path], network: str, seconds: float, *,
+                pooling: str = "mean", weights: str | Path | None = None,
+                root: str | Path | None = None) -> dict[str, np.ndarray]:
+    """Every tap of a network for sound files, e.g. those that a saved probe is to label.
+
+    Args:
+        files: of sound; the same network, length and pooling give the columns of the probe.
+        network: ``"mfcc"``, one of `models.NETWORKS`, or of `pretrained.NETWORKS`.
+        seconds: length to which each file is fitted.
+        weights: of a network of `models.NETWORKS`, as safetensors.
+        root: folder that holds the weights of published networks (``AUDIOTL_DATA`` if not given).
+
+    Returns:
+        ``{tap: (files, d)}``.
+
+    Raises:
+        AudiotlError: a file that cannot be decoded, or weights that are not those of the network.
+    """
+    clips = pd.DataFrame({"path": map(str, files), "label": "", "fold": -1, "group": ""})
+    sound = extract(Corpus("files", clips, (), seconds), progress=False)
+    if sound.skipped:
+        raise AudiotlError(sound.skipped[0][1])
+    if network == "mfcc":
+        return sound.mfcc_block
+    if network not in models.NETWORKS:
+        model = pretrained.load(network, root)
+    else:
+        model = with_weights(network, weights)
+    return embed(model, sound, pooling=pooling, progress=False)
+
+
+def with_weights(network: str, file: str | Path) -> nn.Module:
+    """A network of `models.NETWORKS` with the weights of a safetensors file.
+
+    Raises:
+        AudiotlError: the file cannot be read, or holds another network's weights.
+    """
+    try:
+        state = load_file(file)
+        model = models.build(network, len(state["head.bias"]))
+        model.load_state_dict(state)
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        cause = " ".join(str(error).split())[:160].rstrip(".")
+        raise AudiotlError(f"{file} does not hold the weights of a {network} ({cause}); save them "
+                           "anew.") from None
+    return model.eval().requires_grad_(False)
 
 
 @cache.step("embedding", VERSION, home="embeddings")
@@ -100,6 +158,9 @@ def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: 
                unit="batch", disable=not progress, mininterval=1)
     for taps in parallel.run(_taps, bar, shared, threads=threads):
         for name, value in taps.items():
+            if not np.isfinite(value).all():
+                raise AudiotlError(f"The tap {name!r} of {type(shared[0]).__name__} gives values "
+                                   "that are not numbers (NaN or infinite); check its weights.")
             if name not in out:
                 out[name] = np.empty((n, value.shape[1]), np.float32)
             out[name][start:start + len(value)] = value

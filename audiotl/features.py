@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, audio, cache, parallel
 from audiotl.datasets.corpus import Corpus
+from audiotl.datasets.own_sounds import blocks_of
 from audiotl.degrade import Degradation
 from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 
@@ -37,6 +38,7 @@ class Features:
         key: content key: files, settings and code version.
         degradation: what was done to every clip before, if anything.
         settings: of the spectrograms.
+        blocks: embeddings that the corpus came with, in place of spectrograms and MFCC.
     """
 
     corpus: Corpus
@@ -46,6 +48,12 @@ class Features:
     key: str
     degradation: Degradation | None = None
     settings: Settings = Settings()  # noqa: RUF009 (frozen)
+    blocks: dict[str, np.ndarray] | None = None
+
+    @property
+    def mfcc_block(self) -> dict[str, np.ndarray]:
+        """``{"mfcc": (n, 120)}``; nothing where the corpus has no sound."""
+        return {} if self.blocks else {"mfcc": self.mfcc}
 
     def baselines(self, *, workers: int = 0, progress: bool = True) -> dict[str, np.ndarray]:
         """Statistics without a network, ``{name: (n, d)}`` float32, each at its own width.
@@ -54,6 +62,8 @@ class Features:
         a second decode on the first call; ``logmel``, mean and standard deviation over time of each
         band of the spectrograms.
         """
+        if self.blocks:
+            return {}
         content = _cepstra(self.settings), 40, *_content(self.corpus, self.degradation)
         folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
         levels = (level.astype(np.float32) for level in self.spectrograms)
@@ -64,7 +74,8 @@ class Features:
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
              batch: int = 16, progress: bool = True,
              degradation: Degradation | None = None) -> Features:
-    """Spectrograms and MFCC statistics of every clip, from the cache where they are there.
+    """Spectrograms and MFCC statistics of every clip, from the cache where they are there; of a
+    corpus of embeddings its blocks.
 
     Each clip is decoded once, fitted to the corpus's duration by repeating (Choi et al. 2017,
     section 3), and written straight to disk: memory does not grow with the number of clips. A
@@ -77,6 +88,12 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
     Raises:
         AudiotlError: not one clip could be decoded.
     """
+    if corpus.blocks_file:
+        rows = corpus.clips["row"].to_numpy()
+        blocks = {name: np.asarray(block[rows], np.float32)
+                  for name, block in blocks_of(corpus.blocks_file).items()}
+        return Features(corpus, np.zeros((len(rows), 0, 0), np.float16), np.zeros((len(rows), 0)),
+                        [], cache.key_of([*map(cache.array_key, blocks.values())]), blocks=blocks)
     content = settings, *_content(corpus, degradation)
     folder = _extract(*content, corpus=corpus, workers=workers, batch=batch, progress=progress)
     record = json.loads((folder / "record.json").read_text())

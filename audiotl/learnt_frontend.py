@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import cache, parallel, stats
-from audiotl.datasets.corpus import check_split
+from audiotl.datasets.corpus import Split, check_split
 from audiotl.features import Features
 from audiotl.frontend import dct, statistics
 
 VERSION = 1
 TRANSFORMS = ("dct", "pca", "learnt", "none")
-Split = tuple[np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,16 +147,9 @@ def fit(net: Networks, x: Sequence[Tensor], y: Tensor, rows: np.ndarray, budget:
 
 def score(sound: Features, transform: str, splits: Sequence[Split], seeds: Sequence[int],
           budget: Budget = Budget(), **keys) -> stats.Scored:  # noqa: B008 (frozen)
-    """What each clip scored behind one transform, its fold held out, from the cache or now.
+    """What each clip scored behind one of `TRANSFORMS`, its fold held out, kept in the cache.
 
-    Nothing is selected: the last epoch is scored.
-
-    Args:
-        transform: one of `TRANSFORMS`.
-        **keys: of the result.
-
-    Raises:
-        LeakError: a split has a group on both sides.
+    Nothing is selected: the last epoch is scored. LeakError if a split has a group on both sides.
     """
     corpus, folds = sound.corpus, np.full(len(sound.corpus), -1)
     for k, (train, test) in enumerate(splits):

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from audiotl import cache
 from audiotl.datasets import choi2017
-from audiotl.datasets.choi2017 import Split, Task
+from audiotl.datasets.choi2017 import Task
+from audiotl.datasets.corpus import Split
 from audiotl.probes import Blocks, Probe, Ridge, Sklearn, beside, rows_of, standardise
 from audiotl.probes.svm import SVM, gram
 from audiotl.stats import Scored

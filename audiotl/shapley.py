@@ -45,8 +45,7 @@ def value_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
 
 
 def interaction_weights(n: int, coalitions: np.ndarray) -> np.ndarray:
-    """The same for the index of each pair, in the order of ``itertools.combinations(range(n), 2)``.
-    """
+    """The same for the index of each pair, as ``itertools.combinations(range(n), 2)`` has them."""
     size = np.bitwise_count(coalitions).astype(int)
     table = np.array([1 / ((n - 1) * math.comb(n - 2, s)) for s in range(n - 1)])
     member = (coalitions >> np.arange(n)[:, None]) & 1
@@ -87,12 +86,14 @@ def _whole(scores: np.ndarray) -> tuple[int, np.ndarray]:
 
 def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, groups: np.ndarray,
               names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values and interactions of players whose coalitions get clips right, with 95 % intervals.
+    """Values and interactions of players by what coalitions score on clips, with 95 % intervals.
 
     Args:
-        bits: clips right, ``(2^n - 1, ceil(n_clips / 8))`` packed by ``numpy.packbits``.
+        bits: clips right, ``(2^n - 1, ceil(n_clips / 8))`` uint8, packed by ``numpy.packbits``, or
+            scores ``(2^n - 1, n_clips)`` float.
         coalitions: bit mask of each row, every mask but 0 once.
-        nobody: clips right without any player, ``(n_clips,)`` 0 or 1.
+        nobody: score of each clip without any player, ``(n_clips,)``.
+        groups: group of each clip.
         names: the players, bit 0 first.
 
     Returns:
@@ -106,7 +107,10 @@ def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, grou
     each, pair = value_weights(n, none) * nobody, interaction_weights(n, none) * nobody
     for start in range(0, len(bits), CHUNK):
         here = coalitions[start:start + CHUNK]
-        clips = np.unpackbits(bits[start:start + CHUNK], axis=1, count=n_clips).astype(np.float64)
+        clips = bits[start:start + CHUNK]
+        if clips.dtype == np.uint8:
+            clips = np.unpackbits(clips, axis=1, count=n_clips)
+        clips = clips.astype(np.float64)
         each += value_weights(n, here) @ clips
         pair += interaction_weights(n, here) @ clips
     rows = stats.bootstrap_rows(np.concatenate([each, pair]), groups)

@@ -23,9 +23,12 @@ RULES = ("difference", "equivalence", "not worse")
 class Scored:
     """What each tested clip scored, by seed of what was trained and by repetition of the folds.
 
+    A clip's score is a float: 1 or 0 for the class named rightly or not, label-ranking average
+    precision for tags; for a number 1 less its squared error over the variance of all tested
+    numbers, so that the mean over clips is R2.
+
     Args:
-        values: ``(seeds, repeats, n)`` float: 1 or 0 for the class named rightly or not,
-            label-ranking average precision for tags, squared error for a number.
+        values: ``(seeds, repeats, n)`` float.
         folds: fold in which each clip was tested, ``(repeats, n)`` int.
         groups: group of each clip, ``(n,)`` str.
         keys: what was scored: source, network, target, subset, mode, ...
@@ -261,6 +264,37 @@ def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float
         return 1.0 if differences.mean() == 0 else 0.0
     t = differences.mean() / np.sqrt(variance * (1 / k + n_test / n_train))
     return float(2 * stats.t.sf(abs(t), k - 1))
+
+
+def power_law(sizes: Sequence[float], scores: Sequence[float],
+              most: float = 1.0) -> tuple[float, float, float]:
+    """The learning curve ``a - b n^-c`` nearest to scores in the sense of least squares.
+
+    Cortes et al., "Learning curves: asymptotic values and rate of convergence" (NIPS 1993).
+
+    Args:
+        sizes: numbers of training clips, three or more.
+        scores: what was reached with each.
+        most: the best score that there is; `a` stays at or below it.
+
+    Returns:
+        ``a, b, c``, with b from 0 and c from 0.1 to 2.
+
+    >>> n = np.array([10, 20, 40, 80])
+    >>> np.round(power_law(n, 0.9 - 2 / n), 6).tolist()
+    [0.9, 2.0, 1.0]
+    """
+    n, scores = np.asarray(sizes, float), np.asarray(scores, float)
+    found = []
+    for c in np.linspace(0.1, 2, 39):
+        falling = -n**-c
+        b, a = np.polyfit(falling, scores, 1)
+        if a > most:
+            a, b = most, max(0.0, (scores - most) @ falling / (falling @ falling))
+        elif b < 0:
+            a, b = scores.mean(), 0.0
+        found.append((np.square(a + b * falling - scores).sum(), a, b, c))
+    return tuple(map(float, min(found)[1:]))
 
 
 def sign_test(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,13 +20,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, models, parallel
-from audiotl.datasets.corpus import Corpus, check_split
+from audiotl.datasets.corpus import Corpus, Split, check_split
 from audiotl.features import Features
 
 if TYPE_CHECKING:
     from audiotl.transfer import Start
 
-Split = tuple[np.ndarray, np.ndarray]  # training and test rows of a corpus
 VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
@@ -261,6 +260,9 @@ def _validate(state: _State, features: Features, rows: np.ndarray, patience: int
 
 def _answers(corpus: Corpus) -> tuple[nn.Module, Tensor, Tensor]:
     # The loss, and the targets as they are and as floats ``(n, n_classes)``, which mixup blends.
+    if corpus.numeric:
+        raise AudiotlError(f"{corpus.name} has numbers for labels, and networks are trained on "
+                           "classes or tags; choose another source.")
     targets = torch.from_numpy(corpus.targets())
     if corpus.multilabel:
         return nn.BCEWithLogitsLoss(), targets, targets

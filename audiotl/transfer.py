@@ -17,14 +17,14 @@ from torch import nn
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, check_known, datasets
-from audiotl.datasets.corpus import Corpus, LeakError, check_split, deal_groups, splits_of
+from audiotl.datasets.corpus import Corpus, LeakError, Split, check_split, deal_groups, splits_of
 from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.models.taps import weights_key
 from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
-from audiotl.training import Recipe, Split, network_key, train
+from audiotl.training import Recipe, network_key, train
 
 SCRATCH, PROBE, FINE_TUNED, ONE_RATE = MODES = (
     "scratch", "probe", "fine-tuned", "fine-tuned at one rate")
@@ -123,8 +123,8 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
 
 def _check(mode: str, corpus: Corpus, split: Split, source: SourceNetwork | None) -> None:
     check_known("mode", mode, MODES)
-    if corpus.multilabel:
-        raise AudiotlError(f"{corpus.name} has several tags a clip; transfer is scored on corpora "
+    if corpus.multilabel or corpus.numeric:
+        raise AudiotlError(f"{corpus.name} has tags or numbers; transfer is scored on corpora "
                            "of classes.")
     if mode != SCRATCH and source is None:
         raise AudiotlError(f"The mode {mode!r} needs the network of a source; without one there "

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import linalg
 from sklearn.covariance import ledoit_wolf
 
-from audiotl.probes import one_hot
+from audiotl.probes import targets
 
 
 def evidence(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ def logme(x: np.ndarray, y: np.ndarray) -> float:
         x: features, ``(n, d)``; standardise them, for the prior treats columns alike.
         y: class of each clip, ``(n,)`` int.
     """
-    _, labels = one_hot(y)
+    _, labels = targets.columns(y)
     x, labels = x - x.mean(0), labels - labels.mean(0)
     return float(evidence(x, labels).mean()) / len(x)
 

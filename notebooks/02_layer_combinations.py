@@ -31,6 +31,7 @@ recipe = {"epochs": 10, "crop": 64}                   # how a source is trained:
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import display
 
 from audiotl import datasets, stats, widgets
 from audiotl import probes as probe_kinds
@@ -38,6 +39,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.plots import compare
 from audiotl.plots.style import colour_of, styled, title_of
+from audiotl.probes.coalitions import guesses
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -157,18 +159,25 @@ results.table("own", ranked[["subset", "score", "ci_low", "ci_high"]], show=5)
 # else they are counted from 1.
 #
 # ## Sources and targets
+#
+# Columns that were made elsewhere need no network and no sound: a folder with a `.npz` of one block
+# `(n, d)` a layer and a `manifest.csv` of `clip,label[,fold,group]` is the target `embeddings`
+# (`--data MY_FOLDER -p targets embeddings`). Its rows say `given` for a source, and stand under the
+# first pooling, however they were pooled.
 
 # %%
 how = Recipe(**recipe)
 source_sounds = {}
-for name in sources:
+given = [name for name in targets if name == "embeddings"]
+for name in sources if targets != given else []:
     sound = features(datasets.load(name, data, size, corpus_seed))
     source_sounds[sound.corpus.domain] = sound
 
-first = next(iter(source_sounds.values()))
 networks = {domain: source_network(sound, how, seed=network_seed)
             for domain, sound in source_sounds.items()}
-networks["random"] = source_network(first, how, labels="none", seed=network_seed)
+if source_sounds:
+    first = next(iter(source_sounds.values()))
+    networks["random"] = source_network(first, how, labels="none", seed=network_seed)
 
 # %%
 heard = [sound.corpus for sound in source_sounds.values()]
@@ -185,11 +194,17 @@ results.corpora(*source_sounds.values(), *target_sounds.values())
 # or 64 values a clip. For the cells by hand, means will do.
 
 # %%
+def layers_of(domain, target, pooling="mean"):
+    network = networks[domain].model if domain in networks else None
+    return embed(network, target_sounds[target], pooling=pooling)
+
 cases = [(domain, target) for target, sound in target_sounds.items() for domain in networks
-         if domain == "random" or not datasets.related(source_sounds[domain].corpus, sound.corpus)]
-domain, target = cases[0]
-sound = target_sounds[target]
-corpus, blocks = sound.corpus, embed(networks[domain].model, sound)
+         if target not in given and (domain == "random" or not datasets.related(
+             source_sounds[domain].corpus, sound.corpus))]
+corpus, blocks = my_corpus, my_layers
+if cases:
+    corpus, blocks = target_sounds[cases[0][1]].corpus, layers_of(*cases[0])
+cases += [("given", target) for target in given]
 {name: block.shape for name, block in blocks.items()}
 
 # %% [markdown]
@@ -278,10 +293,10 @@ def searched(layers, target, name, title):
                   probe_kinds.named(name), title=title)
 
 searches = {(domain, target, *way): searched(
-    embed(networks[domain].model, target_sounds[target], pooling=way[0]), target, way[1],
-    f"{domain} -> {target}, {way[0]}") for domain, target in cases for way in ways}
-alone = {(target, name): searched({"mfcc": target_sounds[target].mfcc}, target, name, target)
-         for target in targets for name in probes}
+    layers_of(domain, target, way[0]), target, way[1], f"{domain} -> {target}, {way[0]}")
+    for domain, target in cases for way in ways[:None if domain in networks else 1]}
+alone = {(target, name): searched(target_sounds[target].mfcc_block, target, name, target)
+         for target in targets if target not in given for name in probes}
 
 # %%
 table = pd.concat([*(found.table().assign(source=domain, target=target, pooling=pooling)
@@ -298,9 +313,11 @@ chosen = table[(table["probe"] == probes[0]) & (table["protocol"] == "nested")]
 mfcc = chosen[chosen["source"] == "mfcc"].set_index("target")["score"]
 shown = chosen[chosen["pooling"] == poolings[0]]
 titles = {name: sound.corpus.title for name, sound in target_sounds.items()}
-chance = {titles[name]: np.bincount(sound.corpus.targets()).max() / len(sound.corpus)
-          for name, sound in target_sounds.items()}
-lines = {titles[name]: {"MFCC": mfcc[name], "chance": chance[titles[name]]} for name in targets}
+chance = {titles[name]: guesses(sound.corpus.targets(), sound.corpus.splits(
+    seed=corpus_seed)).mean() for name, sound in target_sounds.items()}
+lines = {titles[name]: {"chance": chance[titles[name]]} for name in targets}
+for name in mfcc.index:
+    lines[titles[name]]["MFCC"] = mfcc[name]
 
 # %%
 @styled
@@ -336,7 +353,7 @@ results.figure("cover", figure, "Accuracy of all 31 layer combinations against t
 
 # %%
 single = shown[shown["size"] == 1].assign(
-    layer=lambda rows: rows["subset"].astype(int) + 1,
+    layer=lambda rows: rows.groupby(["source", "target"]).cumcount() + 1,
     groups=lambda rows: rows["target"].map(
         {name: sound.corpus.clips["group"].nunique() for name, sound in target_sounds.items()}))
 figure = compare.curves(single.replace({"target": titles}), "layer", xlabel="layer",
@@ -353,12 +370,12 @@ results.figure("single_layers", figure, "Accuracy of each layer alone by depth."
 # %%
 paired, summary = [], []
 for (domain, target, pooling, name), found in searches.items():
-    random = searches["random", target, pooling, name]
     keys = {"source": domain, "target": target, "pooling": pooling, "probe": name}
     everything = found.scored(found.names)
-    others = {"last": found.scored(found.names[-1:]), "best": found.scored_best(),
-              "random": random.scored(random.names),
-              "mfcc": alone[target, name].scored(["mfcc"])}
+    others = {"last": found.scored(found.names[-1:]), "best": found.scored_best()}
+    if domain in networks:
+        others["random"] = searches["random", target, pooling, name].scored(found.names)
+        others["mfcc"] = alone[target, name].scored(["mfcc"])
     paired += [stats.compare(everything, other, comparison=f"all - {side}", **keys)
                for side, other in others.items() if (domain, side) != ("random", "random")]
     picks = [found.labels()[found.position(pick)] for pick in found.nested_best()[1]]
@@ -407,7 +424,7 @@ results.figure("paired", figure, "Paired differences between all five layers and
 # %%
 effects = []
 for domain, target in cases:
-    if set(poolings) < {"mean", "mean+std"}:
+    if set(poolings) < {"mean", "mean+std"} or domain not in networks:
         break
     one, other = (searches[domain, target, pooling, probes[0]] for pooling in ("mean+std", "mean"))
     everything = [found.scored(found.names) for found in (one, other)]
@@ -423,9 +440,10 @@ results.table("pooling", effects, show=20)
 
 # %%
 effects["case"] = [f"{title_of(row.source)} → {titles[row.target]}" for row in effects.itertuples()]
-figure = compare.forest(effects, "case", "source", "comparison", margin=0.01)
-results.figure("pooling", figure, "What the deviation over time gives all layers, beside what four "
-               "more layers give the last.")
+if len(effects):
+    figure = compare.forest(effects, "case", "source", "comparison", margin=0.01)
+    display(results.figure("pooling", figure, "What the deviation over time gives all layers, "
+                           "beside what four more layers give the last."))
 
 # %% [markdown]
 # ## How much does the paper's protocol flatter?

@@ -51,7 +51,7 @@ from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
 from audiotl.plots.style import INK, styled, title_of
-from audiotl.probes import controls
+from audiotl.probes import coalitions, controls
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network
@@ -146,10 +146,14 @@ pd.DataFrame({"block": names, "by hand": by_hand.values(), "package": values}).r
 # ## Source, targets, networks
 #
 # A network that others trained is read where its weights are at hand, and left out where not.
+# Columns that were made elsewhere need none: a folder with a `.npz` of one block `(n, d)` a layer
+# and a `manifest.csv` of `clip,label[,fold,group]` is the target `embeddings` (`--data MY_FOLDER -p
+# targets embeddings`). Labels may be tags, joined by `;`, or numbers.
 
 # %%
 source_sounds = {}
-for name in sources:
+given = [name for name in targets if name == "embeddings"]
+for name in sources if targets != given else []:
     sound = features(datasets.load(name, data, size, corpus_seed))
     source_sounds[sound.corpus.domain] = sound
 heard = [sound.corpus for sound in source_sounds.values()]
@@ -161,7 +165,7 @@ results.corpora(*source_sounds.values(), *target_sounds.values())
 
 # %%
 trained, untrained, left_out = {}, {}, []
-for name in networks:
+for name in networks if targets != given else []:
     if name in pretrained.NETWORKS:
         if pretrained.available(name, data):
             trained[pretrained.card(name).domain, name] = pretrained.load(name, data)
@@ -177,11 +181,12 @@ print("left out, weights not at hand:", ", ".join(left_out) or "none")
 
 # %%
 cases = [(source, network, target) for source, network in trained for target in target_sounds
-         if (source, network) not in untrained
-         or not datasets.related(source_sounds[source].corpus, target_sounds[target].corpus)]
+         if target not in given and ((source, network) not in untrained or not datasets.related(
+             source_sounds[source].corpus, target_sounds[target].corpus))]
+cases += [("given", "embeddings", target) for target in given]
 
 def layers_of(source, network, target):
-    return embed(trained[source, network], target_sounds[target], pooling=pooling)
+    return embed(trained.get((source, network)), target_sounds[target], pooling=pooling)
 
 def names_of(rows):
     return [f"{title_of(row.network)}, {row.source} → {target_sounds[row.target].corpus.title}"
@@ -219,8 +224,9 @@ for source, network, target in cases:
     keys = {"source": source, "network": network, "deal": broad <= most_columns}
     sides = {"last": (last, None), "all": (layers, None),
              "joint": (layers, partial(probes.joint_pca, width=narrow)),
-             "widened": (last, partial(probes.random_features, width=broad)),
-             "with mfcc": (layers | {"mfcc": sound.mfcc}, None)}
+             "widened": (last, partial(probes.random_features, width=broad))}
+    if target not in given:
+        sides["with mfcc"] = layers | sound.mfcc_block, None
     if (source, network) in untrained:
         sides["random"] = embed(untrained[source, network], sound, pooling=pooling), None
     arms[source, network, target] = {
@@ -252,7 +258,7 @@ for sides in arms.values():
     pairs = {OWN: ("all", "last"), JOINT: ("joint", "last"), WIDENED: ("all", "widened"),
              "with mfcc - all": ("with mfcc", "all"), "all - random": ("all", "random")}
     for name, (one, other) in pairs.items():
-        if other in sides:
+        if {one, other} <= set(sides):
             by_width.append(stats.compare(sides[one], sides[other], comparison=name))
 by_width = pd.DataFrame(by_width).drop(columns=["subset", "probe", "protocol"], errors="ignore")
 by_width["clear"] = stats.clear(by_width, "comparison")
@@ -278,7 +284,8 @@ results.claim(2, claimed[WIDENED], "by_width.csv",
               "all layers beat the last, widened to their width by random features")
 
 # %%
-results.claim(6, claimed["with mfcc - all"], "by_width.csv")
+if "with mfcc - all" in claimed:
+    display(results.claim(6, claimed["with mfcc - all"], "by_width.csv"))
 
 # %% [markdown]
 # ## Every subset of every network
@@ -290,7 +297,7 @@ results.claim(6, claimed["with mfcc - all"], "by_width.csv")
 searches = {}
 for source, network, target in cases:
     sound = target_sounds[target]
-    corpus, blocks = sound.corpus, layers_of(source, network, target) | {"mfcc": sound.mfcc}
+    corpus, blocks = sound.corpus, layers_of(source, network, target) | sound.mfcc_block
     searches[source, network, target] = search(
         blocks, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
         probes.named("ridge"), width=width, title=f"{network}, {source} -> {target}")
@@ -316,16 +323,18 @@ for (source, network, target), found in searches.items():
     layers = [name for name in found.names if name != "mfcc"]
     without = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
     everything, picked = found.scored(layers), found.scored_best(without)
-    last, mfcc = found.scored(layers[-1:]), found.scored(["mfcc"])
-    for name, one, other in (("best - all", picked, everything), ("all - last", everything, last),
-                             ("all - mfcc", everything, mfcc),
-                             ("with mfcc - all", found.scored(found.names), everything)):
-        paired.append(stats.compare(one, other, comparison=name, **keys))
+    last = found.scored(layers[-1:])
+    pairs = [("best - all", picked, everything), ("all - last", everything, last)]
+    alone = {name: found.scored([name]).mean for name in found.names}
+    if "mfcc" in alone:
+        pairs += [("all - mfcc", everything, found.scored(["mfcc"])),
+                  ("with mfcc - all", found.scored(found.names), everything)]
+    paired += [stats.compare(one, other, comparison=name, **keys) for name, one, other in pairs]
     enough = [i for i in without if found.scores()[i] >= everything.mean - 0.01]
     picks = found.nested_best(without)[1]
     scores.append(keys | {
         "layers": len(layers), "all": everything.mean, "best": picked.mean, "last": last.mean,
-        "mfcc": mfcc.mean, "picked_layers": np.mean([len(pick) for pick in picks]),
+        "mfcc": alone.get("mfcc", np.nan), "picked_layers": np.mean([len(pick) for pick in picks]),
         "smallest": min(len(found.subsets[i]) for i in enough)})
 scores = pd.DataFrame(scores)
 results.table("summary", scores, show=30)
@@ -409,7 +418,8 @@ values, pairs = [], []
 for (source, network, target), found in searches.items():
     keys = {"source": source, "network": network, "target": target}
     masks = shapley.masks(found.subsets, found.names)
-    nobody = guess(target_sounds[target].corpus)
+    corpus = target_sounds[target].corpus
+    nobody = coalitions.guesses(corpus.targets(), corpus.splits(seed=corpus_seed))
     value, pair = shapley.attribute(found.nested_bits, masks, nobody, found.groups, found.names)
     values.append(value.assign(**keys, groups=len(np.unique(found.groups))))
     pairs.append(pair.assign(**keys))

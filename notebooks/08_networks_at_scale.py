@@ -34,7 +34,7 @@ width = 32                     # principal components of each layer where subset
 pairs = 50                     # of random orders, for networks of more than `most_whole` layers
 most_whole = 12                # layers of which all subsets are scored
 in_full = []                   # pairs of a network and a target to read on all clips
-random_seeds = 3               # of YAMNet with random weights on what it reads in full
+random_seeds = 1               # of YAMNet with random weights on what it reads in full
 twins = []                     # pairs of networks of one architecture that heard other sound
 repeats = 5                    # sets of folds for the twins
 know_words = ["speech_embedding", "ConvNet5, speech"]   # networks that learnt to name words
@@ -186,20 +186,6 @@ def values_of(found, layers, y, splits):
     return rows.assign(ci_low=rows["value"] - reach, ci_high=rows["value"] + reach)
 
 
-def smallest(found, layers):
-    """Clips right by the smallest subset within a point of all on the other folds; mean size."""
-    among = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
-    right, sizes = np.zeros(len(found.fold)), []
-    for fold, inner in enumerate(found.inner):
-        score = inner.max(axis=1)
-        enough = [i for i in among if score[i] >= score[found.position(layers)] - 0.01]
-        pick = min(enough, key=lambda i: (len(found.subsets[i]), -score[i]))
-        bits = found.unpack(found.bits[pick, inner[pick].argmax()])
-        right[found.fold == fold] = bits[found.fold == fold]
-        sizes.append(len(found.subsets[pick]))
-    return right, np.mean(sizes)
-
-
 def picked(found, blocks, layers, y, splits, guess):
     """Clips right by the layer with the largest guess on each fold's training clips."""
     right = np.zeros(len(found.fold))
@@ -230,7 +216,8 @@ for network, target in cases:
                    title=f"{network} -> {target}")
     mixed = search(blocks, y, splits, groups, WeightedSum([1e-2]), subsets=[layers], width=width,
                    nested=False, progress=False)
-    few, sizes[network, target] = smallest(found, layers)
+    few, picks = found.smallest(layers)
+    sizes[network, target] = np.mean([len(pick) for pick in picks])
     chosen = {name: picked(found, blocks, layers, y, splits, guess) for name, guess in (
         ("label_free", lambda x, _: transferability.effective_rank(x)), ("logme", log_me))}
     read = partial(controls.score, y=y, repeats=[splits], groups=groups, probe=wide)

@@ -1,6 +1,7 @@
 """What the tests share: a cache of their own, small clips on disk, the recordings if present."""
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -100,7 +101,8 @@ def sound(class_folders, fresh_cache):
     from audiotl import datasets
     from audiotl.features import features
 
-    return features(datasets.load("folder", class_folders), progress=False)
+    corpus = dataclasses.replace(datasets.load("folder", class_folders), duration=4.0)
+    return features(corpus, progress=False)
 
 
 def small_wav2vec2():

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 from conftest import small_wav2vec2
+from safetensors.torch import save_file
 from torch import nn
 
 from audiotl import AudiotlError, audio, datasets
 from audiotl.degrade import Degradation
-from audiotl.embedding import embed
+from audiotl.embedding import embed, embed_files, with_weights
 from audiotl.features import features
 from audiotl.models import ConvNet5, build, pretrained, taps_of
 
@@ -50,7 +51,8 @@ def test_a_second_run_touches_neither_audio_nor_network(sound, class_folders, mo
     assert not np.allclose(one["1"], two["1"])  # equal weights, or none, and another network
     monkeypatch.setattr(audio, "load", untouched)
     monkeypatch.setattr(ConvNet5, "taps", untouched)
-    again = features(datasets.load("folder", class_folders), progress=False)
+    corpus = dataclasses.replace(datasets.load("folder", class_folders), duration=4.0)
+    again = features(corpus, progress=False)
     second = embed(model, again, progress=False)
     assert all((first[name] == second[name]).all() for name in first)
 
@@ -153,3 +155,40 @@ def test_memory_does_not_grow_with_the_number_of_clips(sound):
     few, many = peak(2), peak(6)
     samples = 4 * len(corpus.clips) * 16_000 * 0.6 * 4
     assert many - few < samples / 4, (few, many)
+
+
+def test_files_give_the_columns_that_a_probe_was_fitted_on(sound, tmp_path):
+    files = sound.corpus.clips["path"].tolist()[5:8]
+    model = build("convnet5", 3).eval()
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()},
+              tmp_path / "net.safetensors")
+    made = embed_files(files, "convnet5", 4.0, pooling="mean+std",
+                       weights=tmp_path / "net.safetensors")
+    for name, block in embed(model, sound, pooling="mean+std", progress=False).items():
+        assert np.allclose(made[name], block[5:8], atol=1e-4)
+    assert np.allclose(embed_files(files, "mfcc", 4.0)["mfcc"], sound.mfcc[5:8], atol=1e-4)
+    with pytest.raises(AudiotlError, match="nowhere"):
+        embed_files([*files, tmp_path / "nowhere.wav"], "mfcc", 4.0)
+
+
+@pytest.mark.parametrize("content", [
+    b"no weights", b"", {"head.bias": torch.zeros(3)}, {"other": torch.zeros(3)},
+    {name: torch.zeros(2, 2) if value.ndim == 4 else value
+     for name, value in build("convnet5", 3).state_dict().items()}])
+def test_weights_of_another_shape_are_refused(tmp_path, content):
+    file = tmp_path / "net.safetensors"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        save_file(content, file)
+    with pytest.raises(AudiotlError, match="net.safetensors"):
+        with_weights("convnet5", file)
+
+
+def test_a_network_that_gives_no_numbers_is_refused_and_nothing_is_kept(sound):
+    model = build("convnet5", 3)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    for _ in range(2):
+        with pytest.raises(AudiotlError, match="'layer1'.*ConvNet5"):
+            embed(model, sound, progress=False)

@@ -20,7 +20,8 @@ BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
 """In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` for those of recordings."""
 
-OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest}
+OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest,
+       "embeddings": own_sounds.read_embeddings}
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
@@ -35,7 +36,8 @@ def data_root(root: str | Path | None = None) -> Path | None:
 
 
 def names() -> list[str]:
-    """Every corpus that `load` knows; ``folder`` and ``manifest`` read the user's own sounds."""
+    """Every corpus that `load` knows; ``folder``, ``manifest`` and ``embeddings`` are
+    the user's own."""
     return [*BUILTIN, "music_family", *recordings.CORPORA, *OWN]
 
 
@@ -47,7 +49,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
         name: see `names`.
         data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given);
             for ``folder`` the folder of class folders itself, for ``manifest`` the CSV file or the
-            folder of ``manifest.csv``.
+            folder of ``manifest.csv``, for ``embeddings`` the ``.npz`` or its folder.
         size: of the built-in corpora: ``quick`` or ``smoke``.
         seed: of the built-in corpora.
 
@@ -61,8 +63,8 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     if name == "music_family":
         return synthetic.family_view(synthetic.load("music", size=size, seed=seed))
     check_known("corpus", name, names())
-    if name == "manifest" and data and Path(data).is_file():
-        return own_sounds.read_manifest(Path(data))
+    if name in OWN and data and Path(data).is_file():
+        return OWN[name](Path(data))
     where = data_root(data)
     if where is None:
         raise AudiotlError(f"{name} is a corpus of recordings and needs a folder; "

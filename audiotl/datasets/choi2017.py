@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 
 from audiotl import AudiotlError, check_known
-from audiotl.datasets.corpus import need_folder, splits_of
+from audiotl.datasets.corpus import Split, need_folder, splits_of
 from audiotl.datasets.own_sounds import read_table
 
-Split = tuple[np.ndarray, np.ndarray]  # rows to train on, and rows to test on
 LAYERS = ("0", "1", "2", "3", "4")
 UNPUBLISHED = ("0124", "0134", "0234")  # the authors' list of four-layer subsets lacks them
 

@@ -11,6 +11,7 @@ from audiotl import AudiotlError, check_known
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 COLUMNS = ["path", "label", "fold", "group"]
+Split = tuple[np.ndarray, np.ndarray]  # training and test rows
 
 
 class LeakError(AudiotlError):
@@ -23,13 +24,16 @@ class Corpus:
 
     Args:
         name: short name, as ``datasets.load`` takes it.
-        clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; several
-            tags are joined by ``;`` when `multilabel`), ``fold`` (int, -1 where there is no
-            official fold) and ``group`` (str: clips of one group share a recording, a speaker or a
-            note).
-        classes: class or tag names in target order.
+        clips: one row a clip, index 0 to n-1, with columns ``path`` (str), ``label`` (str; tags
+            joined by ``;`` when `multilabel`, a number when `numeric`), ``fold`` (int, -1 where
+            there is no official fold) and ``group`` (str: clips of one group share a recording, a
+            speaker or a note).
+        classes: class or tag names in target order; none when `numeric`.
         duration: length in seconds to which clips are fitted.
         multilabel: whether a clip carries several tags.
+        numeric: whether its label is a number.
+        blocks_file: a ``.npz`` of embeddings in place of sound; the column ``row`` of `clips` says
+            which of its rows is a clip's.
         synthetic: whether the sound was made by this package; said wherever a number is shown.
         listed: rows in the corpus's own table; ``listed - len(corpus)`` of them have no audio.
         drop_shared: the official folds are known to cut a few groups; the training clips of such a
@@ -48,6 +52,8 @@ class Corpus:
     drop_shared: bool = False
     domain: str = ""
     title: str = ""
+    numeric: bool = False
+    blocks_file: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "domain", self.domain or self.name)
@@ -62,7 +68,10 @@ class Corpus:
         return self.clips["group"].to_numpy(dtype=str)
 
     def targets(self) -> np.ndarray:
-        """Class indices ``(n,)`` int64, or for tags a 0/1 matrix ``(n, n_classes)`` float32."""
+        """Class indices ``(n,)`` int64, for tags a 0/1 matrix ``(n, n_classes)`` float32, or
+        numbers ``(n,)`` float64."""
+        if self.numeric:
+            return self.clips["label"].to_numpy(dtype=np.float64)
         position = {name: i for i, name in enumerate(self.classes)}
         if not self.multilabel:
             return np.array([position[label] for label in self.clips["label"]], dtype=np.int64)
@@ -94,7 +103,17 @@ class Corpus:
         turns = drawn.loc[turns.index].groupby("label").cumcount().sort_values(kind="stable")
         return self.subset(np.sort(turns.index[:most]))
 
-    def splits(self, n_folds: int = 5, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _check_groups(self, targets: np.ndarray) -> None:
+        # A class of a single group would be tested without being trained on.
+        if targets.ndim == 1 and not self.numeric:
+            pairs = pd.DataFrame({"class": targets, "group": self.groups}).drop_duplicates()
+            counts = pairs["class"].value_counts()
+            if counts.min() < 2:
+                raise AudiotlError(f"{self.name} has {(counts < 2).sum()} classes of a single "
+                                   f"group, the first {self.classes[counts.idxmin()]!r}; a class "
+                                   "needs clips of two groups, one to train on and one to test.")
+
+    def splits(self, n_folds: int = 5, seed: int = 0) -> list[Split]:
         """Train and test rows of each fold: the official folds, else those of `deal_groups`.
 
         Raises:
@@ -102,6 +121,7 @@ class Corpus:
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
+            self._check_groups(targets)
             folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
         for fold, (train, test) in zip(np.unique(folds), splits_of(folds), strict=True):
@@ -115,7 +135,7 @@ class Corpus:
         return out
 
 
-def splits_of(folds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def splits_of(folds: np.ndarray) -> list[Split]:
     """Training and test rows of each fold, of the fold of each clip ``(n,)``."""
     return [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in np.unique(folds)]
 
@@ -134,7 +154,8 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
                 where: str = "this split", classes: np.ndarray | None = None) -> None:
     """Refuse a split with one group on both sides, or one that tests a class it does not train on.
 
-    Classes ``(n,)`` are checked where they are given, tags ``(n, k)`` are not.
+    Args:
+        classes: class of each clip, ``(n,)`` int; tags, numbers and None check groups alone.
 
     Raises:
         LeakError: names the first such group.
@@ -144,7 +165,7 @@ def check_split(groups: np.ndarray, train: np.ndarray, test: np.ndarray,
     if len(both):
         raise LeakError(f"Group {str(both[0])!r} is on both sides of {where} ({len(both)} such "
                         "groups); keep all clips of a group in one fold.")
-    if classes is not None and classes.ndim == 1:
+    if classes is not None and classes.ndim == 1 and classes.dtype.kind != "f":
         unseen = np.setdiff1d(classes[test], classes[train])
         if len(unseen):
             raise AudiotlError(f"Class {unseen[0]} is tested in {where} but no clip of it is "
@@ -163,6 +184,8 @@ def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int
     if len(names) < n_folds:
         raise AudiotlError(f"{name} has {len(names)} groups, too few for {n_folds} folds; "
                            "ask for fewer folds.")
+    if targets.dtype.kind == "f" and targets.ndim == 1:  # fifths of the numbers as classes
+        targets = np.argsort(np.argsort(targets, kind="stable")) * 5 // len(targets)
     onehot = targets if targets.ndim == 2 else np.eye(targets.max() + 1)[targets]
     counts = np.zeros((len(names), onehot.shape[1]))
     np.add.at(counts, member, onehot)

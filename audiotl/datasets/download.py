@@ -120,16 +120,29 @@ def _receive(url: str, part: Path, progress: bool) -> None:
                 bar.update(len(block))
 
 
+MOST_TIMES = 100
+
+
 def unpack(path: Path, home: Path) -> None:
     """Unpack a ``.tar.gz`` into the folder `home`, which appears whole or not at all.
 
-    AudiotlError if it is none, or a member is a device or leads out of the folder.
+    Raises:
+        AudiotlError: not an archive, one with a member that is a device or leads out of the folder,
+            or one that would fill `MOST_TIMES` its size (nothing is unpacked).
     """
     home.parent.mkdir(parents=True, exist_ok=True)
     try:
         with (cache.explain_full_disk(home), tarfile.open(path) as archive,
               tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}.") as temporary):
-            archive.extractall(Path(temporary) / "content", filter="data")
+            room = [MOST_TIMES * path.stat().st_size + 1_000_000]
+
+            def fits(member: tarfile.TarInfo, where: str) -> tarfile.TarInfo | None:
+                room[0] -= member.size
+                if room[0] < 0:
+                    raise tarfile.TarError(f"it would fill {MOST_TIMES} times its size and more")
+                return tarfile.data_filter(member, where)
+
+            archive.extractall(Path(temporary) / "content", filter=fits)
             os.rename(Path(temporary) / "content", home)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise AudiotlError(f"{path} cannot be unpacked ({error}); "

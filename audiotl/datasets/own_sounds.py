@@ -1,15 +1,21 @@
-"""The user's own sounds: a folder of class folders, or a CSV manifest."""
+"""One's own sounds: a folder of class folders, a CSV manifest, or embeddings with a manifest."""
 
+import contextlib
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import soundfile
 
 from audiotl import AudiotlError, cache
 from audiotl.datasets import corpus
 from audiotl.datasets.corpus import Corpus, LeakError
 
-DURATION = 4.0
-"""Seconds to which the user's clips are fitted."""
+LENGTHS = (1.0, 10.0)
+"""Seconds that the user's clips are fitted to at least and at most."""
+
+MOST_CLASSES = 2000
 
 
 def read(root: Path) -> Corpus:
@@ -23,50 +29,181 @@ def read(root: Path) -> Corpus:
             for stem, path in corpus.find_audio(root).items() if "/" in stem]
     clips = pd.DataFrame(rows, columns=corpus.COLUMNS)
     clips["group"] = _first_group(clips)
-    classes = tuple(sorted(clips["label"].unique()))
+    classes = _few_classes(tuple(sorted(clips["label"].unique())), root)
     if len(classes) < 2:
         raise AudiotlError(f"{root} has {len(classes)} class folders with audio "
                            f"({', '.join(corpus.SUFFIXES)}); put the clips of each class into a "
                            "folder of its own, two classes or more.")
-    return Corpus("folder", clips, classes, DURATION, listed=len(clips), title=root.name)
+    return Corpus("folder", clips, classes, usual_length(clips["path"]), listed=len(clips),
+                  title=root.name)
 
 
 def read_manifest(path: Path) -> Corpus:
-    """A CSV with columns ``path,label[,fold,group]``; paths relative to the CSV; tags joined by
-    ``;``.
+    """A CSV with columns ``path,label[,fold,group,start,end]``; paths relative to the CSV.
 
-    Without groups each clip is its own, copies of it included.
+    Labels are classes; tags where some are joined by ``;``; numbers where all are and either some
+    are not whole or there are more than 20, shared by fewer than ten clips each on average. Rows
+    with ``start`` or ``end``, in seconds, are cut out of their file and kept in the cache. Without
+    groups each file is its own, copies of it included.
 
     Args:
         path: the CSV, or a folder with ``manifest.csv``.
 
     Raises:
-        AudiotlError: the table cannot be read or lacks a column, no file of it is there, a fold is
-            no number.
+        AudiotlError: the table cannot be read or lacks a column, none of its files is there, or a
+            row cannot be used as it stands.
         LeakError: two files are equal byte for byte and in different groups.
     """
     path = path / "manifest.csv" if path.is_dir() else path
-    table = read_table(path, ("path", "label"))
-    files = [path.parent / name for name in table["path"].astype(str)]
-    clips = pd.DataFrame({"path": map(str, files), "label": table["label"].astype(str),
-                          "fold": _folds(table, path),
-                          "group": table["group" if "group" in table else "path"].astype(str)})
-    clips = clips[[file.is_file() for file in files]].reset_index(drop=True)
-    if clips.empty:
-        raise AudiotlError(f"None of the {len(files)} files listed in {path} is there; paths are "
+    table = read_table(path, ("path", "label"), text=True)
+    clips = _clips(table, path)
+    clips["path"] = [str(_file(path.parent, name)) for name in table["path"]]
+    again = table.duplicated([name for name in ("path", "start", "end") if name in table])
+    if again.any():
+        row = again.idxmax()
+        raise AudiotlError(f"{_row(path, row)} lists {table['path'][row]} again; list a clip once, "
+                           "several labels joined by ';'.")
+    there = np.array([Path(file).is_file() for file in clips["path"]], bool)
+    if not there.any():
+        raise AudiotlError(f"None of the {len(table)} files listed in {path} is there; paths are "
                            "relative to the folder of the table.")
+    clips, listed = clips[there], len(table)
     first = _first_group(clips)
     split = clips["group"] != first
     if "group" not in table:
-        clips["group"] = first
+        clips = clips.assign(group=first)
     elif split.any():
         row = split.idxmax()
         raise LeakError(f"{path}: {Path(clips['path'][row]).name} of group {clips['group'][row]!r} "
                         f"is a copy of a clip of group {first[row]!r}; give copies one group, or "
                         "list the recording once.")
-    return Corpus("manifest", clips, corpus.classes_of(clips), DURATION, listed=len(table),
-                  multilabel=bool(table["label"].astype(str).str.contains(";").any()),
-                  title=path.stem)
+    clips = _cut_out(clips, table, path).reset_index(drop=True)
+    return Corpus("manifest", clips, duration=usual_length(clips["path"]), listed=listed,
+                  title=path.stem, **_kind(clips["label"], path))
+
+
+def read_embeddings(path: Path) -> Corpus:
+    """Blocks ``(n, d)`` in a ``.npz``, a layer each, first to last, and a manifest with n rows.
+
+    Args:
+        path: the ``.npz``, or a folder with one; ``manifest.csv`` lies beside it and has ``path``
+            or ``clip``, ``label[,fold,group]``.
+
+    Raises:
+        AudiotlError: the files do not fit each other, or hold what no probe can read.
+    """
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise AudiotlError(f"{path} has {len(files)} .npz files where one of blocks is needed; "
+                           "name the file.")
+    file, manifest = files[0], files[0].parent / "manifest.csv"
+    table = read_table(manifest, ("label",), text=True)
+    name = next((name for name in ("path", "clip") if name in table), None)
+    if name is None:
+        raise AudiotlError(f"{manifest} has neither a column 'path' nor 'clip'; name the clips.")
+    clips = _clips(table.rename(columns={name: "path"}), manifest).assign(row=range(len(table)))
+    for block, values in blocks_of(file).items():
+        fault = _unfit(values, len(table))
+        if fault:
+            raise AudiotlError(f"The block {block!r} of {file} {fault}.")
+    return Corpus("embeddings", clips, duration=0.0, listed=len(table), title=file.stem,
+                  blocks_file=str(file), **_kind(clips["label"], manifest))
+
+
+def blocks_of(file: Path | str) -> dict[str, np.ndarray]:
+    """The arrays of a ``.npz``.
+
+    Raises:
+        AudiotlError: it is not one, holds objects, or nothing.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            blocks = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError,
+            zipfile.BadZipFile) as error:
+        raise AudiotlError(f"{file} cannot be read as .npz of number arrays ({error}); write it "
+                           "with numpy.savez.") from None
+    if not blocks:
+        raise AudiotlError(f"{file} holds no block; write one (clips, columns) a layer.")
+    return blocks
+
+
+def _unfit(values: np.ndarray, clips: int) -> str:
+    # What is wrong with a block, or nothing.
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
+        return (f"is {values.dtype} of shape {values.shape}; it must be numbers of shape (clips, "
+                "columns)")
+    if len(values) != clips:
+        return f"has {len(values)} rows, and manifest.csv {clips}; give both one row a clip"
+    bad = ~np.isfinite(values).all(1)
+    if bad.any():
+        return (f"holds values that are not numbers, first in row {bad.argmax() + 1}; leave such "
+                "clips out of both files")
+    return ""
+
+
+def usual_length(paths: pd.Series) -> float:
+    """A length in seconds that 95 of 100 clips do not exceed, in tenths, within `LENGTHS`."""
+    seconds = []
+    for path in paths:
+        with contextlib.suppress(RuntimeError, TypeError, ValueError, OSError):
+            seconds.append(soundfile.info(path).duration)
+    length = np.percentile(seconds, 95) if seconds else 0.0
+    return float(np.clip(np.ceil(10 * length - 1e-6) / 10, *LENGTHS))
+
+
+def _row(path: Path, row: int) -> str:
+    return f"{path}, line {row + 2},"
+
+
+def _clips(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    # The columns of a corpus, once every row has what it must.
+    if table.empty:
+        raise AudiotlError(f"{path} lists no clips; give it a row a clip.")
+    for name in ("path", "label"):
+        empty = table[name] == ""
+        if empty.any() and not (name == "label" and table[name].str.contains(";").any()):
+            raise AudiotlError(f"{_row(path, empty.idxmax())} has no {name}; fill it in, or "
+                               "delete the row.")
+    group = table["path"]
+    if "group" in table:
+        group = table["group"].where(table["group"] != "", table["path"])
+    return pd.DataFrame({"path": table["path"], "label": table["label"],
+                         "fold": _folds(table, path), "group": group})
+
+
+def _file(folder: Path, name: str) -> Path:
+    # As named, or with the slashes of Windows.
+    file = folder / name
+    return file if file.is_file() else folder / name.replace("\\", "/")
+
+
+def _kind(labels: pd.Series, path: Path) -> dict:
+    # What `Corpus` is to be told of labels: classes, tags or numbers.
+    if labels.str.contains(";").any():
+        classes = corpus.classes_of(labels.to_frame())
+        return {"classes": _few_classes(classes, path), "multilabel": True}
+    values = pd.to_numeric(labels, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    broken = values.notna() & (values % 1 != 0)
+    many = labels.nunique() > max(20, len(labels) / 10)
+    if values.notna().all() and (broken.any() or many):
+        return {"classes": (), "numeric": True}
+    if broken.mean() > 0.5:
+        row = values.isna().idxmax()
+        raise AudiotlError(f"{path} has numbers for labels, but also {labels[row]!r}; make all "
+                           "labels numbers, or none.")
+    classes = _few_classes(tuple(sorted(labels.unique())), path)
+    if len(classes) < 2:
+        raise AudiotlError(f"{path} has one label, {classes[0]!r}, for all clips; list clips of "
+                           "two classes or more.")
+    return {"classes": classes}
+
+
+def _few_classes(classes: tuple, path: Path) -> tuple:
+    if len(classes) > MOST_CLASSES:
+        raise AudiotlError(f"{path} has {len(classes):,} classes, and {MOST_CLASSES:,} are the "
+                           "most that can be told apart here; join some.")
+    return classes
 
 
 def _first_group(clips: pd.DataFrame) -> pd.Series:
@@ -84,19 +221,72 @@ def _folds(table: pd.DataFrame, path: Path) -> pd.Series | int:
                            "number the folds 1, 2, 3, ...") from None
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _cut_out(clips: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    # Clips with a start or an end as files of their own.
+    if not {"start", "end"} & set(table):
+        return clips
+    times = pd.DataFrame({name: table.get(name, "") for name in ("start", "end")}, clips.index)
+    blank, values = times == "", times.apply(pd.to_numeric, errors="coerce")
+    start, end = values["start"].where(~blank["start"], 0.0), values["end"]
+    wrong = ~((start >= 0) & (blank["end"] | (end > start)) & np.isfinite(start))
+    if wrong.any():
+        row = wrong.idxmax()
+        raise AudiotlError(f"{_row(path, row)} says start {table.get('start', {}).get(row, '')!r} "
+                           f"and end {table.get('end', {}).get(row, '')!r}; give seconds from 0, "
+                           "the end after the start.")
+    wanted = clips[~blank.all(axis=1)]
+    content = cache.fingerprint(wanted["path"]), [*start[wanted.index]], [
+        *end[wanted.index].fillna(-1.0)]
+    folder = _segments(*content, files=wanted["path"], names=[_row(path, i) for i in wanted.index])
+    cut = [folder / name if (folder / name).is_file() else file for name, file in zip(
+        map(_segment, range(len(wanted)), wanted["path"]), wanted["path"], strict=True)]
+    return clips.assign(path=pd.Series(map(str, cut), wanted.index, dtype=str).reindex(
+        clips.index).fillna(clips["path"]))
+
+
+def _segment(number: int, file: str) -> str:
+    return f"{Path(file).stem[:60]}_{number}.wav"
+
+
+@cache.step("segments", version=1)
+def _segments(folder: Path, _, starts: list, ends: list, *, files: pd.Series, names: list) -> None:
+    for number, (file, start, end, row) in enumerate(zip(files, starts, ends, names, strict=True)):
+        try:
+            with soundfile.SoundFile(file) as sound:
+                first = round(start * sound.samplerate)
+                if first >= sound.frames:
+                    raise AudiotlError(f"{row} starts at {start:g} s, and {file} ends before; "
+                                       "correct the start.")
+                sound.seek(first)
+                length = round((end - start) * sound.samplerate) if end > 0 else -1
+                samples = sound.read(length, dtype="float32", always_2d=True)
+                rate = sound.samplerate
+        except (RuntimeError, TypeError, ValueError, OSError):
+            continue  # the features say what is wrong with the file
+        soundfile.write(folder / _segment(number, file), samples, rate, subtype="FLOAT")
+
+
+def read_table(path: Path, columns: tuple[str, ...], text: bool = False) -> pd.DataFrame:
     """A CSV file that must have these columns.
+
+    Args:
+        text: every cell as it stands, without blanks around it; numbers are not looked for.
 
     Raises:
         AudiotlError: no such file, not a CSV, or the first missing column.
     """
+    how = {"dtype": str, "keep_default_na": False} if text else {}
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, encoding="utf-8-sig", **how)
     except FileNotFoundError:
         raise AudiotlError(f"{path} is not there; check --data or the download.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError,
             IsADirectoryError) as error:
-        raise AudiotlError(f"{path} cannot be read as a CSV table ({error}).") from None
+        cause = " ".join(str(error).split()).rstrip(".")
+        raise AudiotlError(f"{path} cannot be read as a CSV table ({cause}); save it as one, in "
+                           "UTF-8, columns parted by commas.") from None
+    if text:
+        table = table.rename(columns=str.strip).apply(lambda column: column.str.strip())
     missing = [column for column in columns if column not in table]
     if missing:
         raise AudiotlError(f"{path} has no column {missing[0]!r}; it needs {', '.join(columns)}.")

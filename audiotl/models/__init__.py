@@ -34,9 +34,6 @@ def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settin
     Args:
         multiscale: dilations of an input layer in front of it (see `Multiscale`); none by default.
         **settings: of the network.
-
-    Raises:
-        AudiotlError: unknown name.
     """
     check_known("network", network, NETWORKS)
     if multiscale:

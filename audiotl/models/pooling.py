@@ -20,9 +20,6 @@ def pool(x: Tensor, pooling: str = "mean") -> Tensor:
     Shape:
         ``(batch, d)``; maps and series with ``"mean+std"``: ``(batch, 2 * d)``, the means first.
 
-    Raises:
-        AudiotlError: unknown pooling.
-
     >>> pool(torch.zeros(2, 8, 4, 50)).shape, pool(torch.zeros(2, 8, 4, 50), "mean+std").shape
     (torch.Size([2, 8]), torch.Size([2, 16]))
     """

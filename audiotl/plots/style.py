@@ -56,7 +56,7 @@ def bare(axis: plt.Axes) -> None:
 
 def title_of(name: str) -> str:
     """A corpus or a network as a reader should see it; other names with blanks for underscores."""
-    return TITLES.get(str(name), str(name).replace("_", " "))
+    return TITLES.get(str(name), str(name).replace("_", " ").replace("$", r"\$"))
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:

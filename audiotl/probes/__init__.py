@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from audiotl import check_known
-from audiotl.probes import ridge_subsets
+from audiotl.probes import ridge_subsets, targets
 from audiotl.probes.columns import (
     Blocks,
     beside,
@@ -34,29 +34,36 @@ class Probe(abc.ABC):
         name: its name in tables, and in `NAMES` where it is there.
         cells: the settings of the grid, one dict a cell.
         most_blocks: blocks of which all subsets can be searched in reasonable time.
+        reads: the kinds of targets that it can, of `targets.KINDS`.
     """
 
     name: str
     cells: list[dict]
     most_blocks: int = 12
+    reads: tuple[str, ...] = ("classes",)
 
     @abc.abstractmethod
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions of shape ``(n_subsets, n_cells, n_test)``: labels as in `y`, or values."""
+        """Predictions ``(n_subsets, n_cells, n_test)``: labels as in `y`, or numbers; for tags
+        outputs ``(n_subsets, n_cells, n_test, k)``."""
 
     def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
                 subsets: Sequence[Subset]) -> np.ndarray:
-        """Which test clips `fold` predicts as in `answers`.
+        """What `fold` scores on each test clip, whose targets are `answers`.
 
         Returns:
-            ``(n_subsets, n_cells, ceil(n_test / 8))`` uint8, packed by ``numpy.packbits``.
+            Of classes ``(n_subsets, n_cells, ceil(n_test / 8))`` uint8, packed by
+            ``numpy.packbits``; of tags and numbers ``(n_subsets, n_cells, n_test)`` float32, see
+            `targets.clip_scores`.
         """
-        return np.packbits(self.fold(train, y, test, subsets) == answers, axis=2)
+        found = targets.clip_scores(answers, self.fold(train, y, test, subsets))
+        return np.packbits(found, axis=2) if found.dtype == bool else found.astype(np.float32)
 
 
 class Ridge(Probe):
-    """Ridge regression on one-hot targets; the class with the largest output wins.
+    """Ridge regression on one-hot targets (the class with the largest output wins), on tags or on
+    numbers.
 
     One covariance matrix of all columns serves every subset and every penalty, and a subset takes
     one step from the subset without its last block: see `audiotl.probes.ridge_subsets`. The same
@@ -67,6 +74,7 @@ class Ridge(Probe):
     """
 
     most_blocks = 17
+    reads = targets.KINDS
 
     def __init__(self, lambdas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0)):
         self.name = "ridge"
@@ -75,12 +83,16 @@ class Ridge(Probe):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
+        """Predictions, see `Probe`."""
         fitted = ridge_subsets.fit(train, y)
-        return fitted.classes[ridge_subsets.walk(fitted, test, subsets, self.penalties)]
+        said = ridge_subsets.walk(fitted, test, subsets, self.penalties)
+        if fitted.kind == "classes":
+            return fitted.classes[said]
+        return targets.answers(said, fitted.classes, fitted.kind)
 
     def correct(self, train: Blocks, y: np.ndarray, test: Blocks, answers: np.ndarray,
                 subsets: Sequence[Subset]) -> np.ndarray:
-        """Packed bits, made without the labels, which would take 32 times their memory."""
+        """Scores, made without the predictions, which would take 32 times the memory of bits."""
         fitted = ridge_subsets.fit(train, y)
         return ridge_subsets.walk(fitted, test, subsets, self.penalties, answers)
 
@@ -89,7 +101,10 @@ class Sklearn(Probe):
     """Any scikit-learn estimator over a grid of ``set_params``, each subset and cell by itself."""
 
     def __init__(self, name: str, estimator, grid: Sequence[dict] = ({},)):
+        from sklearn.base import is_regressor
+
         self.name, self.estimator, self.cells = name, estimator, list(grid)
+        self.reads = ("numbers",) if is_regressor(estimator) else ("classes",)
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
@@ -109,6 +124,7 @@ class Weighted(Probe):
 
     def __init__(self, probe: Probe, block: str, weights: Sequence[float]):
         self.name, self.probe, self.block, self.weights = probe.name, probe, block, weights
+        self.reads = probe.reads
         self.cells = [{**cell, "weight": weight} for weight in weights for cell in probe.cells]
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
@@ -118,12 +134,6 @@ class Weighted(Probe):
             left, right = (side | {self.block: side[self.block] * weight} for side in (train, test))
             parts.append(self.probe.fold(left, y, right, subsets))
         return np.concatenate(parts, axis=1)
-
-
-def one_hot(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted classes and the 0/1 matrix ``(n, n_classes)`` of integer labels."""
-    classes, index = np.unique(y, return_inverse=True)
-    return classes, np.eye(len(classes))[index]
 
 
 def logistic(c: Sequence[float] = (0.01, 0.1, 1.0)) -> Sklearn:

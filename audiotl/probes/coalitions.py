@@ -5,16 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from audiotl import cache
-from audiotl.probes import Blocks, beside, rows_of, standardise
+from audiotl.probes import Blocks, beside, rows_of, standardise, targets
 from audiotl.probes.subset_search import Splits
 
 
 def guesses(y: np.ndarray, splits: Splits) -> np.ndarray:
-    """What no block gets right, ``(n,)``: a fold guesses its training clips' largest class."""
-    out = np.zeros(len(y))
+    """What no block scores on each clip, ``(n,)``: a fold says of all its clips what is most common
+    among its training clips, the largest class, the shares of the tags, or the mean."""
+    out, kind = np.zeros(len(y)), targets.kind(y)
     for train, test in splits:
-        out[test] = y[test] == np.bincount(y[train]).argmax()
-    return out
+        classes, wanted = targets.columns(y[train])
+        common = np.tile(wanted.mean(0), (len(test), 1))
+        out[test] = targets.clip_scores(y[test], targets.answers(common, classes, kind))
+    return 1 + out / y.var() if kind == "numbers" else out
 
 
 def log_likelihoods(blocks: Blocks, y: np.ndarray, splits: Splits, c: float = 0.01) -> np.ndarray:

@@ -9,7 +9,7 @@ from scipy import linalg
 
 from audiotl import AudiotlError, cache, stats
 from audiotl.datasets.corpus import check_split, deal_groups, splits_of
-from audiotl.probes import Blocks, Probe, Ridge, Subset, beside, one_hot
+from audiotl.probes import Blocks, Probe, Ridge, Subset, beside, standardise, targets
 from audiotl.probes.subset_search import Splits, search
 
 Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
@@ -28,6 +28,7 @@ class Transformed(Probe):
         said = {"transform": whole.func.__name__, **whole.keywords,
                 "source": cache.key_of(inspect.getsource(whole.func))}
         self.name, self.probe, self.transform = probe.name, probe, transform
+        self.reads = probe.reads
         self.cells = [cell | said for cell in probe.cells]
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
@@ -46,15 +47,17 @@ class WideRidge(Ridge):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        classes, answers = one_hot(y)
-        level = answers.mean(0)
-        out = []
-        for subset in subsets:
-            x, tested = (beside(side, subset).astype(np.float64) for side in (train, test))
-            mean = x.mean(0)
-            out.append([classes[(values + level).argmax(1)]
-                        for values in self._values(x - mean, answers - level, tested - mean)])
-        return np.array(out)
+        """Predictions, see `Probe`."""
+        classes, what = targets.columns(y)[0], targets.kind(y)
+        return np.array([targets.answers(self.outputs(train, y, test, subset), classes, what)
+                         for subset in subsets])
+
+    def outputs(self, train: Blocks, y: np.ndarray, test: Blocks, subset: Subset) -> np.ndarray:
+        """What the regression says of the test clips, ``(n_penalties, n_test, k)``."""
+        x, tested = (beside(side, subset).astype(np.float64) for side in (train, test))
+        wanted = targets.columns(y)[1]
+        mean, level = x.mean(0), wanted.mean(0)
+        return np.array([*self._values(x - mean, wanted - level, tested - mean)]) + level
 
     def _values(self, x: np.ndarray, y: np.ndarray, tested: np.ndarray) -> Iterator[np.ndarray]:
         wide = x.shape[1] > len(x)
@@ -81,6 +84,28 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
     return stats.over_repeats([
         search(blocks, y, splits, groups, probe, subsets=[everything], scale=scale, progress=False)
         .scored(everything, **keys) for splits in repeats])
+
+
+def held_out(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray,
+             probe: Ridge) -> np.ndarray:
+    """What a ridge on all blocks side by side says of each clip when its fold is held out.
+
+    The penalty is chosen on the other folds.
+
+    Returns:
+        Outputs ``(n, k)``: of each class or tag, or one of the number.
+    """
+    wide, subset = WideRidge(probe.penalties), tuple(blocks)
+    found = search(blocks, y, splits, groups, wide, subsets=[subset], progress=False)
+    every = targets.columns(y)[0]
+    out = np.full((len(y), len(every)), -np.inf)
+    for i, (train, test) in enumerate(splits):
+        sides = standardise(*({name: block[rows] for name, block in blocks.items()}
+                              for rows in (train, test)))
+        best = WideRidge([wide.penalties[found.inner[i, 0].argmax()]])
+        trained = np.searchsorted(every, targets.columns(y[train])[0])
+        out[np.ix_(test, trained)] = best.outputs(sides[0], y[train], sides[1], subset)[0]
+    return out
 
 
 def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,

@@ -18,9 +18,16 @@ import numpy as np
 from numba import njit
 
 from audiotl import AudiotlError
+from audiotl.probes import targets
+from audiotl.probes.targets import precision
 
 CHUNK = 200
 """Test clips of one product: what it writes is read again at once, and should stay in the cache."""
+
+WAYS = ("classes", "labels", "tags", "numbers", "outputs")
+"""What the walk writes of a node: which clips are right, labels, scores of tags or of numbers, or
+all outputs."""
+
 
 def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
     """The nodes on the way to `subsets` (sets of block numbers), each after its parent.
@@ -50,52 +57,77 @@ def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
 class Fitted:
     """What one training set gives to all subsets and all penalties.
 
-    For D columns and k classes.
+    Args:
+        names: the blocks in order.
+        edges: first column of each block, and `D`.
+        classes: sorted class labels, ``(k,)``, or positions of tags.
+        kind: of the targets, see `targets.kind`.
+        covariance: ``(D, D)`` of the centred columns.
+        cross: ``(D, k)`` of columns and centred targets.
+        mean_x: ``(D,)``.
+        mean_y: ``(k,)``.
     """
 
-    names: tuple[str, ...]  # the blocks in order
-    edges: np.ndarray  # first column of each block, and D
-    classes: np.ndarray  # sorted labels, (k,)
-    covariance: np.ndarray  # of the centred columns, (D, D)
-    cross: np.ndarray  # of columns and centred targets, (D, k)
-    mean_x: np.ndarray  # (D,)
-    mean_y: np.ndarray  # (k,)
+    names: tuple[str, ...]
+    edges: np.ndarray
+    classes: np.ndarray
+    kind: str
+    covariance: np.ndarray
+    cross: np.ndarray
+    mean_x: np.ndarray
+    mean_y: np.ndarray
 
 
 def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
-    """Covariances of training clips: blocks ``{name: (n, d)}`` and class labels ``(n,)``."""
+    """Covariances of training clips.
+
+    Args:
+        train: blocks ``{name: (n, d)}``.
+        y: classes, tags or numbers, see `targets.kind`; classes are fitted one-hot.
+    """
     x = np.concatenate(list(train.values()), 1, dtype=np.float64)
-    classes, index = np.unique(y, return_inverse=True)
-    targets = np.eye(len(classes))[index]
-    mean_x, mean_y = x.mean(0), targets.mean(0)
+    classes, wanted = targets.columns(y)
+    mean_x, mean_y = x.mean(0), wanted.mean(0)
     centred = x - mean_x
     edges = np.cumsum([0, *(block.shape[1] for block in train.values())])
-    return Fitted(tuple(train), edges, classes, centred.T @ centred,
-                  centred.T @ (targets - mean_y), mean_x, mean_y)
+    return Fitted(tuple(train), edges, classes, targets.kind(y), centred.T @ centred,
+                  centred.T @ (wanted - mean_y), mean_x, mean_y)
 
 
 def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence[str]],
          penalties: Sequence[float], answers: np.ndarray | None = None) -> np.ndarray:
     """What every subset and penalty says of the test clips.
 
+    Args:
+        test: the blocks of the test clips.
+        subsets: names of blocks.
+        answers: targets of the test clips.
+
     Returns:
-        Position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32; given `answers`,
-        the labels of the test clips, whether it is right, ``(n_subsets, n_penalties,
-        ceil(n_test / 8))`` uint8, packed as by ``numpy.packbits``.
+        Of classes the position of the largest output, ``(n_subsets, n_penalties, n_test)`` int32;
+        given `answers`, whether that is right, ``(n_subsets, n_penalties, ceil(n_test / 8))``
+        uint8, packed as by ``numpy.packbits``. Of tags and numbers the outputs ``(n_subsets,
+        n_penalties, n_test, k)`` float64; given `answers`, scores ``(n_subsets, n_penalties,
+        n_test)`` float32, see `targets.clip_scores`.
     """
     if not min(penalties) > 0:
         raise AudiotlError(f"Every ridge penalty must be positive, and one is {min(penalties)}.")
     x = np.concatenate([test[name] for name in fitted.names], 1, dtype=np.float64)
-    truth, compare = np.full(len(x), -1), answers is not None
-    if compare:
+    (n, d), k = x.shape, len(fitted.classes)
+    truth, wanted, classes = np.full(n, -1), np.empty((0, 0)), fitted.kind == "classes"
+    if answers is not None and classes:
         known = np.isin(answers, fitted.classes)
         truth[known] = np.searchsorted(fitted.classes, answers[known])
+    elif answers is not None:
+        wanted = targets.columns(answers)[1]
+    kind = fitted.kind if answers is not None else "labels" if classes else "outputs"
     number = {name: i for i, name in enumerate(fitted.names)}
     depth, block, slot, inner = tree([[number[name] for name in subset] for subset in subsets])
-    (n, d), k = x.shape, len(fitted.classes)
     shape, levels = (len(subsets), len(penalties)), int(depth.max()) + 1
-    bits = np.zeros((*shape, -(-n // 8) if compare else 0), np.uint8)
-    labels = np.empty((*shape, 0 if compare else n), np.int32)
+    bits = np.zeros((*shape, -(-n // 8) if kind == "classes" else 0), np.uint8)
+    labels = np.empty((*shape, n if kind == "labels" else 0), np.int32)
+    scores = np.empty((*shape, n if kind in ("tags", "numbers") else 0), np.float32)
+    outputs = np.empty((*shape, n if kind == "outputs" else 0, k))
     # The first level of both is the full problem; the walk fills the others.
     parts = -(-n // CHUNK)
     size = -(-n // parts)
@@ -108,13 +140,14 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
     for c, penalty in enumerate(penalties):
         system[0, :d] = fitted.covariance
         system[0, np.arange(d), np.arange(d)] += penalty
-        _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth, compare,
-                   bits[:, c], labels[:, c])
-    return bits if compare else labels
+        _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth, wanted,
+                   WAYS.index(kind), bits[:, c], labels[:, c], scores[:, c], outputs[:, c])
+    return {"classes": bits, "labels": labels, "outputs": outputs}.get(kind, scores)
 
 
 @njit(nogil=True, cache=True)
-def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, bits, labels):
+def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted, way, bits, labels,
+               scores, said):
     """Eliminate block after block along the tree.
 
     Rows of `system` are the later blocks and, below them, minus the targets.
@@ -166,7 +199,13 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, compare, 
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
-                    if not compare:
+                    if way == 1:
                         labels[at, start + i] = np.int32(where[i])
+                    elif way == 2:
+                        scores[at, start + i] = precision(outputs[:k, i], wanted[start + i])
+                    elif way == 3:
+                        scores[at, start + i] = -(outputs[0, i] - wanted[start + i, 0]) ** 2
+                    elif way == 4:
+                        said[at, start + i] = outputs[:k, i]
                     elif where[i] == truth[start + i]:
                         bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))

@@ -21,13 +21,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, parallel, stats
-from audiotl.datasets.corpus import check_split
-from audiotl.probes import Blocks, Probe, Subset, reduce, rows_of, standardise
+from audiotl.datasets.corpus import Split, check_split
+from audiotl.probes import Blocks, Probe, Subset, reduce, rows_of, standardise, targets
 
 VERSION = 1
 MOST_BYTES = 2**30  # what the results of a search of all subsets may take up in memory
-NOT_NESTED = "This search was not nested; run it with nested=True."
-Splits = Sequence[tuple[np.ndarray, np.ndarray]]  # training and test rows of each fold
+Splits = Sequence[Split]  # one a fold
 
 
 def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, probe: Probe, *,
@@ -38,7 +37,7 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
 
     Args:
         blocks: ``{name: (n, d)}``.
-        y: class of each clip, ``(n,)`` int.
+        y: class ``(n,)`` int, tags ``(n, k)`` of 0 and 1, or number ``(n,)`` float of each clip.
         splits: (train, test) rows of each fold; the test rows cover every clip once.
         subsets: which subsets; None is all of them.
         scale: standardise columns (the published scores used raw features).
@@ -48,11 +47,16 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
 
     Raises:
         LeakError: a split has a group on both sides.
-        AudiotlError: too many blocks to search them all, or tags instead of classes.
+        AudiotlError: too many blocks to search them all, targets that the probe does not read, or
+            numbers that do not differ.
     """
-    if y.ndim != 1:
-        raise AudiotlError("The subset search needs one class a clip, and this corpus has tags; "
-                           "choose another target.")
+    kind = targets.kind(y)
+    if kind not in probe.reads:
+        raise AudiotlError(f"The probe {probe.name} reads {' or '.join(probe.reads)}, and these "
+                           f"clips have {kind}; choose ridge.")
+    if kind == "numbers" and not y.var() > 0:
+        raise AudiotlError("The numbers to be predicted are all the same, or not all are numbers; "
+                           "choose another label.")
     fold = np.full(len(y), -1)
     for k, (train, test) in enumerate(splits):
         check_split(groups, train, test, f"fold {k}", y)
@@ -61,7 +65,8 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
         raise AudiotlError(f"{(fold < 0).sum()} clips are in no test fold; the folds must cover "
                            "every clip once.")
     n_subsets = 2 ** len(blocks) - 1 if subsets is None else len(subsets)
-    held = n_subsets * len(probe.cells) * (len(y) / 8 + 16 * len(splits))
+    of_a_clip = 1 / 8 if kind == "classes" else 4
+    held = n_subsets * len(probe.cells) * (of_a_clip * len(y) + 16 * len(splits))
     if subsets is None and (len(blocks) > probe.most_blocks or held > MOST_BYTES):
         raise AudiotlError(
             f"{len(blocks)} blocks have {n_subsets:,} subsets and {held / 1e6:,.0f} MB of results; "
@@ -84,7 +89,7 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
 
 
 def _make(key, problem, fold, nested, progress, title, threads, folder: Path) -> None:
-    """Make every fit, and save the bits of all clips and each outer fold's inner accuracies."""
+    """Make every fit, and save the scores of all clips and each outer fold's inner scores."""
     _, _, splits, probe, subsets, _, _ = problem
     n, shape = len(fold), (len(subsets), len(probe.cells))
     jobs = list(itertools.combinations(range(len(splits)), 1))
@@ -92,18 +97,19 @@ def _make(key, problem, fold, nested, progress, title, threads, folder: Path) ->
     outer, inner = [], np.zeros((len(splits), *shape))
     fits = _fits(jobs, key, problem, threads)
     for job in tqdm(jobs, f"{title} ({probe.name})", disable=not progress, mininterval=1):
-        correct = next(fits)
+        scores = next(fits)
         if len(job) == 1:
-            outer.append(correct)
+            outer.append(scores)
         else:
-            inner[job[1]] += correct[0]
-            inner[job[0]] += correct[1]
-    bits = np.empty((*shape, -(-n // 8)), np.uint8)
+            inner[job[1]] += scores[0]
+            inner[job[0]] += scores[1]
+    packed = outer[0].dtype == np.uint8
+    bits = np.empty((*shape, -(-n // 8) if packed else n), outer[0].dtype)
     for c in range(shape[1]):  # one cell after the other: unpacked, a clip takes a byte
-        clips = np.zeros((shape[0], n), np.uint8)
+        clips = np.zeros((shape[0], n), bits.dtype)
         for part, (_, test) in zip(outer, splits, strict=True):
-            clips[:, test] = np.unpackbits(part[:, c], axis=1, count=len(test))
-        bits[:, c] = np.packbits(clips, axis=1)
+            clips[:, test] = unpacked(part[:, c], len(test))
+        bits[:, c] = np.packbits(clips, axis=1) if packed else clips
     inner /= (n - np.bincount(fold))[:, None, None]
     np.savez_compressed(folder / "search.npz", outer=bits, **({"inner": inner} if nested else {}))
 
@@ -132,8 +138,9 @@ def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits
     """Fit on the clips that train all folds in `left_out`, and test on the clips of these folds.
 
     Returns:
-        For one fold the clips right, ``(n_subsets, n_cells, ceil(n_test / 8))`` packed; for two how
-        many of each are, ``(2, n_subsets, n_cells)``.
+        For one fold the scores of its clips, as of `Probe.correct`, but of numbers 1 less the
+        squared error over the variance of all clips, so that their mean is R2; for two the sums
+        over the clips of each, ``(2, n_subsets, n_cells)``.
     """
     train = functools.reduce(np.intersect1d, [splits[k][0] for k in left_out])
     test = np.concatenate([splits[k][1] for k in left_out])
@@ -142,11 +149,13 @@ def fit_without(left_out: tuple[int, ...], blocks: Blocks, y: np.ndarray, splits
         sides = standardise(*sides)
     if width is not None:
         sides = reduce(*sides, width)
-    bits = probe.correct(sides[0], y[train], sides[1], y[test], subsets)
+    scores = probe.correct(sides[0], y[train], sides[1], y[test], subsets)
+    if targets.kind(y) == "numbers":
+        scores = (1 + scores / y.var()).astype(np.float32)
     if len(left_out) == 1:
-        return bits
-    first = np.packbits(np.arange(len(test)) < len(splits[left_out[0]][1]))
-    return np.stack([np.bitwise_count(bits & of_fold).sum(-1) for of_fold in (first, ~first)])
+        return scores
+    of_first = np.arange(len(test)) < len(splits[left_out[0]][1])
+    return np.stack([count(_only(scores, of_fold)) for of_fold in (of_first, ~of_first)])
 
 
 def all_subsets(names: Sequence[str]) -> list[Subset]:
@@ -170,21 +179,40 @@ def label(subset: Subset, names: Sequence[str]) -> str:
 
 
 def count(bits: np.ndarray) -> np.ndarray:
-    """Bits that are set along the last axis of packed ones."""
-    return np.bitwise_count(bits).sum(-1, dtype=np.int64)
+    """Sum of the scores of clips along the last axis, those of classes packed.
+
+    >>> count(np.packbits([[1, 0, 1], [0, 0, 1]], axis=1)).tolist()
+    [2, 1]
+    """
+    if bits.dtype == np.uint8:
+        return np.bitwise_count(bits).sum(-1, dtype=np.int64)
+    return bits.sum(-1, dtype=np.float64)
+
+
+def unpacked(bits: np.ndarray, n: int) -> np.ndarray:
+    """The scores of `n` clips along the last axis: packed ones as bool, others as they are."""
+    if bits.dtype == np.uint8:
+        return np.unpackbits(bits, axis=-1, count=n).astype(bool)
+    return bits
+
+
+def _only(bits: np.ndarray, clips: np.ndarray) -> np.ndarray:
+    # The scores of some clips, ``(n,)`` bool, and 0 for the others.
+    return bits & np.packbits(clips) if bits.dtype == np.uint8 else bits * clips
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """Which clips each subset and each cell of the probe's grid got right.
+    """What each subset and each cell of the probe's grid scores on each clip.
 
     Args:
         names: the blocks in order.
         cells: the probe's grid.
         fold: test fold of each clip, ``(n,)``.
-        bits: ``(n_subsets, n_cells, ceil(n / 8))`` uint8, packed by ``numpy.packbits``: each clip
-            predicted by the fit without its fold.
-        inner: ``(n_folds, n_subsets, n_cells)``: accuracy over the other folds when fold i is the
+        bits: each clip predicted by the fit without its fold: right or not, ``(n_subsets, n_cells,
+            ceil(n / 8))`` uint8, packed by ``numpy.packbits``; of tags and numbers a float32 a
+            clip, see `fit_without`.
+        inner: ``(n_folds, n_subsets, n_cells)``: score over the other folds when fold i is the
             outer one; None if the search was not nested.
         probe: its name.
     """
@@ -199,16 +227,15 @@ class Search:
     probe: str
 
     def unpack(self, bits: np.ndarray) -> np.ndarray:
-        """Packed bits to one bool a clip, along the last axis."""
-        return np.unpackbits(bits, axis=-1, count=len(self.fold)).astype(bool)
+        """Packed bits to one bool a clip, along the last axis; see `unpacked`."""
+        return unpacked(bits, len(self.fold))
 
     def labels(self) -> list[str]:
         """The subsets as digits (see `label`)."""
         return [label(subset, self.names) for subset in self.subsets]
 
     def position(self, subset: Sequence[str]) -> int:
-        """Where a subset stands in `subsets`, its blocks named in any order; AudiotlError if not
-        at all."""
+        """Where a subset stands in `subsets`, its blocks named in any order."""
         ordered = tuple(name for name in self.names if name in subset)
         if ordered not in self.subsets or len(ordered) != len(set(subset)):
             raise AudiotlError(f"The subset {'+'.join(subset) or '(none)'} was not scored; choose "
@@ -217,29 +244,31 @@ class Search:
 
     @functools.cached_property
     def paper_bits(self) -> np.ndarray:
-        """Clips right at each subset's best cell on the reporting folds, packed."""
+        """Scores at each subset's best cell on the reporting folds, packed."""
         return self.bits[np.arange(len(self.subsets)), count(self.bits).argmax(1)]
 
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
-        """Clips right when each fold's cell is chosen on the other folds, packed."""
+        """Scores when each fold's cell is chosen on the other folds, packed."""
+        self._check_nested()
+        every = np.arange(len(self.subsets))
+        return sum(_only(self.bits[every, table.argmax(1)], self.fold == i)
+                   for i, table in enumerate(self.inner))
+
+    def _check_nested(self) -> None:
         if self.inner is None:
-            raise AudiotlError(NOT_NESTED)
-        out = np.zeros((len(self.subsets), self.bits.shape[2]), np.uint8)
-        for i, table in enumerate(self.inner):
-            out |= self.bits[np.arange(len(out)), table.argmax(1)] & np.packbits(self.fold == i)
-        return out
+            raise AudiotlError("This search was not nested; run it with nested=True.")
 
     def packed(self, protocol: str) -> np.ndarray:
-        """Clips right under ``"nested"`` or ``"paper"``, packed as in `bits`."""
+        """Scores under ``"nested"`` or ``"paper"``, packed as in `bits`."""
         return self.nested_bits if protocol == "nested" else self.paper_bits
 
     def correct(self, protocol: str = "nested") -> np.ndarray:
-        """Clips right under ``"nested"`` or ``"paper"``, ``(n_subsets, n)`` bool."""
+        """What each clip scores under ``"nested"`` or ``"paper"``, ``(n_subsets, n)``."""
         return self.unpack(self.packed(protocol))
 
     def scores(self, protocol: str = "nested") -> np.ndarray:
-        """Accuracy of each subset under ``"nested"`` or ``"paper"``, ``(n_subsets,)``."""
+        """Mean over clips of each subset under ``"nested"`` or ``"paper"``, ``(n_subsets,)``."""
         return count(self.packed(protocol)) / len(self.fold)
 
     def scored(self, subset: Sequence[str], protocol: str = "nested", **keys) -> stats.Scored:
@@ -255,19 +284,32 @@ class Search:
         return stats.Scored.of(self.nested_best(among)[0], self.fold, self.groups, **keys)
 
     def nested_best(self, among: Sequence[int] | None = None) -> tuple[np.ndarray, list[Subset]]:
-        """Clips right when each fold's subset *and* cell are chosen on the others; those subsets.
+        """Scores when each fold's subset *and* cell are chosen on the others; those subsets.
 
         With `among`, positions in `subsets`, the choice is among these.
         """
-        if self.inner is None:
-            raise AudiotlError(NOT_NESTED)
+        self._check_nested()
         among = np.arange(len(self.subsets)) if among is None else np.asarray(among)
-        out, picks = np.zeros(self.bits.shape[2], np.uint8), []
+        parts, picks = [], []
         for i, table in enumerate(self.inner):
             s, c = np.unravel_index(table[among].argmax(), (len(among), len(self.cells)))
-            out |= self.bits[among[s], c] & np.packbits(self.fold == i)
+            parts.append(_only(self.bits[among[s], c], self.fold == i))
             picks.append(self.subsets[among[s]])
-        return self.unpack(out), picks
+        return self.unpack(sum(parts)), picks
+
+    def smallest(self, whole: Subset, margin: float = 0.01) -> tuple[np.ndarray, list[Subset]]:
+        """Scores when each fold takes the smallest subset of `whole` that is within `margin` of it
+        on the others, at its best cell there; those subsets."""
+        self._check_nested()
+        among = [i for i, subset in enumerate(self.subsets) if set(subset) <= set(whole)]
+        parts, picks = [], []
+        for i, table in enumerate(self.inner):
+            score = table.max(1)
+            enough = [s for s in among if score[s] >= score[self.position(whole)] - margin]
+            pick = min(enough, key=lambda s: (len(self.subsets[s]), -score[s]))  # noqa: B023
+            parts.append(_only(self.bits[pick, table[pick].argmax()], self.fold == i))
+            picks.append(self.subsets[pick])
+        return self.unpack(sum(parts)), picks
 
     def table(self) -> pd.DataFrame:
         """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""

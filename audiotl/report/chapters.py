@@ -41,7 +41,8 @@ def shown(output: nbformat.NotebookNode) -> str:
     """What a cell put out, as Markdown."""
     data = output.get("data", {})
     if output.output_type == "error":
-        return f"**This step failed:** `{output.ename}: {output.evalue}`"
+        cause = " ".join(output.evalue.replace("`", "'").split())
+        return f"**This step failed:** `{output.ename}: {cause}`"
     if output.output_type == "stream":
         return f"```\n{output.text.strip()}\n```"
     for about in output.get("metadata", {}).values():
@@ -89,7 +90,8 @@ def facts(card: dict) -> str:
     nothing = card.get("core_seconds")
     cost = f"; from nothing {nothing / 60:.1f} min of one core" if nothing else ""
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-    return (f"Data: {card['data']}. Parameters: {given or 'as in the notebook'}. Run on "
+    data = card["data"].replace("<", "&lt;")
+    return (f"Data: {data}. Parameters: {given or 'as in the notebook'}. Run on "
             f"{card['date']} in {card['seconds']:.0f} s{cost} ({card['machine']}). "
             f"Versions: {versions}.")
 

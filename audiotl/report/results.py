@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class Table:
             return self._rest()
         cells = self.frame.head(self.show).map(_cell)
         rows = [list(map(str, cells.columns)), ["---"] * len(cells.columns), *cells.to_numpy()]
-        lines = ["| " + " | ".join(v.replace("|", "\\|") for v in row) + " |" for row in rows]
+        lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
         return "\n".join(lines) + (f"\n\n{self._rest()}" if self._rest() else "")
 
     def _repr_html_(self) -> str:
@@ -153,6 +154,12 @@ class Picture:
     def _repr_mimebundle_(self, include=None, exclude=None):
         return ({"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt},
                 {"image/png": {"alt": self.alt, "file": self.file}})
+
+
+def _plain(text: str) -> str:
+    # Text of a cell as Markdown that shows it and does nothing else: labels come from anywhere.
+    text = re.sub(r"([|`$\[\]])", r"\\\1", " ".join(text.splitlines()))
+    return text.replace("<", "&lt;")
 
 
 def _cell(value: Any) -> str:

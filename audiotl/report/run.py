@@ -111,7 +111,7 @@ def plan(study: Run) -> dict[Path, dict[str, Any]]:
             raise AudiotlError(f"profiles.yaml gives {source.stem} a parameter {name!r}, which it "
                                "does not have.")
         where = {"data": str(data.resolve())} if data else {}
-        layers = [profile.get("common") or {}, own, where, study.parameters]
+        layers = [profile.get("common") or {}, where, own, study.parameters]
         given[source] = parameters.values(of_it, layers)
     return given
 

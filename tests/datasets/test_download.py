@@ -169,6 +169,14 @@ def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, evil):
     assert names(tmp_path / "data") == ["toy.tar.gz"] and not list(tmp_path.rglob("outside*"))
 
 
+def test_an_archive_that_swells_is_refused_before_it_fills_the_disk(tmp_path):
+    path = pack(tmp_path / "toy.tar.gz", {f"yes/{i}.wav": bytes(4_000_000) for i in range(5)})
+    assert path.stat().st_size < 100_000
+    with pytest.raises(AudiotlError, match="toy.*100 times"):
+        download.unpack(path, tmp_path / "out" / "v1")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_what_is_no_archive_is_one_sentence(tmp_path):
     path = pack(tmp_path / "toy.tar.gz", CLIPS)
     whole = path.read_bytes()

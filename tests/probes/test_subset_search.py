@@ -120,8 +120,11 @@ def test_what_cannot_be_scored_is_refused(problem):
     blocks, y, splits, groups = problem
     with pytest.raises(AudiotlError, match="nested"):
         score(problem, probes.Ridge(), nested=False).correct()
+    for targets in (np.eye(3)[y], y + 0.5):
+        with pytest.raises(AudiotlError, match="ridge"):
+            score((blocks, targets, splits, groups), probes.logistic())
     with pytest.raises(AudiotlError):
-        score((blocks, np.eye(3)[y], splits, groups), probes.Ridge())
+        score((blocks, np.ones(len(y)), splits, groups), probes.Ridge())
     with pytest.raises(LeakError):
         score((blocks, y, splits, np.array(["same"] * 150)), probes.Ridge())
 

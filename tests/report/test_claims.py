@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pandas as pd
-import pytest
+from conftest import ROOT
 
 from audiotl import stats
 from audiotl.report import claims
 
-ROOT = Path(__file__).parents[2]
 REAL = ROOT / "reports" / "real"
 WRITTEN = claims.written(ROOT / "notebooks")
 COMPARED = pd.DataFrame({"case": ["A", "B"], "difference": [.05, .001], "ci_low": [.03, -.004],
@@ -33,7 +30,6 @@ def test_no_verdicts_no_table(tmp_path):
     assert claims.join(tmp_path) is None and not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not (REAL / claims.CLAIMS).is_file(), reason="no claims on recordings yet")
 def test_the_committed_verdicts_follow_from_their_rows():
     table = pd.read_csv(REAL / claims.CLAIMS)
     for row in table.itertuples():

@@ -1,4 +1,6 @@
+import html
 import json
+import re
 import types
 
 import matplotlib.pyplot as plt
@@ -41,6 +43,20 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(reports):
     assert about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
     record = json.loads((folder / "results.json").read_text())
     assert record["tables"]["scores"]["rows"] == 2
+
+
+@pytest.mark.parametrize("label", [
+    "<script>alert(1)</script>", "`<b>`", "$\\input$", "[x](javascript:1)", "a|b", "![](//x.y)",
+    "two\nlines"])
+def test_labels_are_shown_as_text_and_never_run(reports, label):
+    from markdown_it import MarkdownIt
+
+    shown = Results("02_x").table("labels", pd.DataFrame({"label": [label], label: [1]}))
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(shown._repr_markdown_())
+    assert page.count("<td>") == page.count("<th>") == 2
+    for markup in (page, shown._repr_html_()):
+        assert not {"script", "b", "a", "img", "code"} & set(re.findall(r"<(\w+)", markup))
+    assert label.splitlines()[0].partition("$")[0] in html.unescape(page)
 
 
 def test_corpora_are_shown_and_kept_with_what_could_not_be_used(reports):

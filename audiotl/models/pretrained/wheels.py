@@ -3,8 +3,6 @@
 They are rebuilt here and only the file of weights is read, so ``pip install --no-deps`` will do.
 """
 
-from __future__ import annotations
-
 import abc
 from collections import OrderedDict
 from collections.abc import Callable

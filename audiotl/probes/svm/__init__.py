@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from audiotl import AudiotlError
+from audiotl.datasets.corpus import Split
 from audiotl.probes import Blocks, Probe, Subset
 from audiotl.probes.svm import interior_point, multiclass
 
@@ -27,7 +28,6 @@ TUBE = 0.1  # half width of the tube without loss, for regression
 TOLERANCE = 1e-3  # the violation at which scikit-learn stops by default
 ENDLESS = 2**62  # no limit on pair steps: Gaussian kernels are well enough conditioned
 SMALLEST = 1.2e-38  # smaller numbers are subnormal in single precision, and stall a processor
-Split = tuple[np.ndarray, np.ndarray]
 
 
 def grid(costs: Sequence[float] = COSTS, gammas: Sequence[float | str] = GAMMAS,
