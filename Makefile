@@ -27,7 +27,7 @@ book: $(READY)
 
 test: $(READY)
 	$(RUN) -m ruff check audiotl tests
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 lab: $(READY) pairs
 	$(RUN) -m jupyter lab --config=.jupyter/lab_config.py
