@@ -220,8 +220,9 @@ results.table("fractions", table_of(done), show=8)
 own = [plan("", name, kind, "plain", SCRATCH, "none", 1.0, 0, official=True)
        for name, sound in target_sounds.items() if "official" in sound.corpus.clips
        for kind in networks]
-if own:
-    display(results.table("official", stats.score_table(grid.run(own, only_finished)[0])))
+scored, _ = grid.run(own, only_finished)
+if scored:
+    display(results.table("official", stats.score_table(scored)))
 
 # %% [markdown]
 # ## Score against the share of training clips, both ways
