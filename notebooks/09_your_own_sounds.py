@@ -5,10 +5,10 @@
 # its layers? How well will it name clips that it has not heard, and would more labels help? And can
 # the answer be believed, or do copies and takes of one recording sit on both sides of the split?
 #
-# **What is known.** Near-duplicates between training and test flatter: whole papers on GTZAN and on
-# environmental sound rest on recordings cut in two (Sturm 2013). Copies are found by fingerprints
-# that survive coding and level (Haitsma and Kalker 2002). Scores grow with the number of clips
-# roughly as a power law (Cortes et al. 1993), so a curve over fewer clips says what more would buy.
+# **What is known.** Near-duplicates between training and test flatter, and well-known corpora hold
+# some: GTZAN has copies, and several excerpts of one song (Sturm 2013). Copies are found by
+# fingerprints that survive coding and level (Haitsma and Kalker 2002). Scores grow with the number
+# of clips roughly as a power law (Cortes et al. 1993), so a curve over fewer says what more buys.
 #
 # **What we do.** `python -m audiotl report --only 09 --data MY_FOLDER`. The folder holds a folder
 # of clips a class; or a `manifest.csv` with `path,label[,fold,group,start,end]`, where labels are

@@ -111,7 +111,9 @@ def plan(study: Run) -> dict[Path, dict[str, Any]]:
             raise AudiotlError(f"profiles.yaml gives {source.stem} a parameter {name!r}, which it "
                                "does not have.")
         where = {"data": str(data.resolve())} if data else {}
-        layers = [profile.get("common") or {}, where, own, study.parameters]
+        # A folder given for a chapter by name is for it; one for all is the corpora's.
+        layers = [own, where] if study.only and study.data else [where, own]
+        layers = [profile.get("common") or {}, *layers, study.parameters]
         given[source] = parameters.values(of_it, layers)
     return given
 

@@ -69,3 +69,5 @@ def test_the_notebooks_take_what_the_profiles_give_them(profile, tmp_path):
     assert set(own) - {"common", "seconds"} <= {source.stem for source in given}
     numbers = {source.stem[:2] for source in given}
     assert set(own.get("seconds", numbers)) == numbers  # what each usually takes: all or none
+    named = plan(Run(ROOT / "notebooks", tmp_path, profile, tmp_path, ("09",)))
+    assert [values["data"] for values in named.values()] == [str(tmp_path.resolve())]
