@@ -59,6 +59,7 @@ from audiotl import datasets, models, stats, widgets
 from audiotl.features import features
 from audiotl.frontend import Settings
 from audiotl.plots import compare
+from audiotl.plots.style import title_of
 from audiotl.report.results import Results
 from audiotl.sources import source_network
 from audiotl.training import Recipe, find_device
@@ -287,7 +288,8 @@ def difference(here, what, fraction, *arms):
     made = [points[key] for key in arms]
     made = made if len(made) == 2 else [minus(*made[:2]), minus(*made[2:])]
     keys = dict(zip(("source", "target", "network"), here, strict=True))
-    case = "{2}, {0} to {1}, {3:g} %".format(*here, 100 * fraction)
+    source, target, name = map(title_of, here)
+    case = f"{name}, {source} to {target}, {100 * fraction:g} %"
     return [stats.compare(*made, case=case, effect=what, fraction=fraction, **keys,
                           converged=all(key in ended for key in arms))]
 
