@@ -313,7 +313,7 @@ results.figure("cover", figure, "Each network against MFCC, against random weigh
 # The facts that a decision needs. *Take* is the network whose layers, all side by side, score
 # best; its score is that of the network which was best on the other folds, so that having chosen
 # does not flatter it. The differences are those of the chosen network; *clear* follows the rule of
-# this study (interval, corrected t-test, ten groups). *Clips more* is how many further clips, in as
+# this study, over all networks of the figure. *Clips more* is how many further clips, in as
 # many further groups, would make a difference of this size clear, if spreads shrink with the root
 # of their number: none where it is clear already.
 
@@ -325,14 +325,15 @@ for fold in range(len(splits)):
 take = max((name for name in blocks if name != "random"), key=lambda name: scored[name]["all"].mean)
 row = stats.score_table([stats.Scored.of(picked, fold_of, groups)]).iloc[0].to_dict()
 rows = [row | {"what": f"take {title_of(take)}", "value": row["score"]}]
+judged = paired.assign(p=paired.groupby("comparison")["p"].transform(stats.holm))
 for rival in ("random", "mfcc"):
     if rival in scored and rival != take:
-        row = stats.compare(scored[take]["all"], scored[rival]["all"])
+        row = judged[(judged["network"] == take)
+                     & (judged["comparison"] == f"all − {title_of(rival)}")].iloc[0].to_dict()
         half, apart = (row["ci_high"] - row["ci_low"]) / 2, max(abs(row["difference"]), 1e-3)
         is_at, must_be = (max(t.isf(p / 2, len(splits) - 1), 1e-3) for p in (row["p"], stats.LEVEL))
         row["more"] = max(0, round(len(y) * (max(half / apart, must_be / is_at) ** 2 - 1)))
-        rows.append(row | {"what": f"minus {title_of(rival)}", "value": row["difference"],
-                           "clear": bool(stats.clear(pd.DataFrame([row])).item())})
+        rows.append(row | {"what": f"minus {title_of(rival)}", "value": row["difference"]})
 advice = pd.DataFrame(rows).rename(columns={"more": "clips more"})
 advice = advice.reindex(columns=["what", "value", "ci_low", "ci_high", "clear", "clips more"])
 results.table("advice", advice)
