@@ -299,7 +299,7 @@ for name in ("mfcc", "random"):
 paired = pd.DataFrame([
     stats.compare(scored[name]["all"], rival, comparison=what, network=name)
     for what, pairs_of in rivals.items() for name, rival in pairs_of.items()])
-paired["clear"] = paired.groupby("comparison", group_keys=False)[list(paired)].apply(stats.clear)
+paired["clear"] = stats.clear(paired, "comparison")
 results.table("paired", paired.drop(columns=["subset", "probe", "protocol"], errors="ignore"))
 
 # %%
