@@ -40,7 +40,7 @@ from audiotl.plots.spectrogram import spectrogram
 from audiotl.plots.style import FAINT, GREY, colour_of, styled
 from audiotl.report.results import Results
 from audiotl.sources import source_network
-from audiotl.training import Recipe, train
+from audiotl.training import Recipe, has_bfloat16, train
 
 results = Results("01_pretraining")
 
@@ -67,7 +67,8 @@ results.corpora(*sounds.values())
 # A batch of spectrograms goes through the network, the loss says how wrong the outputs are, its
 # gradient says how each weight should move, and the optimiser moves it. Here are the first two
 # steps, on at most 64 clips of a source whose clips have one class each. The learning rate follows
-# one cycle, up and down again.
+# one cycle, up and down again. A processor that multiplies bfloat16 natively does the forward pass
+# in it, three digits a number at twice the speed.
 
 # %%
 domain, sound = next(item for item in sounds.items() if not item[1].corpus.multilabel)
@@ -86,8 +87,9 @@ cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=2)
 torch.manual_seed(0)                                      # of the dropout
 losses = []
 for batch in np.random.default_rng([0, 0]).permutation(2 * half).reshape(2, half):
-    outputs = model(clips[batch])                         # forward
-    loss = torch.nn.functional.cross_entropy(outputs, answers[batch])
+    with torch.autocast("cpu", torch.bfloat16, has_bfloat16()):
+        outputs = model(clips[batch])                     # forward
+    loss = torch.nn.functional.cross_entropy(outputs.float(), answers[batch])
     optimiser.zero_grad()
     loss.backward()                                       # backward
     optimiser.step()                                      # and a step
@@ -102,7 +104,8 @@ print(f"loss of the first batch {losses[0]:.3f}, of the second {losses[1]:.3f}")
 # %%
 only = dict(epochs=1, crop=0, validation=0.0, learning_rate=5e-3, weight_decay=1e-3, batch=half)
 package = train(sound, (rows, test_rows), Recipe(**only), progress=False)
-assert np.isclose(package.history["train_loss"].iloc[0], np.mean(losses), rtol=1e-3)
+close = 1e-2 if has_bfloat16() else 1e-3   # three digits are left of each number, or seven
+assert np.isclose(package.history["train_loss"].iloc[0], np.mean(losses), rtol=close)
 
 # %% [markdown]
 # ## Training to the end
