@@ -98,7 +98,8 @@ def reporting(home: Path, only: tuple[str, ...] = ()):
     parts = [f"{failed} failed"]
     for path in sorted(out.rglob("*")):
         if path.name == "results.json":
-            parts.append(json.dumps(json.loads(path.read_text()) | {"seconds": 0}))
+            timeless = {"seconds": 0, "core_seconds": 0}
+            parts.append(json.dumps(json.loads(path.read_text()) | timeless))
         elif path.suffix in (".csv", ".png"):
             parts.append(path.name + path.read_bytes().hex())
         elif path.suffix == ".html" or path.name == "report.md":
