@@ -24,7 +24,7 @@
 data = "built-in"              # built-in, or the folder that holds the corpora
 size = "quick"                 # of the built-in corpora: smoke or quick
 corpus_seed = 0                # of the built-in corpora and of folds
-network_seed = 0               # of the source networks
+network_seeds = [0]            # of each source network; single subsets show the first
 sources = ["environment"]      # corpora that ConvNet5 learns from; deeper ones from the first
 targets = ["speech", "music_family"]   # corpora on which every subset is scored
 networks = ["convnet5"]        # also resnet18, densenet121 (hours), or published ones
@@ -168,15 +168,15 @@ trained, untrained, left_out = {}, {}, []
 for name in networks if targets != given else []:
     if name in pretrained.NETWORKS:
         if pretrained.available(name, data):
-            trained[pretrained.card(name).domain, name] = pretrained.load(name, data)
+            trained[pretrained.card(name).domain, name] = [pretrained.load(name, data)]
         else:
             left_out.append(name)
         continue
     how = Recipe(**(recipe if name == "convnet5" else deep_recipe))
     for domain, sound in list(source_sounds.items())[:None if name == "convnet5" else 1]:
-        trained[domain, name] = source_network(sound, how, name, seed=network_seed).model
-        untrained[domain, name] = source_network(sound, how, name, labels="none",
-                                                 seed=network_seed).model
+        trained[domain, name], untrained[domain, name] = (
+            [source_network(sound, how, name, labels=labels, seed=seed).model
+             for seed in network_seeds] for labels in ("true", "none"))
 print("left out, weights not at hand:", ", ".join(left_out) or "none")
 
 # %%
@@ -186,7 +186,9 @@ cases = [(source, network, target) for source, network in trained for target in 
 cases += [("given", "embeddings", target) for target in given]
 
 def layers_of(source, network, target):
-    return embed(trained.get((source, network)), target_sounds[target], pooling=pooling)
+    """Blocks of each of the network's trainings."""
+    return [embed(model, target_sounds[target], pooling=pooling)
+            for model in trained.get((source, network), [None])]
 
 def names_of(rows):
     return [f"{title_of(row.network)}, {row.source} → {target_sounds[row.target].corpus.title}"
@@ -200,7 +202,8 @@ def names_of(rows):
 # layer *widened* to the width of all by random Fourier features of its own (Rahimi and Recht 2007).
 # If all layers only won by width, *joint* would be no better than the last, and *widened* as good
 # as all. MFCC (20 and 40 coefficients), the mean and deviation of log-mel bands, and the same
-# network with random weights stand beside, each at its own width.
+# network with random weights stand beside, each at its own width. Networks that were trained here
+# are trained once a seed, and stand against as many random ones.
 
 # %%
 def score(target, blocks, transform=None, deal=True, **keys):
@@ -219,20 +222,23 @@ def columns_of(blocks):
 arms, columns = {}, {}
 for source, network, target in cases:
     sound, layers = target_sounds[target], layers_of(source, network, target)
-    last = dict(list(layers.items())[-1:])
-    narrow, broad = columns_of(last), columns_of(layers)
-    keys = {"source": source, "network": network, "deal": broad <= most_columns}
+    last = [dict(list(blocks.items())[-1:]) for blocks in layers]
+    narrow, broad = columns_of(last[0]), columns_of(layers[0])
     sides = {"last": (last, None), "all": (layers, None),
              "joint": (layers, partial(probes.joint_pca, width=narrow)),
              "widened": (last, partial(probes.random_features, width=broad))}
     if target not in given:
-        sides["with mfcc"] = layers | sound.mfcc_block, None
+        sides["with mfcc"] = [blocks | sound.mfcc_block for blocks in layers], None
     if (source, network) in untrained:
-        sides["random"] = embed(untrained[source, network], sound, pooling=pooling), None
+        sides["random"] = [embed(model, sound, pooling=pooling)
+                           for model in untrained[source, network]], None
+    keys = {"source": source, "network": network, "deal": broad <= most_columns}
     arms[source, network, target] = {
-        side: score(target, *how, **keys) for side, how in sides.items()}
+        side: stats.over_seeds([score(target, blocks, transform, **keys) for blocks in drawn])
+        for side, (drawn, transform) in sides.items()}
     columns |= {(source, network, target, side): narrow if side == "joint" else
-                broad if side == "widened" else columns_of(how[0]) for side, how in sides.items()}
+                broad if side == "widened" else columns_of(how[0][0])
+                for side, how in sides.items()}
 
 # %%
 baselines = {(name, target): score(target, {name: block}, source="none", network=name)
@@ -294,13 +300,15 @@ if "with mfcc - all" in claimed:
 # cost little more than a few thousand separate fits would (see `probes.ridge_subsets`).
 
 # %%
-searches = {}
+runs = {}
 for source, network, target in cases:
     sound = target_sounds[target]
-    corpus, blocks = sound.corpus, layers_of(source, network, target) | sound.mfcc_block
-    searches[source, network, target] = search(
-        blocks, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
+    corpus = sound.corpus
+    runs[source, network, target] = [search(
+        blocks | sound.mfcc_block, corpus.targets(), corpus.splits(seed=corpus_seed), corpus.groups,
         probes.named("ridge"), width=width, title=f"{network}, {source} -> {target}")
+        for blocks in layers_of(source, network, target)]
+searches = {case: found[0] for case, found in runs.items()}
 
 # %%
 rows = [pd.DataFrame({"source": source, "network": network, "target": target,
@@ -314,27 +322,29 @@ results.table("subsets.csv.gz", table, show=5)
 # %% [markdown]
 # ## All, picked, or last?
 #
-# *Picked* is the subset of layers that was best on the other folds, scored on this one.
+# *Picked* is the subset of layers that was best on the other folds, scored on this one. All seeds
+# together.
 
 # %%
 scores, paired = [], []
-for (source, network, target), found in searches.items():
-    keys = {"source": source, "network": network, "target": target}
+for case, drawn in runs.items():
+    found, keys = drawn[0], dict(zip(["source", "network", "target"], case, strict=True))
     layers = [name for name in found.names if name != "mfcc"]
     without = [i for i, subset in enumerate(found.subsets) if "mfcc" not in subset]
-    everything, picked = found.scored(layers), found.scored_best(without)
-    last = found.scored(layers[-1:])
+    everything, last, all_and_mfcc, mfcc = (
+        stats.over_seeds([one.scored(subset) for one in drawn]) if subset else None
+        for subset in (layers, layers[-1:], found.names, set(found.names) - set(layers)))
+    picked = stats.over_seeds([one.scored_best(without) for one in drawn])
     pairs = [("best - all", picked, everything), ("all - last", everything, last)]
-    alone = {name: found.scored([name]).mean for name in found.names}
-    if "mfcc" in alone:
-        pairs += [("all - mfcc", everything, found.scored(["mfcc"])),
-                  ("with mfcc - all", found.scored(found.names), everything)]
+    if mfcc:
+        pairs += [("all - mfcc", everything, mfcc), ("with mfcc - all", all_and_mfcc, everything)]
     paired += [stats.compare(one, other, comparison=name, **keys) for name, one, other in pairs]
-    enough = [i for i in without if found.scores()[i] >= everything.mean - 0.01]
+    enough = [i for i in without if found.scores()[i] >= found.scored(layers).mean - 0.01]
     picks = found.nested_best(without)[1]
     scores.append(keys | {
         "layers": len(layers), "all": everything.mean, "best": picked.mean, "last": last.mean,
-        "mfcc": alone.get("mfcc", np.nan), "picked_layers": np.mean([len(pick) for pick in picks]),
+        "mfcc": mfcc.mean if mfcc else np.nan,
+        "picked_layers": np.mean([len(pick) for pick in picks]),
         "smallest": min(len(found.subsets[i]) for i in enough)})
 scores = pd.DataFrame(scores)
 results.table("summary", scores, show=30)
@@ -500,8 +510,8 @@ widgets.LayerTicker({f"{network}, {source} → {target}": found
 #   first figure says whether the search pays, the summary how few layers would have done.
 # - A bar of the Shapley figure is a layer's share among *these* blocks; take one away and the
 #   others change.
-# - Each network is one training on one corpus: these intervals are over clips, not over trainings,
-#   and they do not rank architectures.
+# - The intervals are over groups of clips and, for networks trained here, over their trainings.
+#   They do not rank architectures: each learnt from one corpus.
 
 # %% [markdown]
 # ## Exercises

@@ -64,7 +64,9 @@ results.on_recordings()
 # ## The corpora
 #
 # A source is not scored on its own corpus. Clips of a target whose recording also occurs in a
-# source are left out, for all sources alike.
+# source are left out, for all sources alike. Where a target has classes of the source, such as the
+# sirens of UrbanSound8K and ESC-50, naming them is no transfer: `learnt` counts these classes, and
+# the claims leave such pairs out.
 
 # %%
 source_sounds = {}
@@ -201,13 +203,16 @@ for name, source, target in itertools.product(networks, source_sounds, target_so
             differences.append(stats.compare(a, b, comparison=f"{one} - {other}"))
 differences = pd.DataFrame(differences)
 differences["clear"] = stats.clear(differences, "comparison")
+differences["learnt"] = [len(datasets.shared_labels(
+    source_sounds[row.source].corpus, target_sounds[row.target].corpus))
+    for row in differences.itertuples()]
 differences["case"] = [
     f"{title_of(row.network)}, {row.source} on {target_sounds[row.target].corpus.title}"
-    for row in differences.itertuples()]
+    + f", {row.learnt} classes learnt" * bool(row.learnt) for row in differences.itertuples()]
 results.table("labels", differences.drop(columns=["draw", "subset", "probe", "protocol"]), show=30)
 
 # %%
-claimed = {name: rows for name, rows in differences.groupby("comparison")}
+claimed = {name: rows for name, rows in differences.query("learnt == 0").groupby("comparison")}
 results.claim(4, claimed["true - none"], "labels.csv")
 
 # %%

@@ -15,7 +15,7 @@ from audiotl.__main__ import main
     (["report", "--only", "02", "-p", "probes", "svn"], "'svn'"),
     (["report", "--only", "02", "-p", "recipe", "{epoch: 3}"], "recipe"),
     (["report", "--only", "05", "-p", "networks", "vgg"], "'vgg'"),
-    (["report", "--only", "02", "--help-parameters", "-p", "network_seed", "one"], "network_seed"),
+    (["report", "--only", "02", "--help-parameters", "-p", "corpus_seed", "one"], "corpus_seed"),
     (["report", "--notebooks", "/nowhere/at/all"], "/nowhere/at/all"),
     (["data", "check"], "data check"),
     (["data", "check", "esc51"], "'esc51'"),

@@ -97,6 +97,17 @@ def related(source: Corpus, target: Corpus) -> bool:
     return bool(np.isin(source.clips["path"], target.clips["path"]).any())
 
 
+def shared_labels(source: Corpus, target: Corpus) -> list[str]:
+    """Classes of `target` whose sound the classes of `source` teach by name: no case of transfer.
+
+    >>> shared_labels(load("environment", size="smoke"), load("speech", size="smoke"))
+    []
+    """
+    pairs = recordings.SAME_SOUND.get(frozenset((source.name, target.name)), set())
+    either_way = pairs | {(b, a) for a, b in pairs}
+    return sorted(b for a, b in either_way if a in source.classes and b in target.classes)
+
+
 def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, int]:
     """A corpus without the recordings that are also in one of `others`, and how many clips went.
 

@@ -152,6 +152,14 @@ NOTES = Published(("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, 
 SPOKEN = r".*/03-01-(?P<emotion>\d\d)-(?P<intensity>\d\d)-\d\d-\d\d-(?P<group>\d\d)"
 """Emotion, intensity, statement, repetition and actor."""
 
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SAME_SOUND = {
+    frozenset(("urbansound8k", "esc50")): {("dog_bark", "dog"), ("car_horn", "car_horn"),
+                                           ("engine_idling", "engine"), ("siren", "siren")},
+    frozenset(("speech_commands", "fsdd")): {(word, str(k)) for k, word in enumerate(DIGITS)},
+}
+"""Classes of two corpora that are one sound; equal names need not be (the Arabic ``yes``)."""
+
 ACTED = Published(("RAVDESS",), named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1],
                                       "actor {group}"), 4.0, "speech", "RAVDESS, emotion")
 

@@ -159,6 +159,12 @@ def test_real_corpora_have_their_published_sizes(recordings):
         assert len(corpus) == corpus.listed == (size or len(corpus))
         assert sum(len(test) for _, test in corpus.splits()) == len(corpus)
     urban, esc = datasets.load("urbansound8k", recordings), datasets.load("esc50", recordings)
+    assert datasets.shared_labels(urban, esc) == ["car_horn", "dog", "engine", "siren"]
+    assert datasets.shared_labels(esc, urban) == ["car_horn", "dog_bark", "engine_idling", "siren"]
+    words, digits, arabic = (datasets.load(name, recordings) for name in (
+        "speech_commands", "fsdd", "arabic_speech_commands"))
+    assert len(datasets.shared_labels(words, digits)) == 10
+    assert datasets.shared_labels(words, arabic) == []
     assert urban.listed == 8732 and len(set(urban.groups[datasets.shared(urban, esc)])) == 35
     assert datasets.related(*(datasets.load(name, recordings)
                               for name in ("speech_commands", "speech_commands_10")))
@@ -166,6 +172,7 @@ def test_real_corpora_have_their_published_sizes(recordings):
 
 def test_recordings_of_another_corpus_go_but_views_of_one_corpus_stay():
     toy = corpus_of([1, 1, 2, 2], list("abcd"))
+    assert datasets.shared_labels(toy, toy) == []
     assert datasets.shared(toy, toy).all() and datasets.related(toy, toy)
     kept, gone = datasets.without_shared(toy, [toy.subset([0])])
     assert (len(kept), gone) == (4, 0)
