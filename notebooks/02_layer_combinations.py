@@ -191,9 +191,11 @@ results.corpora(*source_sounds.values(), *target_sounds.values())
 # %% [markdown]
 # A source is not scored on its own corpus, and clips of a target whose recording occurs in a
 # source are left out. Where some of a target's classes are classes of the source too, `learnt`
-# counts them: a lead over random weights is then no pure case of transfer. One pass through a network gives, for each of a layer's 32 maps, the mean
-# over frequency and then the mean over time, or its mean and deviation over time: five blocks of 32
-# or 64 values a clip. For the cells by hand, means will do.
+# counts them: a lead over random weights is then no pure case of transfer.
+#
+# One pass through a network gives, for each of a layer's 32 maps, the mean over frequency and then
+# the mean over time, or its mean and deviation over time: five blocks of 32 or 64 values a clip.
+# For the cells by hand, means will do.
 
 # %%
 def layers_of(domain, target, pooling="mean", draw=0):
