@@ -44,6 +44,12 @@ class Published(NamedTuple):
     multilabel: bool = False
 
 
+def held(root: Path) -> list[str]:
+    """Folders of `CORPORA` that lie directly in `root`."""
+    folders = {folder for about in CORPORA.values() for folder in about.folders}
+    return sorted(folder for folder in folders if (root / folder).is_dir())
+
+
 def read(name: str, root: Path) -> Corpus:
     """A corpus of `CORPORA` from the folder that holds them all."""
     about = CORPORA[name]

@@ -213,3 +213,10 @@ def test_takes_of_one_recording_are_guessed_from_names(names, groups):
     clips = pd.DataFrame({"path": [f"x/{name}.wav" for name in names], "label": "x", "fold": -1,
                           "group": names})
     assert len(set(survey.name_groups(Corpus("c", clips, ("x",), 1.0)))) == groups
+
+
+def test_a_folder_of_corpora_is_refused(tmp_path):
+    for folder in ("ESC-50/audio", "GTZAN/genres"):
+        write_clip(tmp_path / folder / "a.wav")
+    with pytest.raises(AudiotlError, match="ESC-50, GTZAN/genres"):
+        datasets.load("folder", tmp_path)
