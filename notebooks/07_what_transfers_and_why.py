@@ -349,7 +349,7 @@ for seed in factorial_seeds:
             net = source_network(sound, how, network, labels=told, clips=clips, classes=classes,
                                  steps=steps, seed=seed)
             for name in away:
-                keys = {"labels": told, "source_clips": clips or len(train_rows), "target": name,
+                keys = {"target": name, "labels": told, "source_clips": clips or len(train_rows),
                         "source_classes": len(classes) or len(sound.corpus.classes)}
                 factorial.append((read(net.model, target_sounds[name], **keys)[0][-1], seed))
 

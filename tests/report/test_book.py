@@ -262,6 +262,11 @@ def browser(tmp_path_factory):
     process.kill()
 
 
+HIDDEN = """[...document.querySelectorAll("article table th")].filter(
+    th => ["score", "difference", "estimate", "value"].includes(th.textContent.trim())
+    && th.getBoundingClientRect().right > innerWidth).map(th => th.parentElement.textContent)"""
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_open_from_disk_without_a_complaint(pages, browser, width, theme):
@@ -270,6 +275,7 @@ def test_pages_open_from_disk_without_a_complaint(pages, browser, width, theme):
         assert not list(browser.complaints())
         assert browser.value("document.documentElement.dataset.theme") == theme
         assert browser.value("document.documentElement.scrollWidth") <= width, "scrolls sideways"
+        assert browser.value(HIDDEN) == [], path
 
 
 def test_the_search_finds_a_word_from_disk(pages, browser):

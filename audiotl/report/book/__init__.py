@@ -5,6 +5,7 @@ code of its notebook between. Pages by hand, settings and the live part lie besi
 """
 
 import io
+import itertools
 import json
 import re
 import shutil
@@ -29,6 +30,7 @@ from audiotl.report import chapters, claims, findings
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 ROWS = 6  # rows of a table that a page shows
+MEASURED = ("score", "difference", "estimate", "value", "validation")
 
 REWRITTEN = """:::{note}
 The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
@@ -288,7 +290,19 @@ def _telling(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[
         columns = {name: column for name, column in columns.items() if name != "case"}
     same = {name: column[0] for name, column in columns.items() if len(columns) > 3
             and len(column) > 1 and len(set(column)) == 1 and not _is_number(column[0])}
-    return {name: column for name, column in columns.items() if name not in same}, same
+    return _narrow({name: column for name, column in columns.items() if name not in same}), same
+
+
+def _narrow(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    # For a phone: what tells rows apart as one column, then what was measured, then the rest.
+    numbers = [name for name, column in columns.items() if all(map(_is_number, column))]
+    words = list(itertools.takewhile(lambda name: name not in numbers, columns))
+    if not words:
+        return columns
+    rows = zip(*(columns[name] for name in words), strict=True)
+    label = {", ".join(words): [", ".join(filter(None, row)) for row in rows]}
+    order = sorted(columns, key=lambda name: name not in MEASURED)
+    return label | {name: columns[name] for name in order if name not in words}
 
 
 def _is_number(cell: str) -> bool:
