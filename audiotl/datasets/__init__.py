@@ -71,8 +71,8 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
                            "give --data or set AUDIOTL_DATA.")
     held = recordings.held(where)
     if name == "folder" and len(held) > 1:
-        raise AudiotlError(f"{where} holds several corpora ({', '.join(held)}), of which each would "
-                           "be a class; name the folder of one.")
+        raise AudiotlError(f"{where} holds several corpora ({', '.join(held)}), of which each "
+                           "would be a class; name the folder of one.")
     corpus = OWN[name](where) if name in OWN else recordings.read(name, where)
     if len(corpus) == 0:
         raise AudiotlError(f"{name} has no audio under {where}; "
