@@ -223,7 +223,9 @@ own = [plan("", name, kind, "plain", SCRATCH, "none", 1.0, 0, official=True)
        for kind in networks]
 scored, _ = grid.run(own, only_finished)
 if scored:
-    display(results.table("official", stats.score_table(scored)))
+    official = stats.score_table(scored)
+    first = ["target", "network", "score", "ci_low", "ci_high", "steps", "train_clips"]
+    display(results.table("official", official[first].join(official.drop(columns=first))))
 
 # %% [markdown]
 # ## Score against the share of training clips, both ways
