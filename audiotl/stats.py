@@ -266,8 +266,7 @@ def corrected_t(differences: np.ndarray, n_train: float, n_test: float) -> float
     return float(2 * stats.t.sf(abs(t), k - 1))
 
 
-def power_law(sizes: Sequence[float], scores: Sequence[float],
-              most: float = 1.0) -> tuple[float, float, float]:
+def power_law(sizes: Sequence[float], scores: Sequence[float]) -> tuple[float, float, float]:
     """The learning curve ``a - b n^-c`` nearest to scores in the sense of least squares.
 
     Cortes et al., "Learning curves: asymptotic values and rate of convergence" (NIPS 1993).
@@ -275,10 +274,9 @@ def power_law(sizes: Sequence[float], scores: Sequence[float],
     Args:
         sizes: numbers of training clips, three or more.
         scores: what was reached with each.
-        most: the best score that there is; `a` stays at or below it.
 
     Returns:
-        ``a, b, c``, with b from 0 and c from 0.1 to 2.
+        ``a, b, c``, with a up to 1, b from 0 and c from 0.1 to 2.
 
     >>> n = np.array([10, 20, 40, 80])
     >>> np.round(power_law(n, 0.9 - 2 / n), 6).tolist()
@@ -289,8 +287,8 @@ def power_law(sizes: Sequence[float], scores: Sequence[float],
     for c in np.linspace(0.1, 2, 39):
         falling = -n**-c
         b, a = np.polyfit(falling, scores, 1)
-        if a > most:
-            a, b = most, max(0.0, (scores - most) @ falling / (falling @ falling))
+        if a > 1:
+            a, b = 1.0, max(0.0, (scores - 1) @ falling / (falling @ falling))
         elif b < 0:
             a, b = scores.mean(), 0.0
         found.append((np.square(a + b * falling - scores).sum(), a, b, c))

@@ -49,9 +49,6 @@ class DenseNet121(Layered):
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
         in_channels: of an input of at least 29 bands and frames.
-
-    >>> sum(p.numel() for p in DenseNet121(1000, 3).parameters())
-    7978856
     """
 
     def __init__(self, n_classes: int, in_channels: int = 1):

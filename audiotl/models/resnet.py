@@ -53,9 +53,6 @@ class ResNet(Layered):
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).
         depth: 18, 34 or 50.
-
-    >>> [sum(p.numel() for p in ResNet(1000, depth, 3).parameters()) for depth in (18, 34, 50)]
-    [11689512, 21797672, 25557032]
     """
 
     def __init__(self, n_classes: int, depth: int = 18, in_channels: int = 1):

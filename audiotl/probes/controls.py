@@ -9,7 +9,7 @@ from scipy import linalg
 
 from audiotl import AudiotlError, cache, stats
 from audiotl.datasets.corpus import check_split, deal_groups, splits_of
-from audiotl.probes import Blocks, Probe, Ridge, Subset, beside, standardise, targets
+from audiotl.probes import Blocks, Probe, Ridge, Subset, beside, rows_of, standardise, targets
 from audiotl.probes.subset_search import Splits, search
 
 Transform = Callable[[Blocks, Blocks], tuple[Blocks, Blocks]]
@@ -100,8 +100,7 @@ def held_out(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray,
     every = targets.columns(y)[0]
     out = np.full((len(y), len(every)), -np.inf)
     for i, (train, test) in enumerate(splits):
-        sides = standardise(*({name: block[rows] for name, block in blocks.items()}
-                              for rows in (train, test)))
+        sides = standardise(*rows_of(blocks, train, test))
         best = WideRidge([wide.penalties[found.inner[i, 0].argmax()]])
         trained = np.searchsorted(every, targets.columns(y[train])[0])
         out[np.ix_(test, trained)] = best.outputs(sides[0], y[train], sides[1], subset)[0]

@@ -290,26 +290,24 @@ class Search:
         """
         self._check_nested()
         among = np.arange(len(self.subsets)) if among is None else np.asarray(among)
-        parts, picks = [], []
-        for i, table in enumerate(self.inner):
-            s, c = np.unravel_index(table[among].argmax(), (len(among), len(self.cells)))
-            parts.append(_only(self.bits[among[s], c], self.fold == i))
-            picks.append(self.subsets[among[s]])
-        return self.unpack(sum(parts)), picks
+        return self._picked([among[table[among].max(1).argmax()] for table in self.inner])
 
     def smallest(self, whole: Subset, margin: float = 0.01) -> tuple[np.ndarray, list[Subset]]:
         """Scores when each fold takes the smallest subset of `whole` that is within `margin` of it
         on the others, at its best cell there; those subsets."""
         self._check_nested()
         among = [i for i, subset in enumerate(self.subsets) if set(subset) <= set(whole)]
-        parts, picks = [], []
-        for i, table in enumerate(self.inner):
-            score = table.max(1)
-            enough = [s for s in among if score[s] >= score[self.position(whole)] - margin]
-            pick = min(enough, key=lambda s: (len(self.subsets[s]), -score[s]))  # noqa: B023
-            parts.append(_only(self.bits[pick, table[pick].argmax()], self.fold == i))
-            picks.append(self.subsets[pick])
-        return self.unpack(sum(parts)), picks
+        all_of_it, picks = self.position(whole), []
+        for score in self.inner.max(2):
+            enough = [s for s in among if score[s] >= score[all_of_it] - margin]
+            picks.append(min(enough, key=lambda s: (len(self.subsets[s]), -score[s])))  # noqa: B023
+        return self._picked(picks)
+
+    def _picked(self, picks: Sequence[int]) -> tuple[np.ndarray, list[Subset]]:
+        # Scores with a subset for each fold, at its best cell on the others; those subsets.
+        parts = [_only(self.bits[pick, table[pick].argmax()], self.fold == i)
+                 for i, (pick, table) in enumerate(zip(picks, self.inner, strict=True))]
+        return self.unpack(sum(parts)), [self.subsets[pick] for pick in picks]
 
     def table(self) -> pd.DataFrame:
         """Scores with intervals: ``subset, size, probe, protocol, score, ci_low, ci_high``."""

@@ -2,14 +2,21 @@
 
 import ast
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import yaml
 
-from audiotl import AudiotlError, datasets
+from audiotl import AudiotlError, datasets, models, probes
+from audiotl.models import pretrained
+from audiotl.training import Recipe
+
+NAMES = dict.fromkeys(("corpus", "source", "target"), datasets.names()) | {
+    "probe": list(probes.NAMES), "network": [*models.NETWORKS, *pretrained.NETWORKS],
+    "recipe": [field.name for field in dataclasses.fields(Recipe)]}
+"""What the values of a parameter may be, by the last word of its name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +75,12 @@ def check(parameter: Parameter, value: Any) -> None:
     if not _fits(value, default):
         raise AudiotlError(f"The parameter {name} is of type {_kind(default)} (here "
                            f"{_text(default)!r}), which {value!r} is not.")
-    listed = value if isinstance(value, list | dict) else [value]
-    for known in _names(name.rsplit("_", 1)[-1].removesuffix("s")):
-        for one in listed:
-            own = default if isinstance(default, list | dict) else [default]
-            if one not in known and one not in own:
-                raise AudiotlError(f"The parameter {name} knows no {one!r}; choose among "
-                                   f"{', '.join(known)}.")
+    listed, own = (one if isinstance(one, list | dict) else [one] for one in (value, default))
+    known = NAMES.get(name.rsplit("_", 1)[-1].removesuffix("s"))
+    for one in listed if known else ():
+        if one not in known and one not in own:
+            raise AudiotlError(f"The parameter {name} knows no {one!r}; choose among "
+                               f"{', '.join(known)}.")
 
 
 def describe(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> str:
@@ -120,23 +126,3 @@ def _kind(default: Any) -> str:
 
 def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _names(what: str) -> list[Iterable[str]]:
-    # Whatever `what` may be called: nothing, or one list.
-    if what in ("corpus", "source", "target"):
-        return [datasets.names()]
-    if what == "probe":
-        from audiotl import probes
-
-        return [list(probes.NAMES)]
-    if what == "network":
-        from audiotl import models
-        from audiotl.models import pretrained
-
-        return [[*models.NETWORKS, *pretrained.NETWORKS]]
-    if what == "recipe":
-        from audiotl.training import Recipe
-
-        return [[field.name for field in dataclasses.fields(Recipe)]]
-    return []

@@ -24,18 +24,13 @@ VERSION = 1
 BATCH = 256
 
 
-def correlate_with_published(root: str | Path | None = None, limit: int | None = None, *,
-                             fill: bool = False, seed: int = 0,
+def correlate_with_published(root: str | Path | None = None, limit: int | None = None,
                              progress: bool = True) -> pd.DataFrame:
     """Our ``choi2017`` features of UrbanSound8K against the published ones, map by map.
 
     Args:
         root: folder that holds ``choi2017`` and ``UrbanSound8K`` (``AUDIOTL_DATA`` if not given).
         limit: use the first so many clips; None uses every clip that has audio.
-        fill: bring each batch up to its true size with clips drawn from the other batches. They
-            stand for the missing ones in the decibel reference and in batch norm; their own
-            features are dropped.
-        seed: of that draw.
 
     Returns:
         A row a layer (counted from 0, as in the authors' files): ``layer``, ``median_r`` and
@@ -52,24 +47,17 @@ def correlate_with_published(root: str | Path | None = None, limit: int | None =
     files = [where / "choi2017" / "data_feats" / f"urbansound_layer_{i}.npy" for i in range(5)]
     files.insert(0, where / registry.NETWORKS["choi2017"].file)
     folder = _correlated(cache.fingerprint(kept["path"]), cache.fingerprint(map(str, files)),
-                         kept.index.tolist(), kept["duration"].tolist(), fill, seed,
-                         network=network, published=list(layers), table=table, progress=progress)
+                         kept.index.tolist(), kept["duration"].tolist(),
+                         network=network, published=list(layers), kept=kept, progress=progress)
     return pd.read_csv(folder / "layers.csv")
 
 
 @cache.step("correlation", VERSION, home="correlations")
-def _correlated(folder: Path, _clips: str, _files: str, index: list[int], _durations: list,
-                fill: bool, seed: int, *, network: OriginalRelease, published: list[np.ndarray],
-                table: pd.DataFrame, progress: bool) -> None:
-    rng, kept, ours = np.random.default_rng(seed), table.loc[index], []
-    batches = kept.groupby(kept.index // BATCH)
-    for number, batch in tqdm(batches, desc="published features", disable=not progress):
-        size = min(BATCH, len(published[0]) - number * BATCH)
-        others = table[table.index // BATCH != number]
-        extra = min(size - len(batch), len(others)) if fill else 0
-        guests = others.iloc[rng.choice(len(others), extra, replace=False)]
-        taps = _taps(network, pd.concat([batch, guests]))
-        ours.append([value[:len(batch)] for value in taps])
+def _correlated(folder: Path, _clips: str, _files: str, index: list[int], _durations: list, *,
+                network: OriginalRelease, published: list[np.ndarray], kept: pd.DataFrame,
+                progress: bool) -> None:
+    batches = tqdm(kept.groupby(kept.index // BATCH), "published features", disable=not progress)
+    ours = [_taps(network, batch) for _, batch in batches]
     rows = []
     for layer in range(5):
         r = map_correlations(np.concatenate([taps[layer] for taps in ours]),

@@ -10,9 +10,9 @@ that never met its C serves every larger C. The predictions are those of scikit-
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from audiotl import AudiotlError
@@ -100,8 +100,8 @@ class SVM(Probe):
         # Class after class, in each split too.
         members = [train[np.argsort(y[train], kind="stable")] if classes else train
                    for train, _ in splits]
-        with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
-            pending = set()
+
+        def jobs() -> Iterator[tuple]:
             for cells, values in kernels(gram, left, right, columns.shape[1], self.cells):
                 order = sorted(cells, key=lambda cell: self.cells[cell]["C"])
                 costs = np.array([self.cells[cell]["C"] for cell in order])
@@ -110,18 +110,12 @@ class SVM(Probe):
                 spanning = columns if self.cells[cells[0]]["kernel"] == "linear" else None
                 machine = kernel, values.diagonal().copy(), spanning, costs
                 for found, rows, (_, test) in zip(out, members, splits, strict=True):
-                    job = found, order, machine, rows, y[rows], values[np.ix_(rows, test)]
-                    if self.threads == 1:
-                        self._solve(*job)
-                        continue
-                    # Each kernel in waiting takes memory, and splits share one.
-                    if len(pending) >= self.threads * min(2, len(splits)):
-                        done, pending = wait(pending, return_when="FIRST_COMPLETED")
-                        for future in done:
-                            future.result()
-                    pending.add(pool.submit(self._solve, *job))
-            for future in pending:
-                future.result()
+                    yield delayed(self._solve)(found, order, machine, rows, y[rows],
+                                               values[np.ix_(rows, test)])
+
+        # Each kernel in waiting takes memory: none is made ahead.
+        with threadpool_limits(1):
+            Parallel(self.threads, require="sharedmem", pre_dispatch="n_jobs", batch_size=1)(jobs())
         return out
 
     def _solve(self, out: np.ndarray, order: list[int], machine: tuple, members: np.ndarray,
