@@ -22,7 +22,9 @@ data = "built-in"                   # built-in, or the folder that holds the cor
 size = "quick"                      # of the built-in corpora: smoke or quick
 corpus_seed = 0                     # of the built-in corpora and of folds
 network_seeds = [0]                 # of the source networks; each trains all of them anew
-deep_seeds = [0]                    # the same for networks other than ConvNet5
+deep_seeds = [0]                    # the same for networks other than ConvNet5,
+deep_targets = ["speech"]           # which are read on these targets,
+deep_pooling = "mean"               # pooled like this: they have thousands of columns
 sources = ["environment", "speech", "music"]          # corpora that the networks learn from
 targets = ["environment", "speech", "music_family"]   # corpora on which they are read
 labels = ["true", "shuffled", "none"]                 # what the networks are told
@@ -143,7 +145,7 @@ results.table("sources", taught, show=9)
 # without training a probe; we ask below what they are worth.
 
 # %%
-def read(model, sound, **keys):
+def read(model, sound, pooling=pooling, **keys):
     """Score of all layers side by side, every layer's own scores, and the embedding."""
     corpus, blocks = sound.corpus, embed(model, sound, pooling=pooling)
     wanted = [*((name,) for name in blocks), tuple(blocks)]
@@ -154,11 +156,14 @@ def read(model, sound, **keys):
 # %%
 cells = []
 for (name, domain, told, draw, seed), net in trained.items():
+    deep = name != "convnet5"
     for target, sound in target_sounds.items():
-        if datasets.related(source_sounds[domain].corpus, sound.corpus):
+        if (datasets.related(source_sounds[domain].corpus, sound.corpus)
+                or deep and target not in deep_targets):
             continue
         keys = {"network": name, "source": domain, "labels": told, "draw": draw, "target": target}
-        (*layers, everything), blocks = read(net.model, sound, **keys)
+        (*layers, everything), blocks = read(net.model, sound, deep_pooling if deep else pooling,
+                                             **keys)
         cells.append({"keys": keys, "seed": seed, "all": everything, "layers": layers,
                       "blocks": blocks, "net": net})
 
