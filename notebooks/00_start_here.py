@@ -140,7 +140,7 @@ results.figure("cover", gallery(), "Log-mel spectrograms of five clips of each d
 #
 # The frequency axis is a choice. *Mel* is about linear below 1 kHz and logarithmic above; a
 # *logarithmic* axis gives every octave as many bands; a *linear* one gives most of them to the
-# top. *MFCCs* fold each mel column into its broad shape (chapter 03 takes them apart). Choose a
+# top. *MFCCs* keep of each mel column its broad shape (chapter 03 takes them apart). Choose a
 # domain and slide through its clips; listen to what you see.
 
 # %%
@@ -291,9 +291,10 @@ scores = stats.score_table([found.scored(five[-1:], layers="the last"),
 results.table("one_cell", scores[["layers", "score", "ci_low", "ci_high", "clips", "groups"]])
 
 # %% [markdown]
-# Chapters 01 to 08 follow this path: train the source networks (01), every combination of layers
+# Chapters 01 to 09 follow this path: train the source networks (01), every combination of layers
 # (02), MFCCs taken apart (03), from one domain to another (04), deeper networks (05), the table of
-# 2017 recomputed (06), what transfers and why (07), networks trained at scale (08).
+# 2017 recomputed (06), what transfers and why (07), networks trained at scale (08), your own sounds
+# (09).
 
 # %% [markdown]
 # ## What we learnt

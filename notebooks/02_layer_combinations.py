@@ -488,11 +488,13 @@ results.table("optimism", pd.DataFrame(optimism), show=12)
 # %% [markdown]
 # ## Try it
 #
-# Tick layers: score, interval and rank among the 31 appear at once.
+# Tick layers: score, interval and rank among the 31 appear at once; MFCC has a box of its own.
 
 # %%
 widgets.LayerTicker({f"{domain} → {titles[target]}, {pooling}, {name}": found
-                     for (domain, target, pooling, name), found in searches.items()})
+                     for (domain, target, pooling, name), found in searches.items()}
+                    | {f"mfcc → {titles[target]}, {pooling}, {name}": found
+                       for (target, name), found in alone.items() for pooling in poolings})
 
 # %% [markdown]
 # ## What we learnt

@@ -343,7 +343,7 @@ for mfcc, same, noise in zip(met[::3], met[1::3], met[2::3], strict=True):
     nothing = dataclasses.replace(mfcc, values=np.zeros_like(mfcc.values))
     rows += [stats.compare(mfcc, other, against=name, case=f"{case}, against {name}")
              for name, other in (("nothing", nothing), ("a copy", same), ("noise", noise))]
-rows = pd.DataFrame(rows)
+rows = pd.DataFrame(rows).drop(columns="block", errors="ignore")
 results.table("interaction_contrasts", rows)
 
 # %%

@@ -272,10 +272,10 @@ by_width["case"] = names_of(by_width)
 results.table("by_width", by_width, show=12)
 
 # %%
-shown = by_width[by_width["comparison"].isin([OWN, JOINT, WIDENED])]
+shown = by_width[by_width["comparison"].isin([OWN, JOINT])]
 figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
-results.figure("widths", figure, "All layers against the last: at own width, brought down to the "
-               "width of the last, and against the last widened, with intervals.")
+results.figure("widths", figure, "All layers against the last: at own width, and brought down to "
+               "the width of the last, with intervals.")
 
 # %%
 claimed = {name: rows for name, rows in by_width.groupby("comparison")}
@@ -389,7 +389,7 @@ def panels(frame, height, **how):
     """The rows of each target (down) and network (across), and an axis of their own."""
     frame = frame.assign(panel=frame["target"].map(title_of) + "\n" + frame["network"])
     layout = frame.pivot_table("panel", "target", "network", "first", ".", sort=False).to_numpy()
-    size = 1.5 + 2.3 * layout.shape[1], 1.3 + height * len(layout)
+    size = 1.5 + 2.6 * layout.shape[1], 1.3 + height * len(layout)
     figure, axes = plt.subplot_mosaic(layout.tolist(), figsize=size, **how)
     for title, axis in axes.items():
         axis.set_title(title, fontsize=9)
