@@ -345,6 +345,7 @@ results.table("advice", advice)
 # Whole groups in random order, class by class: the first eighth, quarter, half of each class's
 # training clips, then all, always tested on every clip. The thin line is the curve $a - b\,n^{-c}$
 # nearest to the points; its value at twice the clips is what doubling would bring, if it goes on.
+# Shares too small for nested folds are left out, and the curve where there are fewer than three.
 
 # %%
 def fewer(share, seed):
@@ -360,18 +361,25 @@ def fewer(share, seed):
         out.append((train[early.to_numpy()], test))
     return out
 
+def nests(splits):
+    """Whether any two folds share training clips, on which to choose a penalty."""
+    return all(len(np.intersect1d(one, other)) > 1
+               for (one, _), (other, _) in combinations(splits, 2))
+
 curve, per_label = [], max(1, len(corpus.classes)) if kind_of_label == "classes" else 1
 for name in sorted({take, "mfcc"} & set(blocks)):
     for share in shares:
-        draw = [read(blocks[name], fewer(share, seed))
-                for seed in range(draws if share < 1 else 1)]
-        n = np.mean([len(train) for train, _ in fewer(share, 0)]) / per_label
+        dealt = [fewer(share, seed) for seed in range(draws if share < 1 else 1)]
+        if not all(map(nests, dealt)):
+            continue
+        draw = [read(blocks[name], folds_of) for folds_of in dealt]
+        n = np.mean([len(train) for train, _ in dealt[0]]) / per_label
         row = stats.score_table([stats.over_seeds(draw)]).iloc[0]
         curve.append(row.to_dict() | {"network": name, "clips_a_label": n, "target": measure})
 columns = ["network", "target", "clips_a_label", "score", "ci_low", "ci_high", "groups", "seeds"]
 curve = pd.DataFrame(curve)[columns]
 fits = {name: stats.power_law(rows["clips_a_label"], rows["score"])
-        for name, rows in curve.groupby("network", sort=False)}
+        for name, rows in curve.groupby("network", sort=False) if len(rows) > 2}
 results.table("labels", curve)
 
 # %%
@@ -382,7 +390,8 @@ n = curve["clips_a_label"].max()
 doubling = pd.DataFrame([{"network": name, "clips_a_label": n, "now": at(fit, n),
                           "with twice as many": at(fit, 2 * n), "limit of the curve": fit[0]}
                          for name, fit in fits.items()])
-results.table("doubling", doubling)
+if fits:
+    display(results.table("doubling", doubling))
 
 # %%
 figure = compare.curves(curve.round({"clips_a_label": 1}), "clips_a_label", colour="network",
