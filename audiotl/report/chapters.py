@@ -91,6 +91,7 @@ def facts(card: dict) -> str:
     cost = f"; from nothing {nothing / 60:.1f} min of one core" if nothing else ""
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
     data = card["data"].replace("<", "&lt;")
+    data = data if data.startswith("built-in") else f"the folder {data}"
     return (f"Data: {data}. Parameters: {given or 'as in the notebook'}. Run on "
             f"{card['date']} in {card['seconds']:.0f} s{cost} ({card['machine']}). "
             f"Versions: {versions}.")
@@ -118,7 +119,7 @@ def reported(out: Path) -> list[dict]:
         if not card:
             continue
         text = report.read_text(encoding="utf-8") if report.is_file() else ""
-        title, question = _opening(text)
+        title, question = opening(text)
         try:
             answer = findings.answer(path.parent)
         except AudiotlError as error:
@@ -131,8 +132,8 @@ def reported(out: Path) -> list[dict]:
     return found
 
 
-def _opening(text: str) -> tuple[str, str]:
-    # Title, and the first paragraph before any section that asks something.
+def opening(text: str) -> tuple[str, str]:
+    """Title, and the first paragraph before any section that asks something."""
     title, *paragraphs = text.split("\n## ")[0].split("\n\n")
     title = title.removeprefix("# ").strip()
     return title, next((" ".join(one.split()) for one in paragraphs if "?" in one), "")

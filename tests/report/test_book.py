@@ -62,6 +62,7 @@ def test_every_link_leads_somewhere_and_nothing_comes_from_outside(pages):
 
 def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(pages):
     front = (pages / "index.html").read_text()
+    assert "<strong>Question" not in front and "So this chapter" not in front
     for folder in (path.parent for path in sorted(REAL.glob("*/card.json"))):
         page = (pages / folder.name / "index.html").read_text()
         words = " ".join(re.sub("<[^>]+>", "", html.unescape(page)).replace("’", "'").split())
@@ -79,6 +80,18 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
         tables = re.findall("<table.*?</table>", page, re.S)
         assert all(table.count("<tr") <= book.ROWS + 1 for table in tables)
         assert tables and not re.search(r"\| ?(---|—)", words), "a table that is none"
+        assert page.count("<figcaption") >= len(record["figures"]), "a figure without its caption"
+        begun = re.findall("^<p>([^<]{60})", page, re.M)
+        assert len(begun) == len(set(begun)), "a paragraph of the run and of the notebook"
+
+
+def test_tables_give_shares_as_the_prose_does_and_leave_other_units():
+    table = ("| network | SCORE | ci_low | groups |\n| --- | --- | --- | --- |\n"
+             "| a | 0.6975 | -0.021 | 12 |\n| b | 1 | | 9 |\n")
+    said = book._tables(table.replace("SCORE", "score"), [])
+    assert "| a | 69.8 | -2.1 | 12 |" in said and "| b | 100.0 |  | 9 |" in said
+    assert "| network | score | from | groups |" in said and "Scores in %" in said
+    assert "| a | 0.698 | -0.0210 | 12 |" in book._tables(table.replace("SCORE", "nats"), [])
 
 
 def test_the_front_page_has_the_claims_and_their_verdicts(pages):
@@ -86,11 +99,13 @@ def test_the_front_page_has_the_claims_and_their_verdicts(pages):
     for row in CLAIMED.itertuples():
         statement, _, case = row.statement.partition(": ")
         assert statement in front and row.verdict in front
-        assert case in all_of_them and statement in all_of_them
+        network, _, rest = case.partition(",")
+        assert book.TITLES.get(network, network) in all_of_them and rest in all_of_them
+        assert statement in all_of_them
 
 
 def test_the_front_page_has_five_findings_each_with_a_number_and_a_picture(pages):
-    said = findings.render(REAL).split("### ")[1:]
+    said = findings.render(REAL).partition("\n## ")[0].split("### ")[1:]
     front = (pages / "index.html").read_text()
     assert len(said) == 5
     for one in said:
@@ -98,6 +113,15 @@ def test_the_front_page_has_five_findings_each_with_a_number_and_a_picture(pages
         picture = re.search(r"!\[.+\]\((.*)\)", one)[1]
         assert re.search(r"\d", number) and f"<strong>{number}</strong>" in front
         assert f'src="_images/{Path(picture).stem}' in front and (REAL / picture).is_file()
+
+
+def test_the_readers_guesses_are_quoted_and_answered_with_a_number(pages):
+    front = re.sub("</?a.*?>", "", (pages / "index.html").read_text())
+    guesses = findings.render(REAL).partition("## What the readers guessed")[2].split("\n- ")[1:]
+    assert len(guesses) == 3 and 'id="what-the-readers-guessed"' in front
+    for one in guesses:
+        quoted, said, number = re.search(r"“(.+?)”.*\*\*(.+?)\*\*.*?(\d\S+)", one, re.S).groups()
+        assert quoted in front and f"<strong>{said}</strong>" in front and number in front
 
 
 def test_every_clip_is_small_credited_and_free_to_share(pages):

@@ -31,6 +31,14 @@ HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 ROWS = 6  # rows of a table that a page shows
 MEASURED = ("score", "difference", "estimate", "value", "validation")
+SHARES = re.compile("(source_)?score|((all|kept)_)?(ci_)?(low|high)|kept|all|last|(.*_)?best|value|"
+                    "random|mfcc|both, mfcc|mfcc, mfcc|network, none|matched|smallest|published|"
+                    "reproduced|difference|estimate|change|optimism|flatters|median|(low|high)est|"
+                    "validation(_longer)?|from scratch|fine-tuned|coverage|index|all five|"
+                    "last layer|level|accuracy")
+"""Columns of shares, shown in % and points as the prose says them, but where a table has OTHERS."""
+OTHERS = re.compile(r"\bnats\b|\bAUC\b|\btau\b|\| against \| case|add more together than apart")
+HEADS = {"ci_low": "from", "ci_high": "to"}
 
 REWRITTEN = """:::{note}
 The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
@@ -104,7 +112,9 @@ def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
 def _claims(path: Path) -> list[dict]:
     rows = pd.read_csv(path).to_dict("records") if path.is_file() else []
     for row in rows:
-        row["statement"], _, row["case"] = row["statement"].partition(": ")
+        row["statement"], _, case = row["statement"].partition(": ")
+        network, comma, rest = case.partition(",")
+        row["case"] = TITLES.get(network, network) + comma + rest
     return rows
 
 
@@ -143,6 +153,7 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
                                 if cell.cell_type == "markdown"
                                 and not NEEDS_NO_RUN.match(cell.source))
     nbformat.write(nb, to / f"{card['name']}.ipynb")
+    _, card["question"] = chapters.opening(cells[0].source)
     for cell in (cell for cell in cells if cell.cell_type == "markdown"):
         cell.source = _played(cell.source, to).replace("](pictures/", "](../pictures/")
     cells = _one_fold([cell for cell in cells if cell.source.strip()])
@@ -188,7 +199,7 @@ def _committed(report: str, nb: nbformat.NotebookNode) -> Iterator[nbformat.Note
         at = text.find(known[0], place) if cell else len(text)
         yield from _placed(waiting, text[place:at], rewritten)
         waiting = [new_markdown_cell(prose)]
-        rewritten = cell and known[0] != prose
+        rewritten = bool(cell) and known[0] != prose
         place = at + len(known[0]) if cell else at
 
 
@@ -197,6 +208,8 @@ def _placed(cells: list, text: str, rewritten: bool) -> Iterator[nbformat.Notebo
     # tables, behind the code that names them.
     code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"] or [len(cells) - 1]
     out = defaultdict(list, {code[-1]: [text.strip()]})
+    new = (cell.source for cell in cells[1:] if cell.cell_type == "markdown")
+    rewritten |= not all(map(NEEDS_NO_RUN.match, new))
     if rewritten or re.search("^#", text, re.M):
         out.clear()
         for found in OUTPUT.finditer(text):
@@ -255,7 +268,7 @@ def _tables(text: str, known: list[dict]) -> str:
     # Tables of a few rows with short numbers and names for people, and a link to the file that
     # holds all rows. A name that is the same in all rows is said once, below.
     def short(found: re.Match) -> str:
-        head, columns = _columns(found["table"])
+        head, columns, shares = _columns(found["table"])
         fits = [one for one in known if one["columns"] == head]
         file = found["file"]
         if fits and not file:
@@ -263,21 +276,29 @@ def _tables(text: str, known: list[dict]) -> str:
             file = fits[0]["file"]
         shown, same = _telling(dict(zip(head, columns, strict=True)))
         right = [bool(column) and all(map(_is_number, column)) for column in shown.values()]
-        lines = [list(shown), ["---:" if number else "---" for number in right],
+        lines = [[HEADS.get(name, name) for name in shown],
+                 ["---:" if number else "---" for number in right],
                  *zip(*shown.values(), strict=True)]
+        same = ", ".join(f"{name} {value}" for name, value in same.items() if value != "no")
         below = [f"All rows: [{file}]({file})"] if file else []
-        below += [", ".join(f"{name} {value}" for name, value in same.items())] if same else []
+        below += [f"In all rows above: {same}"] if same else []
+        below += ["Scores in %, differences in points"] if shares else []
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return table + ("\n\n" + "; above, ".join(below) if below else "") + "\n"
+        return table + ("\n\n" + ". ".join(below) + "." if below else "") + "\n"
 
     return REST.sub(r"All rows: [\g<file>](\g<file>)", SHOWN.sub(short, text))
 
 
-def _columns(table: str) -> tuple[list[str], list[list[str]]]:
-    # Heads and the first rows of a Markdown table.
+def _columns(table: str) -> tuple[list[str], list[list[str]], bool]:
+    # Heads and the first rows of a Markdown table, and whether shares were made per cents.
     head, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
                       for line in table.strip().splitlines())
-    return head, [[_short(row[i]) for row in rows[:ROWS]] for i in range(len(head))]
+    columns = [[row[i] for row in rows[:ROWS]] for i in range(len(head))]
+    shares = [SHARES.fullmatch(name) is not None and _is_share(column) and not OTHERS.search(table)
+              for name, column in zip(head, columns, strict=True)]
+    texts = [[f"{100 * float(cell):.1f}" if share and cell else _short(cell) for cell in column]
+             for column, share in zip(columns, shares, strict=True)]
+    return head, texts, any(shares)
 
 
 def _telling(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -297,12 +318,16 @@ def _narrow(columns: dict[str, list[str]]) -> dict[str, list[str]]:
     # For a phone: what tells rows apart as one column, then what was measured, then the rest.
     numbers = [name for name, column in columns.items() if all(map(_is_number, column))]
     words = list(itertools.takewhile(lambda name: name not in numbers, columns))
-    if not words:
-        return columns
+    words = words or list(columns)[:1]
     rows = zip(*(columns[name] for name in words), strict=True)
     label = {", ".join(words): [", ".join(filter(None, row)) for row in rows]}
     order = sorted(columns, key=lambda name: name not in MEASURED)
     return label | {name: columns[name] for name in order if name not in words}
+
+
+def _is_share(column: list[str]) -> bool:
+    return (all(map(_is_number, column)) and any("." in cell for cell in column)
+            and all(abs(float(cell.replace(",", ""))) <= 1 for cell in column if cell))
 
 
 def _is_number(cell: str) -> bool:
@@ -356,5 +381,6 @@ def _ticks(combinations: Path, summary: Path) -> str:
     cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
                              strict=True))] for key, rows in frame.groupby(keys, sort=False)]
     best = pd.read_csv(summary).round(4)
-    data = {"cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
+    names = {name: title_of(name) for name in {name for case in cases for name in case[:2]}}
+    data = {"names": names, "cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
     return json.dumps(data, separators=(",", ":"))

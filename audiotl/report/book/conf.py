@@ -1,6 +1,7 @@
 """Settings of the book, and what Sphinx lacks for one read from disk: equations as MathML, and
 terms and papers that are linked where a page first names them."""
 
+import itertools
 import re
 
 from docutils import nodes
@@ -78,6 +79,21 @@ def _link_first_mentions(app, doctree, docname):
                 break
 
 
+def _captions(app, doctree, docname):
+    # Below a picture what it shows, behind it its full size.
+    count = itertools.count(1)
+    for paragraph in list(doctree.findall(nodes.paragraph)):
+        pictures = [one for one in paragraph if isinstance(one, nodes.image)]
+        words = (one.astext().strip() for one in paragraph if not isinstance(one, nodes.image))
+        if pictures and not any(words):
+            for one in pictures:
+                if not one["uri"].endswith(".svg"):
+                    one["scale"] = 100
+            said = (nodes.caption("", one.get("alt", "")) for one in pictures)
+            paragraph.replace_self([nodes.figure("", one, words, ids=[f"figure-{next(count)}"])
+                                    for one, words in zip(pictures, said, strict=True)])
+
+
 def _folds_by_their_text(app, pagename, templatename, context, doctree):
     # A folded cell says "Code"; the label that it is given beside hides that from screen readers.
     body = context.get("body", "")
@@ -88,4 +104,5 @@ def setup(app):
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     app.connect("doctree-resolved", _link_first_mentions)
+    app.connect("doctree-resolved", _captions)
     app.connect("html-page-context", _folds_by_their_text)

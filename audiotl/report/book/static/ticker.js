@@ -18,7 +18,7 @@ function ticker(place, data) {
   const keys = ["source", "target", "pooling", "probe", "protocol"];
   const names = {protocol: "choices made", nested: "on other folds",
                  paper: "on the same folds (2017)", svm: "SVM", mean: "mean over time",
-                 "mean+std": "mean and deviation over time"};
+                 "mean+std": "mean and deviation over time", ...data.names};
   const shown = (name) => names[name] || name.replaceAll("_", " ");
   const cases = data.cases.filter((one) => one[0] !== "mfcc");
   const layers = Math.max(...Object.keys(cases[0][5]).map((subset) => subset.length));
