@@ -23,8 +23,9 @@ size = "quick"                      # of the built-in corpora: smoke or quick
 corpus_seed = 0                     # of the built-in corpora and of folds
 network_seeds = [0]                 # of the source networks; each trains all of them anew
 deep_seeds = [0]                    # the same for networks other than ConvNet5,
-deep_targets = ["speech"]           # which are read on these targets,
-deep_pooling = "mean"               # pooled like this: they have thousands of columns
+deep_sources = ["environment"]      # which learn these sources, are read
+deep_targets = ["speech"]           # on these targets, and are
+deep_pooling = "mean"               # pooled over time like this: they have thousands of columns
 sources = ["environment", "speech", "music"]          # corpora that the networks learn from
 targets = ["environment", "speech", "music_family"]   # corpora on which they are read
 labels = ["true", "shuffled", "none"]                 # what the networks are told
@@ -118,9 +119,11 @@ how, network = recipes[networks[0]], networks[0]
 fewest = min(len(sound.corpus.splits()[-1][0]) for sound in source_sounds.values())
 draws = {"all": 0, "matched": fewest} if matched else {"all": 0}
 
+corpus_of = dict(zip(source_sounds, sources, strict=True))
 asked = [(name, domain, told, draw, seed) for name in networks for domain in source_sounds
          for seed in seeds_of[name] for told in labels for draw in draws
-         if draw == "all" or (told != "none" and name == network)]
+         if (draw == "all" or (told != "none" and name == network))
+         and (name == network or corpus_of[domain] in deep_sources)]
 trained = {(name, domain, told, draw, seed): source_network(
     source_sounds[domain], recipes[name], name, labels=told, clips=draws[draw], steps=steps,
     seed=seed) for name, domain, told, draw, seed in asked}
