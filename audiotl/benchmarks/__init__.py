@@ -5,11 +5,13 @@ they come.
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import os
 import pkgutil
 import platform
+import re
 import statistics
 import tempfile
 import time
@@ -21,21 +23,33 @@ from unittest import mock
 import torch
 from threadpoolctl import threadpool_limits
 
+from audiotl.training import has_bfloat16
+
 HEAD = """# Benchmarks
 
 Each row compares two ways of doing the same work in one run; quote the ratio, not the seconds.
 
-Machine: {machine}, {cores} cores. Python {python}.
+Python {python}.
 
-| work | ours (s) | against | theirs (s) | ratio | threads | same result? |
-| --- | --- | --- | --- | --- | --- | --- |
+| work | ours (s) | against | theirs (s) | ratio | threads | same result? | machine |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
 def row(name: str, ours: float, peer: str, theirs: float, threads: int, check: str) -> dict:
     """A row: median seconds of our way and of the peer's, and whether both did the same."""
     return {"name": name, "ours_s": ours, "peer": peer, "peer_s": theirs, "ratio": theirs / ours,
-            "threads": threads, "check": check}
+            "threads": threads, "check": check, "machine": machine()}
+
+
+@functools.cache
+def machine() -> str:
+    """Processor, cores, and what it can do beyond the plain."""
+    about = Path("/proc/cpuinfo")
+    text = about.read_text() if about.is_file() else ""
+    name = re.search(r"^model name\s*: (.*)$", text, re.M)
+    able = torch.backends.cpu.get_cpu_capability() + ", bfloat16" * has_bfloat16()
+    return f"{name[1] if name else platform.machine()}, {os.cpu_count()} cores, {able}"
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -94,8 +108,8 @@ def run(out: Path, only: str = "") -> list[dict]:
 
 def markdown(rows: list[dict]) -> str:
     """The rows as a table, with the machine they were measured on."""
-    line = ("| {name} | {ours_s:.3g} | {peer} | {peer_s:.3g} | {ratio:.1f} | {threads} | {check} |"
-            "\n")
-    head = HEAD.format(machine=f"{platform.system()} {platform.machine()}", cores=os.cpu_count(),
-                       python=platform.python_version())
-    return head + "".join(line.format(**one) for one in rows)
+    line = ("| {name} | {ours_s:.3g} | {peer} | {peer_s:.3g} | {ratio:.1f} | {threads} | {check} | "
+            "{machine} |\n")
+    unnamed = {"machine": "2 cores, not named"}  # rows of before processors were
+    head = HEAD.format(python=platform.python_version())
+    return head + "".join(line.format(**unnamed | one) for one in rows)

@@ -86,7 +86,7 @@ def test_findings_of_recordings_are_marked_on_other_data(reports, tmp_path, monk
 def test_bench_rows_become_a_table():
     row = {"name": "work", "ours_s": 0.5, "peer": "the loop", "peer_s": 5.0, "ratio": 10.0,
            "threads": 1, "check": "equal"}
-    assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal |" in benchmarks.markdown([row])
+    assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal | " in benchmarks.markdown([row])
 
 
 def test_a_part_of_the_benchmarks_leaves_the_other_rows(tmp_path, monkeypatch):
