@@ -131,6 +131,12 @@ def clear(comparisons: pd.DataFrame, family: str | list[str] | None = None) -> p
     return outside & (holm(comparisons["p"]) < LEVEL) & (comparisons["groups"] >= FEWEST_GROUPS)
 
 
+def tally(comparisons: pd.DataFrame) -> str:
+    """How many differences are clear (column ``clear``) and above zero, as ``"3 of 5"``."""
+    ahead = comparisons["clear"] & (comparisons["difference"] > 0)
+    return f"{int(ahead.sum())} of {len(comparisons)}"
+
+
 def equivalent(comparisons: pd.DataFrame, margin: float) -> pd.Series:
     """Which differences, tested on enough groups, have an interval within `margin` of zero.
 

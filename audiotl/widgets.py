@@ -65,7 +65,7 @@ class Choices:
 
     def _show(self, change=None) -> None:
         picture, figure = io.BytesIO(), self._draw(**self.chosen())
-        figure.savefig(picture, format="png", dpi=100)
+        figure.savefig(picture, format="png", dpi=220)
         plt.close(figure)
         self.image.value = picture.getvalue()  # before the sound, which takes longer to make
         if self._hear:

@@ -128,7 +128,8 @@ def gallery():
     return figure
 
 
-results.figure("cover", gallery(), "Log-mel spectrograms of five clips of each domain.")
+results.figure("cover", gallery(), "Log-mel spectrograms of five clips of each domain.",
+               "Pitches draw horizontal lines, strokes vertical ones, hiss fills a field")
 
 # %% [markdown]
 # Steady pitches draw horizontal lines, gliding harmonics draw wavy ladders, strokes and clicks
@@ -211,8 +212,11 @@ def mean_spectra(frame):
     return figure
 
 
+spread = pd.DataFrame(about).sort_values("spread_db")[["domain", "spread_db"]].to_numpy()
 results.figure("spectra", mean_spectra(spectra),
-               "Median level of each mel band over clips, with quartiles, for each domain.")
+               "Median level of each mel band over clips, with quartiles, for each domain.",
+               "Half of all clips lie within {1:.0f} dB for {0}, ".format(*spread[-1])
+               + "and within {1:.0f} dB for {0}".format(*spread[0]))
 
 # %% [markdown]
 # ## What would a network say that knows music, and one that knows all sound?
@@ -255,8 +259,11 @@ def tag_bars(frame):
 
 
 for name, part in pd.DataFrame(rows).groupby("network", sort=False) if rows else ():
-    display(results.figure("tags" if name == taggers[0] else f"tags_{name}", tag_bars(part),
-                           f"Five likeliest tags of six clips by {title_of(name)}."))
+    surest = part.loc[part["probability"].idxmax()]
+    display(results.figure(
+        "tags" if name == taggers[0] else f"tags_{name}", tag_bars(part),
+        f"Five likeliest tags of six clips by {title_of(name)}.",
+        f"{title_of(name)} is surest of “{surest['tag']}”: {surest['probability']:.0%}"))
 
 # %% [markdown]
 # ## The words

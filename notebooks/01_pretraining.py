@@ -147,7 +147,10 @@ def curves(shown, until=None):
 
 
 figure = curves(list(networks))
-results.figure("curves", figure, "Loss and validation score by epoch for the source networks.")
+ends = [f"{domain} {net.history['validation_score'].iloc[-1]:.2f}"
+        for domain, net in networks.items() if "validation_score" in net.history]
+results.figure("curves", figure, "Loss and validation score by epoch for the source networks.",
+               "Validation ends at: " + ", ".join(ends) if ends else "")
 
 # %% [markdown]
 # Where the dotted line stays above the solid one, the network fits the clips it has seen better
@@ -228,12 +231,20 @@ for domain, net in networks.items():
         display(results.table(f"tags_{domain}", table.sort_values("auc"), show=5))
         name, picture = f"tags_{domain}", by_tag(table)
         alt = f"AUC of each tag of the {domain} network."
+        ends = table.sort_values("auc")[["tag", "auc"]].to_numpy()[[0, -1]]
+        title = "Hardest is {} (AUC {:.2f}), easiest {} ({:.2f})".format(*ends.flat)
     else:
         counts = confusion_matrix(truth, net.outputs.argmax(1), labels=range(len(corpus.classes)))
         name = f"confusion_{domain}"
         picture = confusion(counts, corpus)
         alt = f"Confusion matrix of the {domain} network on held-out clips."
-    display(results.figure("cover" if domain == next(iter(networks)) else name, picture, alt))
+        share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        np.fill_diagonal(share, 0)
+        said, heard = (corpus.classes[k].replace("_", " ")
+                       for k in np.unravel_index(share.argmax(), share.shape))
+        title = f"Most often confused: {share.max():.0%} of {said} is heard as {heard}"
+    name = "cover" if domain == next(iter(networks)) else name
+    display(results.figure(name, picture, alt, title))
 
 # %% [markdown]
 # ## What do the first filters look like?
@@ -262,8 +273,13 @@ def filters():
     return figure
 
 
+flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
+unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
+likeness = {name: np.median((unit[name] * unit["random"]).sum(1)) for name in flat}
 results.figure("filters", filters(), "First-layer kernels of each source network "
-               "and of a random one, 3 by 3, as small images.")
+               "and of a random one, 3 by 3, as small images.",
+               "Kernels keep the likeness of their first draw: " + ", ".join(
+                   f"{name} {cosine:.2f}" for name, cosine in likeness.items() if name != "random"))
 
 # %% [markdown]
 # *Likeness to start* is the median cosine between a kernel and the draw it began from (1 is
@@ -272,10 +288,7 @@ results.figure("filters", filters(), "First-layer kernels of each source network
 # noise looks like something, too.
 
 # %%
-flat = {name: kernel.reshape(len(kernel), -1) for name, kernel in kernels.items()}
-unit = {name: k / np.linalg.norm(k, axis=1, keepdims=True) for name, k in flat.items()}
-rows = [{"source": name,
-         "likeness_to_start": np.median((unit[name] * unit["random"]).sum(1)),
+rows = [{"source": name, "likeness_to_start": likeness[name],
          "imbalance": np.median(np.abs(k.sum(1)) / np.abs(k).sum(1))} for name, k in flat.items()]
 results.table("filters", pd.DataFrame(rows))
 

@@ -210,7 +210,9 @@ added = joining(0.02, "features_from == 'published'")
 added["row"] = added["target"].replace(choi2017.TASKS) + ", " + added["scaling"]
 figure = compare.forest(added, "row", "scaling", margin=0.02,
                         xlabel="what MFCC add to all layers, in points")
-results.figure("published", figure, "What MFCC adds to the published layers, task by task.")
+won = [f"{kind} in {stats.tally(rows)}" for kind, rows in added.groupby("scaling", sort=False)]
+results.figure("published", figure, "What MFCC adds to the published layers, task by task.",
+               "MFCC add clearly: " + ", ".join(won) + " tasks")
 
 # %% [markdown]
 # ## On sounds
@@ -274,7 +276,10 @@ results.claim(6, claimed, "differences.csv")
 # %%
 figure = compare.forest(added.assign(case=cases_of(added)), "case", "source", "pooling",
                         "what MFCC add to the network, in points", margin=0.01)
-results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.")
+won = [f"{pooling} in {stats.tally(rows)}"
+       for pooling, rows in added.groupby("pooling", sort=False)]
+results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.",
+               "MFCC add clearly: pooling " + ", ".join(won) + " cases")
 
 # %% [markdown]
 # ## MFCC as one more block among the layers
@@ -308,8 +313,12 @@ shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
 meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
 shown = shown.assign(case=cases_of(shown), meets=meets, clear=clear)
-figure = compare.heat_map(shown, "case", "meets", "value")
-results.figure("interactions", figure, "MFCC's Shapley value and its interaction with each layer.")
+figure = compare.heat_map(shown, "case", "meets", "value", "points; first column a value")
+met = shown.query("kind == 'interaction'")
+below = met["clear"] & (met["value"] < 0)
+results.figure("interactions", figure, "MFCC's Shapley value and its interaction with each layer.",
+               f"MFCC and a layer repeat each other in {below.sum()} of {len(met)} pairs, and "
+               f"complete each other in {stats.tally(met.rename(columns={'value': 'difference'}))}")
 
 # %% [markdown]
 # **Against what?** Accuracy has a ceiling, so any two good blocks come out below zero. Here is a
@@ -379,7 +388,9 @@ results.claim(9, claimed.assign(case=claimed["front_end"] + " on " + claimed["ta
 # %%
 figure = compare.forest(rows, "front_end", None, "target", margin=0.01,
                         xlabel="axis and transform, minus mel with DCT, in points")
-results.figure("frontends", figure, "Eleven front ends against mel and DCT, by target.")
+results.figure("frontends", figure, "Eleven front ends against mel and DCT, by target.",
+               f"Clearly better than mel with DCT: {stats.tally(rows)} front ends; within a point "
+               f"of it: {rows['equivalent'].sum()}")
 
 # %% [markdown]
 # ## Noise, gain, a telephone, another size
@@ -431,7 +442,10 @@ results.table("robustness", table, show=0)
 shown = table.query("degradation != 'clean'")
 shown = shown.assign(case=cases_of(shown))
 figure = compare.heat_map(shown, "degradation", "blocks", "kept", "% of margin kept", "case")
-results.figure("robustness", figure, "What MFCC, network and both keep of their margin.")
+worst = shown[shown["degradation"] == shown["degradation"].iloc[0]].groupby("blocks", sort=False)
+kept = [f"{which} {100 * share:.0f} %" for which, share in worst["kept"].mean().items()]
+results.figure("robustness", figure, "What MFCC, network and both keep of their margin.",
+               f"After {shown['degradation'].iloc[0]} is kept, on average: {', '.join(kept)}")
 
 # %% [markdown]
 # **Does noise hurt a network, and by which way?** Three suspects, mended one at a time. *Level*:

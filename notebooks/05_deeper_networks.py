@@ -50,6 +50,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
+from audiotl.plots.networks import taps
 from audiotl.plots.style import INK, styled, title_of
 from audiotl.probes import coalitions, controls
 from audiotl.probes.subset_search import search
@@ -194,6 +195,15 @@ def names_of(rows):
     return [f"{title_of(row.network)}, {row.source} → {target_sounds[row.target].corpus.title}"
             for row in rows.itertuples()]
 
+# %%
+tapped = {title_of(network): {name: block.shape[1] for name, block in layers_of(
+    source, network, target)[0].items()} for source, network, target in cases}
+sums = sorted({sum(columns.values()) for columns in tapped.values()})
+results.figure("networks", taps(tapped), "Each network from input to output, a box a tap, with the "
+               "columns that it gives.",
+               "All taps side by side are {} columns".format(" to ".join(
+                   dict.fromkeys(f"{n:,}" for n in (sums[0], sums[-1])))))
+
 # %% [markdown]
 # ## How much of the gain is width?
 #
@@ -269,13 +279,17 @@ for sides in arms.values():
 by_width = pd.DataFrame(by_width).drop(columns=["subset", "probe", "protocol"], errors="ignore")
 by_width["clear"] = stats.clear(by_width, "comparison")
 by_width["case"] = names_of(by_width)
-results.table("by_width", by_width, show=12)
+joint = by_width[by_width["comparison"] == JOINT]
+results.table("by_width", by_width, show=joint.sort_values("difference", ascending=False))
 
 # %%
 shown = by_width[by_width["comparison"].isin([OWN, JOINT])]
 figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
+own, joint = (stats.tally(shown[shown["comparison"] == name]) for name in (OWN, JOINT))
 results.figure("widths", figure, "All layers against the last: at own width, and brought down to "
-               "the width of the last, with intervals.")
+               "the width of the last, with intervals.",
+               f"All layers clearly beat the last in {own} cases, brought down to its width in "
+               f"{joint}")
 
 # %%
 claimed = {name: rows for name, rows in by_width.groupby("comparison")}
@@ -317,7 +331,7 @@ rows = [pd.DataFrame({"source": source, "network": network, "target": target,
                       "mfcc": ["mfcc" in subset for subset in found.subsets]})
         for (source, network, target), found in searches.items()]
 table = pd.concat(rows, ignore_index=True)
-results.table("subsets.csv.gz", table, show=5)
+results.table("subsets.csv.gz", table, show=table[~table["mfcc"]].nlargest(5, "score"))
 
 # %% [markdown]
 # ## All, picked, or last?
@@ -360,7 +374,8 @@ parts = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(ro
          for _, rows in paired.groupby("comparison", sort=False)]
 paired = pd.concat(parts, ignore_index=True)
 paired["case"] = names_of(paired)
-results.table("paired", paired, show=12)
+picked = paired[paired["comparison"] == "best - all"]
+results.table("paired", paired, show=picked.sort_values("difference", ascending=False))
 
 # %%
 results.claim(3, paired[paired["comparison"] == "best - all"], "paired.csv")
@@ -369,7 +384,9 @@ results.claim(3, paired[paired["comparison"] == "best - all"], "paired.csv")
 shown = paired[paired["comparison"].isin(["best - all", "all - last"])]
 figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
 results.figure("cover", figure, "The picked subset against all layers, and all layers against the "
-               "last, for each network and target, with intervals.")
+               "last, for each network and target, with intervals.",
+               f"A picked subset clearly beats all layers in {stats.tally(picked)} cases, and is "
+               f"within a point of them in {picked['within_a_point'].sum()}")
 
 # %% [markdown]
 # Filled dots are clear differences; the grey band is one point either side of zero. An interval
@@ -416,7 +433,9 @@ def sizes(table, scores):
 
 
 figure = sizes(of_source(table[~table["mfcc"]]), of_source(scores))
-results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.")
+results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.",
+               f"Half of the cases need {scores['smallest'].median():g} layers or fewer to come "
+               f"within a point of all, none more than {scores['smallest'].max()}")
 
 # %% [markdown]
 # ## How much does each layer give?
@@ -436,7 +455,7 @@ for (source, network, target), found in searches.items():
 first = ["source", "network", "target"]
 values, pairs = (pd.concat(parts, ignore_index=True) for parts in (values, pairs))
 values = values[[*first, *values.columns.difference(first, sort=False)]]
-results.table("shapley", values, show=12)
+results.table("shapley", values, show=values[values["layer"] == "mfcc"])
 
 # %%
 def short(layers):
@@ -460,9 +479,13 @@ def bars(rows):
 
 
 for (source, network), rows in values.groupby(["source", "network"], sort=False):
-    figure = bars(rows)
-    display(results.figure(f"shapley_{network}_{source}", figure,
-                           f"Shapley value of each layer and MFCC by depth: {network}."))
+    tops = rows.loc[rows.groupby("target", sort=False)["value"].idxmax(), "layer"]
+    top, times = tops.mode()[0], tops.eq(tops.mode()[0]).sum()
+    display(results.figure(
+        f"shapley_{network}_{source}", bars(rows),
+        f"Shapley value of each layer and MFCC by depth: {title_of(network)}.",
+        f"{title_of(network)}, {source}: {title_of(top)} is worth most on {times} of {len(tops)} "
+        "targets"))
 
 # %% [markdown]
 # ## Which layers need each other?
@@ -473,7 +496,7 @@ for (source, network), rows in values.groupby(["source", "network"], sort=False)
 
 # %%
 pairs = pairs[[*first, *pairs.columns.difference(first, sort=False)]]
-results.table("interactions", pairs, show=6)
+results.table("interactions", pairs, show=pairs.nsmallest(6, "index"))
 
 # %%
 @styled
@@ -492,7 +515,8 @@ def interactions(pairs):
 
 
 figure = interactions(of_source(pairs))
-results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.")
+results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.",
+               f"{(pairs['index'] < 0).mean():.0%} of all pairs add less together than apart")
 
 # %% [markdown]
 # ## Try it

@@ -185,7 +185,8 @@ table = table.rename(columns={"clips": "tested_clips"})
 table = pd.concat([table, pd.DataFrame([guesses(cell) for cell in cells])], axis=1)
 table = table.merge(taught, on=["network", "source", "labels", "draw", "seed"])
 table = table.assign(mode="probe")
-results.table("matrix", table, show=8)
+results.table("matrix", table, show=table.query(
+    "labels == 'true' and draw == 'all' and seed == @network_seeds[0] and network == @network"))
 
 # %% [markdown]
 # ## Names, or statistics?
@@ -217,7 +218,8 @@ differences["learnt"] = [len(datasets.shared_labels(
 differences["case"] = [
     f"{title_of(row.network)}, {row.source} on {target_sounds[row.target].corpus.title}"
     + f", {row.learnt} classes learnt" * bool(row.learnt) for row in differences.itertuples()]
-results.table("labels", differences.drop(columns=["draw", "subset", "probe", "protocol"]), show=30)
+results.table("labels", differences.drop(columns=["draw", "subset", "probe", "protocol"]),
+              show=differences.query("comparison == 'true - shuffled'"))
 
 # %%
 claimed = {name: rows for name, rows in differences.query("learnt == 0").groupby("comparison")}
@@ -228,11 +230,14 @@ results.claim(5, claimed["true - shuffled"], "labels.csv")
 
 # %%
 for name in networks:
-    figure = compare.forest(differences[differences["network"] == name], "case", "source",
-                            "comparison")
+    shown = differences[differences["network"] == name]
+    won = [f"{pair} in {stats.tally(rows)}"
+           for pair, rows in shown.groupby("comparison", sort=False)]
     display(results.figure(
-        "cover" if name == network else f"labels_{name}", figure,
-        f"{title_of(name)}: true against shuffled labels against no training."))
+        "cover" if name == network else f"labels_{name}",
+        compare.forest(shown, "case", "source", "comparison"),
+        f"{title_of(name)}: true against shuffled labels against no training.",
+        f"{title_of(name)}, clearly above zero: " + ", ".join(won)))
 
 # %% [markdown]
 # Filled dots are clear: the interval leaves zero out, the corrected t-test stays below 0.05 after
@@ -300,15 +305,18 @@ rows = pd.DataFrame(rows).drop(columns=["subset", "probe", "protocol"])
 rows["clear"] = stats.clear(rows, "against")
 rows["score"] = [found[key].mean for key in rows[["kind", "target"]].itertuples(index=False)]
 rows["random"] = [found["random weights", name].mean for name in rows["target"]]
-results.table("controls", rows, show=20)
+shown = rows[rows["against"] == "random weights"]
+results.table("controls", rows, show=shown[shown["target"] == asked[0]] if asked else 0)
 
 # %%
-shown = rows[rows["against"] == "random weights"]
 titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(shown.replace({"target": titles_of}), "kind", None, "target",
                         xlabel="points over random weights")
+gain = 100 * shown.groupby("kind", sort=False)["difference"].mean()
 results.figure("controls", figure, "What each control leaves of the gain over random weights, by "
-               "target, with intervals.")
+               "target, with intervals.",
+               "Points over random weights, mean of targets: " + ", ".join(
+                   f"{kind} {points:+.1f}" for kind, points in gain.items()))
 
 # %% [markdown]
 # ## Which source serves which target?
@@ -332,7 +340,10 @@ results.table("gains", gains, show=20)
 titles = {"all": "all clips of each source", "matched": f"{fewest:,} clips of each source"}
 figure = compare.heat_map(gains.assign(draw=gains["draw"].map(titles)), "source", "target",
                           label="points over random weights", panel="draw")
-results.figure("grid", figure, "Gain over random weights, sources by targets.")
+best = gains.loc[gains["difference"].idxmax()]
+results.figure("grid", figure, "Gain over random weights, sources by targets.",
+               f"Training clearly helps in {stats.tally(gains)} pairs, most from {best['source']} "
+               f"to {title_of(best['target'])}: {100 * best['difference']:+.1f} points")
 
 # %% [markdown]
 # ## Classes, clips, labels: one at a time
@@ -385,7 +396,7 @@ results.table("factors", effects, show=20)
 # %%
 factorial = stats.score_table([one.named(seed=seed) for one, seed in factorial])
 factorial = factorial.drop(columns=["subset", "probe", "protocol"])
-results.table("factorial", factorial, show=20)
+results.table("factorial", factorial, show=factorial[factorial["seed"] == factorial_seeds[0]])
 
 # %%
 shown = factorial.groupby(["target", "labels", "source_clips", "source_classes"],
@@ -393,12 +404,18 @@ shown = factorial.groupby(["target", "labels", "source_clips", "source_classes"]
 shown["told"] = [f"{row.labels}, {row.source_clips:,} clips, {row.source_classes} classes"
                  for row in shown.itertuples()]
 figure = compare.heat_map(shown, "told", "target", "score", label="score (%)")
-results.figure("factorial", figure, "Score by labels, clips and classes of the source.")
+spread = 100 * shown.groupby("target")["score"].agg(np.ptp)
+results.figure("factorial", figure, "Score by labels, clips and classes of the source.",
+               "Labels, clips and classes together move the score by at most "
+               + ", ".join(f"{points:.1f} on {title_of(name)}" for name, points in spread.items()))
 
 # %%
 titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
-results.figure("factors", figure, "What labels, clips and classes of the source give, in points.")
+won = [f"{effect} in {stats.tally(rows)}"
+       for effect, rows in effects.groupby("effect", sort=False)]
+results.figure("factors", figure, "What labels, clips and classes of the source give, in points.",
+               "Clearly above zero: " + ", ".join(won))
 
 # %% [markdown]
 # ## Does the source span the target's spectra?
@@ -501,7 +518,10 @@ doubled = alike["kind"].str.endswith("same start") | (alike["kind"] == "two rand
 shown = alike[~doubled] if other_starts else alike
 figure = compare.curves(shown.assign(target=common), "layer", "mean", "kind", "target",
                         ylabel="linear CKA (%)")
-results.figure("cka", figure, "CKA of each layer between two networks, by how they are related.")
+deepest = shown[shown["layer"] == shown["layer"].max()].sort_values("mean")
+ends = [f"{100 * row['mean']:.0f} % ({row['kind']})" for _, row in deepest.iloc[[0, -1]].iterrows()]
+results.figure("cka", figure, "CKA of each layer between two networks, by how they are related.",
+               "Likeness of the last layers: from {} to {}".format(*ends))
 
 # %% [markdown]
 # ## Try it

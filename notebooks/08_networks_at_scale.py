@@ -52,6 +52,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.models import pretrained
 from audiotl.plots import compare
+from audiotl.plots.networks import taps
 from audiotl.plots.style import title_of
 from audiotl.probes import coalitions, controls
 from audiotl.probes.columns import joint_pca
@@ -209,8 +210,8 @@ for network, target in cases:
     layers, (y, splits, groups) = tuple(blocks), problem(sound)
     keys = {"network": network, "domain": domain[network], "target": target,
             "target_domain": sound.corpus.domain}
-    last = blocks[layers[-1]].shape[1]
-    columns[network] = last, sum(block.shape[1] for block in blocks.values())
+    columns[network] = {name: block.shape[1] for name, block in blocks.items()}
+    last = columns[network][layers[-1]]
     found = search(blocks | {"mfcc": sound.mfcc}, y, splits, groups, probes.named("ridge"),
                    subsets=[*subsets_of(layers), ("mfcc",), (*layers, "mfcc")], width=width,
                    title=f"{network} -> {target}")
@@ -251,14 +252,23 @@ atlas.insert(2, "params", [numbers.get(name, counted[name]) for name in atlas["n
 atlas.insert(4, "taps", [len([row for row in single if row["network"] == one.network
                               and row["target"] == one.target]) for one in atlas.itertuples()])
 atlas["smallest_size"] = [sizes[one.network, one.target] for one in atlas.itertuples()]
-atlas["last_columns"], atlas["all_columns"] = zip(
-    *(columns[name] for name in atlas["network"]), strict=True)
+atlas["last_columns"] = [list(columns[name].values())[-1] for name in atlas["network"]]
+atlas["all_columns"] = [sum(columns[name].values()) for name in atlas["network"]]
 results.table("atlas", atlas, show=0)
+
+# %%
+widest = max(columns, key=lambda name: sum(columns[name].values()))
+results.figure("networks", taps({title_of(name): of_tap for name, of_tap in columns.items()}),
+               "Each network from input to output, a box a tap, with the columns that it gives.",
+               f"The widest, {title_of(widest)}, gives {sum(columns[widest].values()):,} columns")
 
 # %%
 figure = compare.heat_map(atlas.sort_values("domain", kind="stable"), "network", "target",
                           "all_own", "score (%)")
-results.figure("cover", figure, "Score of all layers side by side for each network and target.")
+tops = atlas.loc[atlas.groupby("target", sort=False)["all_own"].idxmax(), "network"]
+results.figure("cover", figure, "Score of all layers side by side for each network and target.",
+               f"{title_of(tops.mode()[0])} is best on {tops.eq(tops.mode()[0]).sum()} of "
+               f"{len(tops)} targets")
 
 # %% [markdown]
 # ## What do all layers add, and what do their rivals lose?
@@ -278,7 +288,7 @@ paired = pd.DataFrame([stats.compare(readings[one], readings[other], comparison=
 families = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
             for _, rows in paired.groupby("comparison", sort=False)]
 paired = pd.concat(families, ignore_index=True)
-results.table("paired", paired, show=0)
+results.table("paired", paired, show=paired[paired["comparison"] == "all - smallest subset"])
 
 # %%
 summary = paired.groupby("comparison", sort=False).agg(
@@ -291,7 +301,8 @@ for name, slug in (("all - last", "layers"), ("all at its width - last", "matche
                    ("with MFCC - all", "mfcc")):
     shown = paired[paired["comparison"] == name].sort_values("domain", kind="stable")
     figure = compare.heat_map(shown, "network", "target", label=f"{name}, points")
-    display(results.figure(slug, figure, f"{name}, in points, for each network and target."))
+    display(results.figure(slug, figure, f"{name}, in points, for each network and target.",
+                           f"{name}: clearly above zero in {stats.tally(shown)} cases"))
 
 # %% [markdown]
 # ## One architecture, other sound
@@ -322,7 +333,11 @@ if len(pairs_of):
     pairs_of["pair"] = pairs_of["network"].map(title_of) + " − " + pairs_of["rival"].map(title_of)
     results.table("twins", pairs_of, show=0)
     figure = compare.heat_map(pairs_of, "pair", "target")
-    display(results.figure("twins", figure, "Networks alike but for what they heard, in points."))
+    won = [f"{kind} in {stats.tally(rows)}"
+           for kind, rows in pairs_of.groupby("target_domain", sort=False)]
+    display(results.figure("twins", figure, "Networks alike but for what they heard, in points.",
+                           "Clearly ahead by what was heard, on targets of "
+                           + ", of ".join(won)))
 
 # %% [markdown]
 # And all networks together: the score of all layers by target and by whether a network's domain is
@@ -374,7 +389,9 @@ if len(model):
     display(results.table("domains", model))
 
 # %%
-speech = pairs_of.query("target_domain == 'speech'") if len(pairs_of) else pairs_of
+# Twins of one domain, such as two that heard music, say nothing of speech.
+apart = pairs_of["network"].map(domain) != pairs_of["rival"].map(domain) if len(pairs_of) else []
+speech = pairs_of[apart & (pairs_of["target_domain"] == "speech")] if len(pairs_of) else pairs_of
 if len(model):
     model = model[model["effect"] == "near_speech"]
     said = "networks of speech on speech, mixed model, " + model["which"]
@@ -411,8 +428,11 @@ results.table("centres", centres, show=0)
 shares = pd.DataFrame(fifths).groupby(["domain", "target_domain", "depth"], sort=False)["share"]
 figure = compare.curves(shares.mean().reset_index(), "depth", "share", "domain", "target_domain",
                         "from first to last layer", "share of the Shapley value (%)")
+last_fifth = shares.mean().loc[:, :, 1.0]
 results.figure("depth", figure,
-               "Where in a network the value lies, by what it heard and by target.")
+               "Where in a network the value lies, by what it heard and by target.",
+               f"The last fifth of a network holds {100 * last_fifth.min():.0f} to "
+               f"{100 * last_fifth.max():.0f} % of the value")
 
 # %%
 of_a_domain = centres[centres["domain"] != "general"]

@@ -304,8 +304,9 @@ results.table("paired", paired.drop(columns=["subset", "probe", "protocol"], err
 
 # %%
 figure = compare.forest(paired, "network", None, "comparison", margin=0.01)
+won = [f"{what} in {stats.tally(rows)}" for what, rows in paired.groupby("comparison", sort=False)]
 results.figure("cover", figure, "Each network against MFCC, against random weights and against its "
-               "own last layer, with intervals.")
+               "own last layer, with intervals.", "Clearly above zero: " + ", ".join(won))
 
 # %% [markdown]
 # ## What to take
@@ -399,7 +400,11 @@ figure = compare.curves(curve.round({"clips_a_label": 1}), "clips_a_label", colo
 span = np.geomspace(curve["clips_a_label"].min(), 2 * n, 50)
 for fit in fits.values():
     figure.axes[0].plot(span, 100 * at(fit, span), color=INK, lw=0.8, alpha=0.6)
-results.figure("labels", figure, "Score against training clips a label, and the fitted curves.")
+brings = doubling["with twice as many"] - doubling["now"] if fits else []
+results.figure("labels", figure, "Score against training clips a label, and the fitted curves.",
+               "Twice as many clips would bring " + ", ".join(
+                   f"{title_of(name)} {100 * more:+.1f} points"
+                   for name, more in zip(fits, brings, strict=True)) if fits else "")
 
 # %% [markdown]
 # ## What does it confuse?
@@ -454,7 +459,8 @@ def confusion(most=20):
     axis.grid(False)
     return figure
 
-results.figure("confusion", confusion(), "What was said of the clips of each class, in percent.")
+results.figure("confusion", confusion(), "What was said of the clips of each class, in percent.",
+               f"{title_of(take)}: {measure} {targets.measures(y, outputs)[measure]:.2f}")
 
 # %% [markdown]
 # ## Take it away

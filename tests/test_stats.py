@@ -83,6 +83,8 @@ def test_clear_asks_for_interval_p_after_holm_and_groups():
     assert stats.clear(frame, "asked").tolist() == [True, False, True, False, True]
     assert stats.clear(frame.loc[[2, 2]], "asked").tolist() == [False, False]  # twice 0.03
     assert stats.equivalent(frame, 0.2).tolist() == [False, True, False, False, False]
+    frame["clear"], frame["difference"] = stats.clear(frame, "asked"), [0.2, 0, 0.2, 0.2, -0.2]
+    assert stats.tally(frame) == "2 of 5"
 
 
 def test_holm_steps_down_and_leaves_the_unknown_out():

@@ -48,8 +48,8 @@ class Tapped(nn.Module):
         A layer that runs several times gives its last output.
 
         Raises:
-            AudiotlError: a layer did not run, or its output is no batch of vectors, sequences or
-                maps.
+            AudiotlError: the network does not take such a batch, a layer did not run, or its output
+                is no batch of vectors, sequences or maps.
         """
         found: dict[str, Tensor] = {}
         channels = [0]  # of the 1-d convolution that ran last, 0 once another layer has
@@ -72,7 +72,12 @@ class Tapped(nn.Module):
                     hooks.callback(layer.register_forward_hook(watch).remove)
             for name in self.tap_names:
                 hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
-            self.module(x)
+            try:
+                self.module(x)
+            except RuntimeError as error:
+                heard = "spectrograms" if self.sample_rate is None else "raw sound"
+                raise AudiotlError(f"{type(self.module).__name__} does not take {heard} of shape "
+                                   f"{tuple(x.shape)}: {error}.") from error
         for name in self.tap_names:
             if name not in found:
                 raise AudiotlError(f"The layer {name!r} did not run in the forward pass; choose "
@@ -113,6 +118,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     for name in names:
         if name not in there:
             near = difflib.get_close_matches(str(name), there, 4, 0.3) or there[:4]
+            near = near if isinstance(name, str) else [f"1 to {len(parts)} and -1 to -{len(parts)}"]
             raise AudiotlError(f"{type(module).__name__} has no layer {name!r}; near it are "
                                f"{', '.join(near)}.")
     if not names or len(set(names)) < len(names):

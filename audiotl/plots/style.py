@@ -1,9 +1,12 @@
 """One quiet, colour-blind safe style for all figures (palette: Okabe and Ito 2008)."""
 
+import io
+import textwrap
 from collections.abc import Iterable
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from PIL import Image
 
 from audiotl.datasets.recordings import CORPORA
 
@@ -23,6 +26,7 @@ TITLES = {name: about.title for name, about in CORPORA.items()} | {
     "music_family": "music, instrument family", "mfcc": "MFCC", "convnet5": "ConvNet5",
     "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50",
     "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017", "random": "random weights",
+    "fcn5-msd": "FCN-5, MSD", "fcn5-jamendo": "FCN-5, Jamendo", "fcn5-mtat": "FCN-5, MTT",
     "musicnn-msd": "musicnn, MSD", "musicnn-mtt": "musicnn, MTT", "yamnet": "YAMNet",
     "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
     "crnn-audioset2": "CRNN, speech in AudioSet", "crnn-sre": "CRNN, telephone speech",
@@ -32,8 +36,8 @@ TITLES = {name: about.title for name, about in CORPORA.items()} | {
 """How corpora and networks are called where a person reads, one table for all figures."""
 
 _RC = {
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 10,
+    "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 10,
+    "axes.titleweight": "normal", "axes.titlelocation": "left", "axes.labelsize": 10,
     "axes.labelcolor": INK, "text.color": INK, "axes.edgecolor": GREY, "xtick.color": INK,
     "ytick.color": INK, "xtick.labelsize": 9, "ytick.labelsize": 9, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
@@ -45,6 +49,24 @@ _RC = {
 
 styled = mpl.rc_context(_RC)
 """Decorator for every plotting function: ``@styled`` draws it in this style."""
+
+
+def headline(figure: plt.Figure, text: str) -> None:
+    """Set what a figure shows above it, in as many lines as it takes."""
+    text = textwrap.fill(text, int(10.5 * figure.get_figwidth()))
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK,
+                    parse_math=False)
+
+
+def picture(figure: plt.Figure) -> bytes:
+    """A figure as a PNG of 220 dots an inch and 256 colours; closes it."""
+    dots, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(dots, format="png", dpi=220)
+    plt.close(figure)
+    with Image.open(dots) as image:
+        image = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image.save(small, "PNG", optimize=True, dpi=(220, 220))
+    return small.getvalue()
 
 
 def bare(axis: plt.Axes) -> None:

@@ -47,7 +47,8 @@ def shown(output: nbformat.NotebookNode) -> str:
         return f"```\n{output.text.strip()}\n```"
     for about in output.get("metadata", {}).values():
         if isinstance(about, dict) and "file" in about:
-            return f"![{about['alt']}]({about['file']})"
+            alt = re.sub(r"([\[\]`<$])", r"\\\1", about["alt"])
+            return f"![{alt}]({about['file']})"
     return "".join(data.get("text/markdown", ""))
 
 

@@ -4,7 +4,6 @@ Tables and figures come back as what JupyterLab, the page and the Markdown repor
 """
 
 import base64
-import io
 import json
 import os
 import re
@@ -18,6 +17,7 @@ import pandas as pd
 
 from audiotl import cache
 from audiotl.features import Features
+from audiotl.plots.style import headline, picture
 from audiotl.report import claims, findings
 
 FOLDER = "AUDIOTL_REPORTS"
@@ -45,23 +45,36 @@ class Results:
         self._write()
 
     def table(self, name: str, frame: pd.DataFrame, digits: int | None = 6,
-              show: int = 20) -> "Table":
-        """Keep a table as ``NAME.csv`` (or ``NAME.csv.gz``) and show its first `show` rows."""
+              show: int | pd.DataFrame = 20) -> "Table":
+        """Keep a table as ``NAME.csv`` (or ``NAME.csv.gz``) and show some of it.
+
+        Args:
+            digits: significant ones of numbers in the file; None for all.
+            show: how many of the first rows, or the rows to show.
+        """
         file = name if name.endswith((".csv", ".csv.gz")) else f"{name}.csv"
         form = None if digits is None else f"%.{digits}g"
         frame.to_csv(self.folder / file, index=False, float_format=form)
         columns = list(map(str, frame.columns))
         self._add("tables", name, {"file": file, "rows": len(frame), "columns": columns})
+        if isinstance(show, pd.DataFrame):
+            return Table(frame.loc[show.index], file, len(show), len(frame))
         return Table(frame, file, show)
 
-    def figure(self, name: str, figure: plt.Figure, alt: str) -> "Picture":
-        """Keep a figure as ``NAME.png`` with a text for those who cannot see it, and show it."""
-        buffer, file = io.BytesIO(), f"{name}.png"
-        figure.savefig(buffer, format="png", dpi=110)
-        plt.close(figure)
-        (self.folder / file).write_bytes(buffer.getvalue())
+    def figure(self, name: str, figure: plt.Figure, alt: str, title: str = "") -> "Picture":
+        """Keep a figure as ``NAME.png`` and show it.
+
+        Args:
+            alt: what it shows, for those who cannot see it, and as its caption.
+            title: what one finds there, set above the figure and before `alt`.
+        """
+        if title:
+            headline(figure, title)
+            alt = f"{title} — {alt}"
+        png, file = picture(figure), f"{name}.png"
+        (self.folder / file).write_bytes(png)
         self._add("figures", name, {"file": file, "alt": alt})
-        return Picture(buffer.getvalue(), file, alt)
+        return Picture(png, file, alt)
 
     def claim(self, number: int, comparisons: pd.DataFrame, table: str,
               statement: str = "") -> "Table":
@@ -120,13 +133,15 @@ class Table:
         frame: what to show.
         file: the CSV that holds all of it, named under a shortened table.
         show: rows shown at most.
+        rows: of the whole table, where `frame` is a part.
     """
 
-    def __init__(self, frame: pd.DataFrame, file: str = "", show: int = 20):
+    def __init__(self, frame: pd.DataFrame, file: str = "", show: int = 20, rows: int = 0):
         self.frame, self.file, self.show = frame, file, show
+        self.rows = rows or len(frame)
 
     def _rest(self) -> str:
-        left, where = len(self.frame) - self.show, f" in {self.file}" if self.file else ""
+        left, where = self.rows - self.show, f" in {self.file}" if self.file else ""
         if not self.show:
             return f"{left} rows{where}"
         return f"... and {left} more rows{where}" if left > 0 else ""
@@ -152,8 +167,9 @@ class Picture:
         self.png, self.file, self.alt = png, file, alt
 
     def _repr_mimebundle_(self, include=None, exclude=None):
+        dots = int.from_bytes(self.png[16:20], "big")  # a row, two for each that is shown
         return ({"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt},
-                {"image/png": {"alt": self.alt, "file": self.file}})
+                {"image/png": {"alt": self.alt, "file": self.file, "width": dots // 2}})
 
 
 def _plain(text: str) -> str:

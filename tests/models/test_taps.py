@@ -52,7 +52,11 @@ def test_a_name_that_is_not_there_and_a_layer_that_does_not_run():
     idle.forward = net.forward
     with pytest.raises(AudiotlError, match="spare"):
         taps_of(idle, ["net.0", "spare"]).taps(torch.zeros(1, 1, 8, 8))
-    assert counted(idle) == 0
+    with pytest.raises(AudiotlError, match=r"raw sound of shape \(4, 800\)"):
+        taps_of(net, ["0"], sample_rate=16_000).taps(torch.zeros(4, 800))
+    with pytest.raises(AudiotlError, match="1 to 2 and -1 to -2"):
+        taps_of(net, [0])
+    assert counted(idle) == counted(net) == 0
 
 
 def test_layers_by_number_and_all():
@@ -66,7 +70,7 @@ def test_layers_by_number_and_all():
 
 def test_hooks_go_when_the_pass_fails():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(1, 1))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(AudiotlError):
         taps_of(net, ["0", "1"]).taps(torch.zeros(1, 1, 8, 8))
     assert counted(net) == 0
 

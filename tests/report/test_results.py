@@ -35,12 +35,14 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(reports):
     text = shown._repr_markdown_()
     assert "scores.csv" in text.splitlines()[-1] and "x\\|y" in text and "z" not in text[:40]
     assert "<td>0.1235</td>" in shown._repr_html_()
+    some = results.table("scores", frame, show=frame.iloc[1:])._repr_markdown_()
+    assert "z" in some and "x" not in some and some.endswith("1 more rows in scores.csv")
     hidden = results.table("scores", pd.DataFrame({"a": [1, 2]}), show=0)
     assert "scores.csv" in hidden._repr_markdown_() and "|" not in hidden._repr_markdown_()
-    picture = results.figure("cover", plt.figure(), "Nothing.")
+    picture = results.figure("cover", plt.figure(), "Nothing.", "Empty")
     data, about = picture._repr_mimebundle_()
-    assert data["text/plain"] == "Nothing."
-    assert about["image/png"] == {"alt": "Nothing.", "file": "cover.png"}
+    assert data["text/plain"] == "Empty — Nothing."
+    assert about["image/png"] == {"alt": "Empty — Nothing.", "file": "cover.png", "width": 704}
     record = json.loads((folder / "results.json").read_text())
     assert record["tables"]["scores"]["rows"] == 2
 

@@ -29,7 +29,7 @@ from audiotl.report import chapters, claims, findings
 
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
-ROWS = 6  # rows of a table that a page shows
+ROWS = 8  # rows of a table that a page shows
 MEASURED = ("score", "difference", "estimate", "value", "validation")
 SHARES = re.compile("(source_)?score|((all|kept)_)?(ci_)?(low|high)|kept|all|last|(.*_)?best|value|"
                     "random|mfcc|both, mfcc|mfcc, mfcc|network, none|matched|smallest|published|"

@@ -3,9 +3,11 @@ terms and papers that are linked where a page first names them."""
 
 import itertools
 import re
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from PIL import Image
 
 project = html_title = "What transfers in audio?"
 extensions = ["myst_nb", "sphinxcontrib.bibtex"]
@@ -79,6 +81,12 @@ def _link_first_mentions(app, doctree, docname):
                 break
 
 
+def _scale(picture):
+    # Per cent at which a picture has 110 dots an inch, so that its letters are as large as text.
+    with Image.open(picture) as image:
+        return round(110 * 100 / image.info.get("dpi", (110,))[0])
+
+
 def _captions(app, doctree, docname):
     # Below a picture what it shows, behind it its full size.
     count = itertools.count(1)
@@ -88,8 +96,9 @@ def _captions(app, doctree, docname):
         if pictures and not any(words):
             for one in pictures:
                 if not one["uri"].endswith(".svg"):
-                    one["scale"] = 100
-            said = (nodes.caption("", one.get("alt", "")) for one in pictures)
+                    one["scale"] = _scale(Path(app.srcdir) / one["uri"])
+            said = (nodes.caption("", one.get("alt", "").rpartition(" — ")[2])
+                    for one in pictures)
             paragraph.replace_self([nodes.figure("", one, words, ids=[f"figure-{next(count)}"])
                                     for one, words in zip(pictures, said, strict=True)])
 
