@@ -20,6 +20,7 @@ from conftest import ROOT
 
 from audiotl import AudiotlError
 from audiotl.report import book, chapters, claims, findings
+from audiotl.report.book import tables
 
 REAL = ROOT / "reports" / "real"
 TICKED = "02_layer_combinations"
@@ -77,9 +78,9 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
         for table in record["tables"].values():
             assert f"/{table['file']}" in page, (folder, table)
         assert page.count("<details") >= 3 and f"{folder.name}.ipynb" in page
-        tables = re.findall("<table.*?</table>", page, re.S)
-        assert all(table.count("<tr") <= book.ROWS + 1 for table in tables)
-        assert tables and not re.search(r"\| ?(---|—)", words), "a table that is none"
+        shown = re.findall("<table.*?</table>", page, re.S)
+        assert all(table.count("<tr") <= tables.ROWS + 1 for table in shown)
+        assert shown and not re.search(r"\| ?(---|—)", words), "a table that is none"
         assert page.count("<figcaption") >= len(record["figures"]), "a figure without its caption"
         begun = re.findall("^<p>([^<]{60})", page, re.M)
         assert len(begun) == len(set(begun)), "a paragraph of the run and of the notebook"
@@ -88,10 +89,10 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
 def test_tables_give_shares_as_the_prose_does_and_leave_other_units():
     table = ("| network | SCORE | ci_low | groups |\n| --- | --- | --- | --- |\n"
              "| a | 0.6975 | -0.021 | 12 |\n| b | 1 | | 9 |\n")
-    said = book._tables(table.replace("SCORE", "score"), [])
+    said = tables.shorten(table.replace("SCORE", "score"), [])
     assert "| a | 69.8 | -2.1 | 12 |" in said and "| b | 100.0 |  | 9 |" in said
     assert "| network | score | from | groups |" in said and "Scores in %" in said
-    assert "| a | 0.698 | -0.0210 | 12 |" in book._tables(table.replace("SCORE", "nats"), [])
+    assert "| a | 0.698 | -0.0210 | 12 |" in tables.shorten(table.replace("SCORE", "nats"), [])
 
 
 def test_the_front_page_has_the_claims_and_their_verdicts(pages):

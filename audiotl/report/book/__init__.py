@@ -5,7 +5,6 @@ code of its notebook between. Pages by hand, settings and the live part lie besi
 """
 
 import io
-import itertools
 import json
 import re
 import shutil
@@ -26,31 +25,18 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 from audiotl import AudiotlError
 from audiotl.plots.style import TITLES, title_of
 from audiotl.report import chapters, claims, findings
+from audiotl.report.book import tables
 
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
-ROWS = 8  # rows of a table that a page shows
-MEASURED = ("score", "difference", "estimate", "value", "validation")
-SHARES = re.compile("(source_)?score|((all|kept)_)?(ci_)?(low|high)|kept|all|last|(.*_)?best|value|"
-                    "random|mfcc|both, mfcc|mfcc, mfcc|network, none|matched|smallest|published|"
-                    "reproduced|difference|estimate|change|optimism|flatters|median|(low|high)est|"
-                    "validation(_longer)?|from scratch|fine-tuned|coverage|index|all five|"
-                    "last layer|level|accuracy")
-"""Columns of shares, shown in % and points as the prose says them, but where a table has OTHERS."""
-OTHERS = re.compile(r"\bnats\b|\bAUC\b|\btau\b|\| against \| case|add more together than apart")
-HEADS = {"ci_low": "from", "ci_high": "to"}
-
 REWRITTEN = """:::{note}
 The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
 code that bears their names is now.
 :::"""
 
-TABLE = re.compile(r"^\|.*\n\| ?---.*\n(?:\|.*(?:\n|\Z))*", re.M)
-REST = re.compile(r"^(?:\.\.\. and )?[\d,]+ (?:more )?rows in (?P<file>\S+?)\.?$", re.M)
-SHOWN = re.compile(rf"(?P<table>{TABLE.pattern})(?:\n*{REST.pattern}\n?)?", re.M)
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
-OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{TABLE.pattern}\n*)?^All rows: .*|"
-                    rf"{TABLE.pattern}", re.M)
+OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{tables.TABLE.pattern}\n*)?^All rows: .*|"
+                    rf"{tables.TABLE.pattern}", re.M)
 REPORT = re.compile(r"(\d\d_\w+)/report\.md")
 NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
 """Drawings and exercises: a page shows them as the notebook has them now."""
@@ -148,7 +134,7 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         nb = jupytext.read(script)
         text = (report / "report.md").read_text(encoding="utf-8")
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
-        cells = list(_committed(_tables(text, known), nb))
+        cells = list(_committed(tables.shorten(text, known), nb))
         card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
                                 if cell.cell_type == "markdown"
                                 and not NEEDS_NO_RUN.match(cell.source))
@@ -175,7 +161,7 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
         texts = list(map(chapters.shown, outputs))
         if all(texts):
             yield _code(cell.source, tags=cell.metadata.get("tags", []))
-            yield new_markdown_cell(_tables("\n\n".join(texts), known))
+            yield new_markdown_cell(tables.shorten("\n\n".join(texts), known))
         else:
             yield _code(cell.source, [
                 new_output("display_data", {"text/markdown": text}) if text else one
@@ -264,87 +250,10 @@ def _closing(card: dict, to: Path) -> str:
             f"{f'Every table: {files}. ' if files else ''}{chapters.facts(card)}")
 
 
-def _tables(text: str, known: list[dict]) -> str:
-    # Tables of a few rows with short numbers and names for people, and a link to the file that
-    # holds all rows. A name that is the same in all rows is said once, below.
-    def short(found: re.Match) -> str:
-        head, columns, shares = _columns(found["table"])
-        fits = [one for one in known if one["columns"] == head]
-        file = found["file"]
-        if fits and not file:
-            known.remove(fits[0])
-            file = fits[0]["file"]
-        shown, same = _telling(dict(zip(head, columns, strict=True)))
-        right = [bool(column) and all(map(_is_number, column)) for column in shown.values()]
-        lines = [[HEADS.get(name, name) for name in shown],
-                 ["---:" if number else "---" for number in right],
-                 *zip(*shown.values(), strict=True)]
-        same = ", ".join(f"{name} {value}" for name, value in same.items() if value != "no")
-        below = [f"All rows: [{file}]({file})"] if file else []
-        below += [f"In all rows above: {same}"] if same else []
-        below += ["Scores in %, differences in points"] if shares else []
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return table + ("\n\n" + ". ".join(below) + "." if below else "") + "\n"
-
-    return REST.sub(r"All rows: [\g<file>](\g<file>)", SHOWN.sub(short, text))
-
-
-def _columns(table: str) -> tuple[list[str], list[list[str]], bool]:
-    # Heads and the first rows of a Markdown table, and whether shares were made per cents.
-    head, _, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-                      for line in table.strip().splitlines())
-    columns = [[row[i] for row in rows[:ROWS]] for i in range(len(head))]
-    shares = [SHARES.fullmatch(name) is not None and _is_share(column) and not OTHERS.search(table)
-              for name, column in zip(head, columns, strict=True)]
-    texts = [[f"{100 * float(cell):.1f}" if share and cell else _short(cell) for cell in column]
-             for column, share in zip(columns, shares, strict=True)]
-    return head, texts, any(shares)
-
-
-def _telling(columns: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    # The columns that tell rows apart, and what is the same in all rows.
-    parts = [cell.partition(": ") for cell in columns.get("statement", [])]
-    if len({said for said, *_ in parts}) == 1:
-        split = {"statement": [said for said, *_ in parts], "case": [case for *_, case in parts]}
-        columns = split | {name: columns[name] for name in columns if name != "statement"}
-    elif {"source", "target"} & set(columns):
-        columns = {name: column for name, column in columns.items() if name != "case"}
-    same = {name: column[0] for name, column in columns.items() if len(columns) > 3
-            and len(column) > 1 and len(set(column)) == 1 and not _is_number(column[0])}
-    return _narrow({name: column for name, column in columns.items() if name not in same}), same
-
-
-def _narrow(columns: dict[str, list[str]]) -> dict[str, list[str]]:
-    # For a phone: what tells rows apart as one column, then what was measured, then the rest.
-    numbers = [name for name, column in columns.items() if all(map(_is_number, column))]
-    words = list(itertools.takewhile(lambda name: name not in numbers, columns))
-    words = words or list(columns)[:1]
-    rows = zip(*(columns[name] for name in words), strict=True)
-    label = {", ".join(words): [", ".join(filter(None, row)) for row in rows]}
-    order = sorted(columns, key=lambda name: name not in MEASURED)
-    return label | {name: columns[name] for name in order if name not in words}
-
-
-def _is_share(column: list[str]) -> bool:
-    return (all(map(_is_number, column)) and any("." in cell for cell in column)
-            and all(abs(float(cell.replace(",", ""))) <= 1 for cell in column if cell))
-
-
-def _is_number(cell: str) -> bool:
-    return not cell or re.fullmatch(r"-?[\d,]+(\.\d+)?(e-?\d+)?", cell) is not None
-
-
-def _short(cell: str) -> str:
-    number = re.fullmatch(r"-?\d{1,2}\.\d+|\d\.\d+(e-\d+)", cell)
-    if number:
-        return f"{float(cell):.0e}" if number[1] else f"{float(cell):#.3g}"
-    return TITLES.get(cell, cell)
-
-
 def _played(text: str, folder: Path) -> str:
     # Figures that a reader can play with, where their tables are.
-    for kind, (figure, tables) in PLAYED.items():
-        paths = [folder / f"{name}.csv" for name in tables]
+    for kind, (figure, files) in PLAYED.items():
+        paths = [folder / f"{name}.csv" for name in files]
         place = re.compile(rf"^!\[[^\]]*\]\((?:{figure})\.\w+\)$", re.M)
         if place.search(text) and all(path.is_file() for path in paths):
             data = _ticks(*paths) if kind == "ticker" else json.dumps(
