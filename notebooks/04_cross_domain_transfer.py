@@ -259,10 +259,12 @@ for name in networks:
     figure = compare.curves(shown.assign(fraction=100 * shown["fraction"]), "fraction",
                             colour="arm", xlabel="training clips (%)", chance=chance, log=True)
     slug = "cover" if name == networks[0] else f"curves_{name}"
-    whole = shown[shown["fraction"] == max(fractions)].groupby("arm", sort=False)["score"].mean()
-    title = ", ".join(f"{one} {100 * score:.1f} %" for one, score in whole.items())
-    display(results.figure(slug, figure, f"Score of {name} against the share of clips.",
-                           f"With all clips, mean over targets: {title}"))
+    whole = shown[(shown["fraction"] == max(fractions)) & shown["arm"].isin(arms[:2])]
+    reached = [title_of(target) + ", " + ", ".join(
+        f"{row.arm} {100 * row.score:.1f} %" for row in rows.itertuples())
+        for target, rows in whole.groupby("target", sort=False)]
+    display(results.figure(slug, figure, f"Score of {title_of(name)} against the share of clips.",
+                           "With all clips: " + "; ".join(reached)))
 
 # %% [markdown]
 # ## Does transfer help, do scales, and do they help each other?

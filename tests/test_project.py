@@ -128,3 +128,4 @@ def test_findings_hold_and_the_readme_gives_their_answer(path):
     rows = re.findall(r"^\|.*", (ROOT / "README.md").read_text(), re.M)
     assert any(f"`{path.parent.name}`" in row and answer in row for row in rows)
     assert findings.CONDITION.search(path.read_text()), "no sentence has a condition"
+    assert f"> **On recordings we found:** {answer}\n" in (path.parent / "report.md").read_text()
