@@ -239,10 +239,11 @@ for domain, net in networks.items():
         picture = confusion(counts, corpus)
         alt = f"Confusion matrix of the {domain} network on held-out clips."
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        share[counts.sum(1) < 10] = 0    # a few clips tell nothing
         np.fill_diagonal(share, 0)
         said, heard = (corpus.classes[k].replace("_", " ")
                        for k in np.unravel_index(share.argmax(), share.shape))
-        title = f"Most often confused: {share.max():.0%} of {said} is heard as {heard}"
+        title = f"Most often confused: {share.max():.0%} of “{said}” is heard as “{heard}”"
     name = "cover" if domain == next(iter(networks)) else name
     display(results.figure(name, picture, alt, title))
 

@@ -481,7 +481,7 @@ effects["case"] = [f"{title_of(row.source)} → {titles[row.target]}" for row in
 if len(effects):
     figure = compare.forest(effects, "case", "source", "comparison", margin=0.01)
     gives = 100 * effects.groupby("comparison")["difference"].median()
-    title = ", ".join(f"{what} {points:+.1f}" for what, points in gives.items())
+    title = "; ".join(f"{what} {points:+.1f}" for what, points in gives.items())
     display(results.figure("pooling", figure, "What the deviation over time gives all layers, "
                            "beside what four more layers give the last.",
                            f"Median gain in points: {title}"))
