@@ -2,6 +2,7 @@
 # make lab: JupyterLab on the notebooks
 PYTHON  ?= python3
 PROFILE ?= quick
+JOBS    ?= 2
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 READY   := $(VENV)/.installed
@@ -20,7 +21,7 @@ $(READY): pyproject.toml
 study: $(READY)
 	$(RUN) -m audiotl data fetch built-in & $(RUN) -m audiotl book && wait
 	@echo "That is the study on recordings, to read while the notebooks run on yours or on built-in sounds."
-	$(RUN) -m audiotl report --profile $(PROFILE)
+	$(RUN) -m audiotl report --profile $(PROFILE) --jobs $(JOBS)
 
 book: $(READY)
 	$(RUN) -m audiotl book

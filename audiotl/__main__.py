@@ -70,6 +70,8 @@ def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("--notebooks", type=Path, default=Path("notebooks"),
                         help="folder of the notebooks")
     report.add_argument("--engine", help="local, or dask://HOST:PORT (else AUDIOTL_ENGINE)")
+    report.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="notebooks that run at a time, each on its share of the cores (1)")
     report.add_argument("--resume", action="store_true",
                         help="keep what was completed with the same parameters")
     report.set_defaults(run=_report)
@@ -87,7 +89,7 @@ def _report(options: argparse.Namespace) -> int:
 
         given["device"] = find_device(options.device)
     study = run.Run(options.notebooks, out, options.profile, options.data, only, given,
-                    options.resume)
+                    options.resume, options.jobs)
     if options.help_parameters:
         for notebook, given in run.plan(study).items():
             print(f"{notebook.stem}\n{parameters.describe(parameters.of(notebook), given)}\n")

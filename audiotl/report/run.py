@@ -13,12 +13,14 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 import papermill
+import psutil
 import yaml
 from papermill.engines import NBClientEngine, papermill_engines
 
@@ -44,6 +46,7 @@ class Run:
         only: numbers or names of the notebooks to run; empty runs all.
         parameters: further values by name, which win; text is read as the notebook wants it.
         resume: leave alone what was completed with the same notebook and parameters.
+        jobs: notebooks that run at a time; each computes on its share of the cores.
     """
 
     notebooks: Path
@@ -53,6 +56,7 @@ class Run:
     only: tuple[str, ...] = ()
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     resume: bool = False
+    jobs: int = 1
 
 
 def run(study: Run) -> int:
@@ -60,29 +64,44 @@ def run(study: Run) -> int:
 
     A failed notebook leaves its error on a red card, and the others run on.
     """
-    given = plan(study)
+    given = {source.resolve(): values for source, values in plan(study).items()}
     usual = _profile(study.notebooks, study.profile).get("seconds") or {}
     weights = [usual.get(source.stem[:2], 60) for source in given]
     study.out.mkdir(parents=True, exist_ok=True)
-    failed, started = 0, time.time()
-    with cache.explain_full_disk(study.out), _environment(study):
-        for i, (source, values) in enumerate(given.items()):
-            left = _left(weights, i, time.time() - started)
-            print(f"[{i + 1}/{len(given)}] {source.stem}{left}", flush=True)
-            failed += not _one(source, study, values)
+    study, shown = dataclasses.replace(study, out=study.out.resolve()), study.out
+    started, ended = time.time(), []
+
+    def one(i: int, source: Path, values: dict[str, Any]) -> bool:
+        left = _left(sum(ended), sum(weights), time.time() - started)
+        print(f"[{i + 1}/{len(given)}] {source.stem}{left}", flush=True)
+        done = _one(source, study, values)
+        ended.append(weights[i])
+        return done
+
+    home = study.notebooks.resolve()
+    with (cache.explain_full_disk(study.out), _environment(study), contextlib.chdir(home),
+          contextlib.ExitStack() as stack):
+        several = study.jobs > 1
+        each = stack.enter_context(ThreadPoolExecutor(study.jobs)).map if several else map
+        try:
+            failed = [*each(one, range(len(given)), given, given.values())].count(False)
+        except KeyboardInterrupt:  # kernels hear of it where theirs is the main thread
+            for kernel in psutil.Process().children(recursive=True) if several else ():
+                kernel.kill()
+            raise
         claims.join(study.out)
-        page = book.build(study.out, study.notebooks)
+        book.build(study.out, home)
     minutes = (time.time() - started) / 60
     print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
-          f"open {page}", flush=True)
+          f"open {shown / 'book' / 'index.html'}", flush=True)
     return failed
 
 
-def _left(weights: list[float], done: int, elapsed: float) -> str:
+def _left(done: float, all_of_it: float, elapsed: float) -> str:
     # Of what notebooks usually take, scaled by what those that are done took.
     if not done:
         return ""
-    seconds = elapsed * sum(weights[done:]) / sum(weights[:done])
+    seconds = elapsed * (all_of_it - done) / done
     return f", about {max(1, round(seconds / 60))} min left in all"
 
 
@@ -146,6 +165,8 @@ def _environment(study: Run) -> Iterator[None]:
     before = dict(os.environ)
     os.environ[FOLDER] = str(study.out.resolve())
     os.environ |= {"TQDM_DELAY": "2", "TQDM_NCOLS": "90", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if study.jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // study.jobs)))
     if study.profile != "full" and study.data is None:
         os.environ.pop("AUDIOTL_DATA", None)
     try:
@@ -162,7 +183,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     card_path = folder / "card.json"
     card = chapters.read_json(card_path)
     if study.resume and card.get("mark") == mark and card.get("ok"):
-        print(f"    done before in {card['seconds']:.0f} s, kept", flush=True)
+        print(f"    {source.stem[:2]}  done before in {card['seconds']:.0f} s, kept", flush=True)
         return True
     _clear(folder)
     notebook = folder / f"{source.stem}.ipynb"
@@ -182,7 +203,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     with cache.writing(card_path) as file:
         file.write_text(json.dumps(card, indent=1) + "\n")
     said = f"failed: {error.splitlines()[0]}" if error else "done"
-    print(f"    {said} in {card['seconds']:.0f} s", flush=True)
+    print(f"    {source.stem[:2]}  {said} in {card['seconds']:.0f} s", flush=True)
     return not error
 
 
@@ -206,8 +227,9 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         papermill.execute_notebook(
-            str(notebook), str(notebook), given, engine_name="announcing", cwd=str(source.parent),
-            kernel_name="python3", progress_bar=False, stderr_file=Bars(),
+            str(notebook), str(notebook), given, engine_name="announcing",
+            kernel_name="python3", progress_bar=False, stderr_file=Bars(source.stem[:2]),
+            chapter=source.stem[:2],
             extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as failure:
         if failure.ename == "KeyboardInterrupt":
@@ -231,8 +253,8 @@ def _unsaid(folder: Path) -> str:
 class Bars:
     """Where a kernel's standard error goes: its progress bars, now and then, and the rest whole."""
 
-    def __init__(self):
-        self.terminal = sys.stderr.isatty()
+    def __init__(self, chapter: str):
+        self.chapter, self.terminal = chapter, sys.stderr.isatty()
         self.every = 0.5 if self.terminal else 10.0
         self.last = time.monotonic()
 
@@ -244,7 +266,8 @@ class Bars:
             elif time.monotonic() - self.last >= self.every:
                 self.last = time.monotonic()
                 start, end = ("\r\x1b[K", "") if self.terminal else ("", "\n")
-                print(f"{start}        {part.strip()}", end=end, file=sys.stderr, flush=True)
+                print(f"{start}    {self.chapter}          {part.strip()}", end=end,
+                      file=sys.stderr, flush=True)
 
     def flush(self) -> None:
         sys.stderr.flush()
@@ -254,7 +277,7 @@ class Announcing(NBClientEngine):
     """papermill's engine, with a line on the terminal for every section that begins."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+    def execute_managed_notebook(cls, nb_man, kernel_name, chapter="", **options):
         begins, heading, wipe = {}, "", "\r\x1b[K" if sys.stderr.isatty() else ""
         for cell in nb_man.nb.cells:
             if cell.cell_type == "markdown" and cell.source.startswith("#"):
@@ -266,7 +289,7 @@ class Announcing(NBClientEngine):
         def announce(cell, cell_index=None, **more):
             if cell.get("id") in begins:
                 since, section = time.time() - clock, begins[cell.get("id")]
-                print(f"{wipe}    {since:5.0f} s  {section}", flush=True)
+                print(f"{wipe}    {chapter} {since:5.0f} s  {section}", flush=True)
             return start(cell, cell_index, **more)
 
         nb_man.cell_start = announce

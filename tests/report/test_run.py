@@ -156,6 +156,16 @@ def test_resume_keeps_what_is_done_and_runs_what_is_not(notebooks, tmp_path, no_
     assert written()[0] != first
 
 
+def test_two_at_a_time_leave_what_one_after_the_other_does(notebooks, tmp_path, no_book, capfd):
+    folder = notebooks(_00_good=GOOD, _01_bad=BAD, _02_good=GOOD)
+    assert run(Run(folder, tmp_path / "one")) == run(Run(folder, tmp_path / "two", jobs=2)) == 1
+    for name in ("00_good", "02_good"):
+        one, two = ((tmp_path / out / name / "numbers.csv").read_bytes() for out in ("one", "two"))
+        assert one == two and json.loads((tmp_path / "two" / name / "card.json").read_text())["ok"]
+    said = capfd.readouterr().out.splitlines()
+    assert {line[4:6] for line in said if " done in " in line or "failed" in line} >= {"00", "02"}
+
+
 def test_values_come_from_the_profile_and_the_command_line_wins(notebooks, tmp_path, monkeypatch):
     folder = notebooks(_00_good=GOOD)
     (folder / "profiles.yaml").write_text("a: {common: {level: 2, other: 3}, 00_good: {level: 4}}\n"
@@ -171,13 +181,13 @@ def test_values_come_from_the_profile_and_the_command_line_wins(notebooks, tmp_p
     assert next(iter(plan(Run(folder, tmp_path, "full")).values()))["data"] == str(tmp_path)
 
 
-@pytest.mark.parametrize("kernel_dies", [False, True])
-def test_a_stop_ends_with_one_sentence(kernel_dies, notebooks, tmp_path):
+@pytest.mark.parametrize("kernel_dies, jobs", [(False, "1"), (True, "1"), (False, "2")])
+def test_a_stop_ends_with_one_sentence(kernel_dies, jobs, notebooks, tmp_path):
     slow = GOOD.replace(LAST, "import os, time\nprint('here', os.getpid(), file=sys.stderr)\n"
                               "time.sleep(600)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "audiotl", "report", "--notebooks", str(notebooks(_00_slow=slow)),
-         "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+         "--out", str(tmp_path / "out"), "--jobs", jobs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
         # A shell's background job ignores the interrupt, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
