@@ -271,7 +271,7 @@ for name, layers in blocks.items():
     found = search(layers, y, splits, groups, probes.named("ridge"), subsets=subsets, width=width,
                    title=name)
     values, picks = found.smallest(every)
-    chosen[name] = max(set(picks), key=picks.count)
+    chosen[name] = max(dict.fromkeys(picks), key=picks.count)
     own_width[name] = search(layers, y, splits, groups, controls.WideRidge(wide.penalties),
                              subsets=[every], progress=False)
     scored[name] = {"last": read({"x": layers[every[-1]]}), "all": own_width[name].scored(every),
