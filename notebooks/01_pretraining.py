@@ -147,10 +147,11 @@ def curves(shown, until=None):
 
 
 figure = curves(list(networks))
-ends = [f"{domain} {net.history['validation_score'].iloc[-1]:.2f}"
-        for domain, net in networks.items() if "validation_score" in net.history]
+judged = all("validation_score" in net.history for net in networks.values())
+last = "validation_score" if judged else "train_loss"
+ends = [f"{domain} {net.history[last].iloc[-1]:.2f}" for domain, net in networks.items()]
 results.figure("curves", figure, "Loss and validation score by epoch for the source networks.",
-               "Validation ends at: " + ", ".join(ends) if ends else "")
+               f"{'Validation score' if judged else 'Training loss'} ends at: {', '.join(ends)}")
 
 # %% [markdown]
 # Where the dotted line stays above the solid one, the network fits the clips it has seen better
@@ -244,6 +245,7 @@ for domain, net in networks.items():
         said, heard = (corpus.classes[k].replace("_", " ")
                        for k in np.unravel_index(share.argmax(), share.shape))
         title = f"Most often confused: {share.max():.0%} of “{said}” is heard as “{heard}”"
+        title = title if share.any() else "Too few clips of each class to say what is confused"
     name = "cover" if domain == next(iter(networks)) else name
     display(results.figure(name, picture, alt, title))
 

@@ -87,7 +87,7 @@ def test_the_whole_study_in_the_smoke_profile(tmp_path, monkeypatch):
         assert f"{stem}/index.html" in index and "<details" in page and len(page) < 3_000_000
         assert not re.search(r'<(script|link|img)[^>]* (src|href)="https?://', page)
         for figure in record["figures"].values():
-            assert (folder / figure["file"]).stat().st_size > 2000 and figure["alt"]
+            assert (folder / figure["file"]).stat().st_size > 2000 and " — " in figure["alt"]
             assert f"]({figure['file']})" in text
         for table in record["tables"].values():
             assert len(pd.read_csv(folder / table["file"])) == table["rows"]
@@ -187,7 +187,8 @@ def test_a_stop_ends_with_one_sentence(kernel_dies, jobs, notebooks, tmp_path):
                               "time.sleep(600)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "audiotl", "report", "--notebooks", str(notebooks(_00_slow=slow)),
-         "--out", str(tmp_path / "out"), "--jobs", jobs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+         "--out", str(tmp_path / "out"), "--jobs", jobs],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
         # A shell's background job ignores the interrupt, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
