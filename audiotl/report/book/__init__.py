@@ -258,7 +258,7 @@ def _played(text: str, folder: Path) -> str:
         if place.search(text) and all(path.is_file() for path in paths):
             data = _ticks(*paths) if kind == "ticker" else json.dumps(
                 {path.stem: json.loads(_named(path).to_json(orient="split", index=False,
-                                                            double_precision=4))
+                                                            double_precision=6))
                  for path in paths}, separators=(",", ":"))
             text = place.sub(lambda found: _live(kind, found[0], data), text, count=1)  # noqa: B023
     return text
