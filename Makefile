@@ -31,6 +31,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 lab: $(READY) pairs
+	$(RUN) -m audiotl data fetch built-in
 	$(RUN) -m jupyter lab --config=.jupyter/lab_config.py
 
 bench: $(READY)
