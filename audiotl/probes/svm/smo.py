@@ -14,14 +14,14 @@ loops that vectorise, and kernels that arrive ready-made.
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 TAU = 1e-12  # curvature of a pair whose own is not positive (two copies of one clip)
-_LANES = 16
+_BLOCK, _LANES = np.uint64(256), 16
 
 compiled = njit(nogil=True, cache=True)
-# Without NaNs and signed zeros a largest value is found in vectors; sums keep their order.
-searching = njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
 
 Clips = namedtuple("Clips", "kernel rows fetched at order own target positive violation up down "
                             "settled beta")
@@ -34,6 +34,25 @@ there, else infinite.
 """
 
 
+def _extreme(name: str):
+    """``max`` or ``min`` of two floats as the compiler's own operation, which a loop vectorises."""
+
+    @intrinsic
+    def function(typing_context, a, b):
+        def generate(context, builder, signature, arguments):
+            double = ir.DoubleType()
+            call = builder.module.declare_intrinsic(
+                name, [double], ir.FunctionType(double, [double, double]))
+            return builder.call(call, arguments, fastmath=("nnan", "nsz"))
+
+        return types.float64(types.float64, types.float64), generate
+
+    return function
+
+
+_larger, _smaller = _extreme("llvm.maxnum"), _extreme("llvm.minnum")
+
+
 @compiled
 def padded(n):
     """`n` rounded up to whole vectors, so that no loop has a slow remainder."""
@@ -41,34 +60,51 @@ def padded(n):
 
 
 @compiled
-def _last(score, best, active):
+def _last(score, best, start, end):
     last = np.int64(-1)
-    for k in range(active):
+    for k in range(start, end):
         last = max(last, np.int64(k) if score[k] == best else np.int64(-1))
     return last
 
 
-@searching
+@compiled
 def _move(violation, up, down, row_i, row_j, step_i, step_j, score, active):
     """Apply a step; in the same pass, who can go up most and down most: ``(most, least, who)``."""
-    most, least = -np.inf, np.inf
-    for k in range(np.uint64(active)):
-        x = violation[k] - (row_i[k] * step_i + row_j[k] * step_j)
-        violation[k], score[k] = x, x + up[k]
-        most, least = max(most, x + up[k]), min(least, x + down[k])
-    return most, least, np.int64(-1) if most == -np.inf else _last(score, most, active)
+    most, least, where = -np.inf, np.inf, np.uint64(0)
+    active, start = np.uint64(active), np.uint64(0)
+    while start < active:
+        end, here = min(active, start + _BLOCK), -np.inf
+        for k in range(start, end):
+            x = violation[k] - (row_i[k] * step_i + row_j[k] * step_j)
+            violation[k], score[k] = x, x + up[k]
+            here = _larger(here, x + up[k])
+            least = _smaller(least, x + down[k])
+        if here >= most:
+            most, where = here, start
+        start = end
+    if most == -np.inf:
+        return most, least, np.int64(-1)
+    return most, least, _last(score, most, where, min(active, where + _BLOCK))
 
 
-@searching
+@compiled
 def _partner(violation, down, row, own, mine, most, score, active):
     """Who gains most when paired with a clip of curvature `mine` and that row; -1 if nobody."""
-    best = 0.0
-    for k in range(np.uint64(active)):
-        gap = max(most - (violation[k] + down[k]), 0.0)
-        second = mine + own[k] - 2.0 * row[k]
-        score[k] = gap * gap * (1.0 / (second if second > 0 else TAU))
-        best = max(best, score[k])
-    return np.int64(-1) if best == 0 else _last(score, best, active)
+    best, where = 0.0, np.uint64(0)
+    active, start = np.uint64(active), np.uint64(0)
+    while start < active:
+        end, here = min(active, start + _BLOCK), 0.0
+        for k in range(start, end):
+            gap = _larger(most - (violation[k] + down[k]), 0.0)
+            second = mine + own[k] - 2.0 * row[k]
+            score[k] = gap * gap * (1.0 / (second if second > 0 else TAU))
+            here = _larger(here, score[k])
+        if here >= best:
+            best, where = here, start
+        start = end
+    if best == 0:
+        return np.int64(-1)
+    return _last(score, best, where, min(active, where + _BLOCK))
 
 
 @compiled
