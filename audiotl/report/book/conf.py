@@ -35,7 +35,9 @@ html_show_search_summary = False  # it fetches pages, which a browser refuses fr
 
 def _math(writer, node):
     block = isinstance(node, nodes.math_block)
-    writer.body.append(tex2mathml(node.astext(), as_block=block))
+    formula = tex2mathml(node.astext(), as_block=block)
+    # A wide equation is scrolled on a phone, so the keyboard must reach it.
+    writer.body.append(f'<div class="equation" tabindex="0">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 
 
@@ -103,10 +105,12 @@ def _captions(app, doctree, docname):
                                     for one, words in zip(pictures, said, strict=True)])
 
 
-def _folds_by_their_text(app, pagename, templatename, context, doctree):
-    # A folded cell says "Code"; the label that it is given beside hides that from screen readers.
+def _for_screen_readers(app, pagename, templatename, context, doctree):
+    # A folded cell says "Code", which its label would hide; a paper is no item of a list's role.
     body = context.get("body", "")
-    context["body"] = body.replace(' aria-label="Toggle hidden content"', "")
+    body = body.replace(' aria-label="Toggle hidden content"', "")
+    context["body"] = body.replace('<div role="list" class="citation-list">',
+                                   '<div class="citation-list">')
 
 
 def setup(app):
@@ -114,4 +118,4 @@ def setup(app):
     app.add_html_math_renderer("mathml", (_math, None), (_math, None))
     app.connect("doctree-resolved", _link_first_mentions)
     app.connect("doctree-resolved", _captions)
-    app.connect("html-page-context", _folds_by_their_text)
+    app.connect("html-page-context", _for_screen_readers)
