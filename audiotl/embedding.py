@@ -26,6 +26,7 @@ from audiotl.features import features as extract
 from audiotl.models import pretrained
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.taps import Tapped, weights_key
+from audiotl.training import has_bfloat16
 
 VERSION = 1
 FEW = 4
@@ -33,8 +34,8 @@ FEW = 4
 
 
 def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch: int = 0,
-          workers: int = 0, progress: bool = True,
-          device: str = "cpu") -> dict[str, np.ndarray]:
+          workers: int = 0, progress: bool = True, device: str = "cpu",
+          half: bool = False) -> dict[str, np.ndarray]:
     """Every tap of `model` for every clip.
 
     Args:
@@ -49,6 +50,8 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         workers: threads, 0 is one a core: each takes a batch through a network of spectrograms or
             a published one; other networks of raw sound have them for decoding alone.
         device: where a network of spectrograms is taken through them; ``"cuda"`` or ``"mps"``.
+        half: multiply in bfloat16 where the device does so natively: up to twice as fast, and
+            taps of YAMNet differ by some 0.6 % of their norm.
 
     Returns:
         ``{tap: (n_clips, d)}`` float32, in the order of the taps; rows are those of
@@ -62,6 +65,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         return dict(features.blocks)
     rate = getattr(model, "sample_rate", None)
     batch = batch or (32 if rate is None else 16)
+    half = half and has_bfloat16(device if rate is None else "cpu")
     how = {"pooling": pooling} if pooling != "mean" else {}
     if how and "pooling" not in inspect.signature(model.taps).parameters:
         raise AudiotlError(f"{type(model).__name__} pools its taps itself, so it does not take "
@@ -76,8 +80,9 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         sound = cache.fingerprint(features.corpus.clips["path"]), features.corpus.duration
         content = [*sound, rate, batch, weights_key(model)]
         content += [features.degradation] if features.degradation else []
+    content += ["bfloat16"] * half
     folder = step(*content, *how.values(), model=model.eval(), features=features, batch=batch,
-                  workers=workers, progress=progress, how=how, device=device)
+                  workers=workers, progress=progress, how=how, device=device, half=half)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
         return {name: taps[name] for name in taps.files}
 
@@ -132,23 +137,25 @@ def with_weights(network: str, file: str | Path) -> nn.Module:
 
 @cache.step("embedding", VERSION, home="embeddings")
 def _of_spectrograms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                     workers: int, progress: bool, how: dict[str, str], device: str) -> None:
+                     workers: int, progress: bool, how: dict[str, str], device: str,
+                     half: bool) -> None:
     # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
     alone = isinstance(model, Tapped) or device != "cpu"
     threads = 0 if alone else workers or os.cpu_count() or 1
     batches = _spectrograms(features, batch)
-    shared = model.to(device), how, FEW if device == "cpu" else batch, device
+    shared = model.to(device), how, FEW if device == "cpu" else batch, device, half
     _write(folder, features, batches, shared, batch, threads, progress)
     model.to("cpu")
 
 
 @cache.step("embedding of waveforms", VERSION, home="embeddings")
 def _of_waveforms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                  workers: int, progress: bool, how: dict[str, str], device: str) -> None:
+                  workers: int, progress: bool, how: dict[str, str], device: str,
+                  half: bool) -> None:
     batches = _waveforms(features, model.sample_rate, batch, workers)
     # A module of the user's may keep something of its pass, or fill the memory.
     threads = (workers or os.cpu_count() or 1) if isinstance(model, PublishedNetwork) else 0
-    _write(folder, features, batches, (model, how, batch, "cpu"), batch, threads, progress)
+    _write(folder, features, batches, (model, how, batch, "cpu", half), batch, threads, progress)
 
 
 def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: tuple, batch: int,
@@ -168,11 +175,11 @@ def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: 
     np.savez(folder / "taps.npz", **out)
 
 
-def _taps(x: Tensor, model: nn.Module, how: dict[str, str], few: int,
-          device: str) -> dict[str, np.ndarray]:
-    with torch.inference_mode():
+def _taps(x: Tensor, model: nn.Module, how: dict[str, str], few: int, device: str,
+          half: bool) -> dict[str, np.ndarray]:
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
         parts = [model.taps(part.to(device), **how) for part in x.split(few)]
-        return {name: torch.cat([part[name] for part in parts]).cpu().numpy()
+        return {name: torch.cat([part[name] for part in parts]).float().cpu().numpy()
                 for name in parts[0]}
 
 

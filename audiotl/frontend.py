@@ -212,9 +212,11 @@ def statistics(series: Tensor) -> Tensor:
         raise AudiotlError("Statistics over time need three frames or more, not "
                            f"{series.shape[-1]}; use longer clips.")
     parts = (series, series.diff(dim=-1), series.diff(2, dim=-1))
+    means = [part.mean(-1) for part in parts]
+    variances = [(part - mean[..., None]).square().mean(-1)
+                 for part, mean in zip(parts, means, strict=True)]
     # The clamp keeps the gradient of a constant series finite.
-    deviations = [part.var(-1, unbiased=False).clamp(min=1e-12).sqrt() for part in parts]
-    return torch.cat([part.mean(-1) for part in parts] + deviations, -1)
+    return torch.cat(means + [variance.clamp(min=1e-12).sqrt() for variance in variances], -1)
 
 
 class MFCCStatistics(MFCC):

@@ -10,7 +10,7 @@ from conftest import small_wav2vec2
 from safetensors.torch import save_file
 from torch import nn
 
-from audiotl import AudiotlError, audio, datasets
+from audiotl import AudiotlError, audio, datasets, embedding
 from audiotl.degrade import Degradation
 from audiotl.embedding import embed, embed_files, with_weights
 from audiotl.features import features
@@ -55,6 +55,18 @@ def test_a_second_run_touches_neither_audio_nor_network(sound, class_folders, mo
     again = features(corpus, progress=False)
     second = embed(model, again, progress=False)
     assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_half_precision_is_near_and_kept_apart(sound, monkeypatch):
+    model = ConvNet5(3)
+    full = embed(model, sound, pooling="mean+std", progress=False)
+    monkeypatch.setattr(embedding, "has_bfloat16", lambda device: True)
+    half = embed(model, sound, pooling="mean+std", progress=False, half=True)
+    for name, block in full.items():
+        off = np.linalg.norm(half[name] - block) / np.linalg.norm(block)
+        assert 0 < off < 0.03 and half[name].dtype == np.float32, name
+    assert np.array_equal(embed(model, sound, pooling="mean+std", progress=False)["layer5"],
+                          full["layer5"])
 
 
 @pytest.mark.parametrize("network", ["convnet5", "densenet121"])

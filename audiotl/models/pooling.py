@@ -28,5 +28,15 @@ def pool(x: Tensor, pooling: str = "mean") -> Tensor:
         return x
     if pooling == "mean":
         return x.mean(tuple(range(2, x.ndim)))
-    series = x.flatten(2, -2).mean(2) if x.ndim > 3 else x
-    return torch.cat([series.mean(-1), series.std(-1, correction=0)], 1)
+    series = over_frequency(x.flatten(2, -2)) if x.ndim > 3 else x
+    mean = series.mean(-1)
+    deviation = (series - mean[..., None]).square().mean(-1).sqrt()
+    return torch.cat([mean, deviation], 1)
+
+
+def over_frequency(maps: Tensor) -> Tensor:
+    """Mean over frequency, ``(batch, d, frequency, time)`` to ``(batch, d, time)``, in float32."""
+    # Where channels lie last in memory, writing them last takes a tenth of the time.
+    if maps.stride(1) != 1:
+        return maps.mean(2, dtype=torch.float32)
+    return maps.movedim(1, -1).mean(1, dtype=torch.float32).movedim(-1, 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotl import AudiotlError
-from audiotl.models.pooling import pool
+from audiotl.models.pooling import over_frequency, pool
 from audiotl.models.pretrained.readers import read_keras
 
 
@@ -149,5 +149,5 @@ def over_patches(run: Callable, patches: Tensor, few: int,
 
 
 def _without_frequency(taps: dict[str, Tensor], tags: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    shapes = {2: lambda x: x[:, :, None], 3: lambda x: x, 4: lambda x: x.mean(2)}
+    shapes = {2: lambda x: x[:, :, None], 3: lambda x: x, 4: over_frequency}
     return {name: shapes[x.ndim](x) for name, x in taps.items()}, tags
