@@ -26,7 +26,7 @@ FLOORS = [
     {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
 MOST_ROOMS = 26
-PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 12_450, 6_790, 595
+PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 12_510, 6_810, 595
 FITTED = ("01", "02", "04", "05", "06")
 """Chapters that fit something by hand before the package does."""
 

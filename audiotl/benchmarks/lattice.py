@@ -1,5 +1,7 @@
-"""Ridge on every subset of blocks against loops over a sample of the same subsets."""
+"""Ridge on every subset of blocks against loops over a sample of the same subsets, and against its
+arithmetic alone."""
 
+import resource
 from collections.abc import Callable
 
 import numpy as np
@@ -28,14 +30,38 @@ def bench_ridge_16_taps() -> list[dict]:
     return _rows(16, 2, sample=6)
 
 
-def problem(taps: int) -> tuple[Blocks, np.ndarray, Splits]:
+def bench_search_of_many_clips(clips: int = 100_000, taps: int = 12) -> list[dict]:
+    """All subsets of taps of 64 columns, ten classes, nested: half an hour on two cores.
+
+    The arithmetic alone is that of the walk over the test clips (`probes.ridge_subsets`), at the
+    speed of a product of large matrices.
+    """
+    width, classes, threads = 64, 10, 2
+    blocks, y, splits = problem(taps, clips, classes, width)
+    with fresh_cache():
+        mine, found = timed(lambda: search(
+            blocks, y, splits, np.arange(clips).astype(str), Ridge(LAMBDAS), threads=threads))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    large = np.random.default_rng(0).normal(size=(4000, 4000))
+    with threadpool_limits(threads):
+        product = min(timed(lambda: large @ large)[0] for _ in range(5))
+    tested = clips * FOLDS  # once by the fit without its fold, by the others two folds at a time
+    work = tested * len(found.subsets) * len(LAMBDAS) * width * (width + classes)
+    name = (f"ridge, all {len(found.subsets):,} subsets of {taps} taps of width {width}, "
+            f"{clips:,} clips, {classes} classes, {FOLDS} folds, {len(LAMBDAS)} penalties, nested")
+    return [row(name, mine, "its arithmetic alone", product * work / len(large) ** 3, threads,
+                f"not the same work: 1.0 would be the floor; peak memory {peak:.1f} GiB")]
+
+
+def problem(taps: int, clips: int = CLIPS, classes: int = CLASSES,
+            width: int = WIDTH) -> tuple[Blocks, np.ndarray, Splits]:
     """Blocks that tell the classes apart a little, the classes and the folds."""
     rng = np.random.default_rng(0)
-    y = np.arange(CLIPS) % CLASSES
-    blocks = {
-        f"tap{i}": rng.normal(size=(CLIPS, WIDTH)) + 0.3 * rng.normal(size=(CLASSES, WIDTH))[y]
-        for i in range(taps)}
-    return blocks, y, splits_of(rng.permutation(np.arange(CLIPS) % FOLDS))
+    y = np.arange(clips) % classes
+    blocks = {f"tap{i}": (rng.normal(size=(clips, width))
+                          + 0.3 * rng.normal(size=(classes, width))[y]).astype(np.float32)
+              for i in range(taps)}
+    return blocks, y, splits_of(rng.permutation(np.arange(clips) % FOLDS))
 
 
 def ours(blocks: Blocks, y: np.ndarray, splits: Splits, threads: int) -> Search:

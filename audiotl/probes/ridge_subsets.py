@@ -24,6 +24,10 @@ from audiotl.probes.targets import precision
 CHUNK = 200
 """Test clips of one product: what it writes is read again at once, and should stay in the cache."""
 
+SLAB = 2000
+"""Test clips that go through the tree together: what it keeps of them fits into a processor's last
+cache, and memory does not grow with their number. A multiple of 8, for packed results."""
+
 WAYS = ("classes", "labels", "tags", "numbers", "outputs")
 """What the walk writes of a node: which clips are right, labels, scores of tags or of numbers, or
 all outputs."""
@@ -128,21 +132,33 @@ def walk(fitted: Fitted, test: dict[str, np.ndarray], subsets: Sequence[Sequence
     labels = np.empty((*shape, n if kind == "labels" else 0), np.int32)
     scores = np.empty((*shape, n if kind in ("tags", "numbers") else 0), np.float32)
     outputs = np.empty((*shape, n if kind == "outputs" else 0, k))
-    # The first level of both is the full problem; the walk fills the others.
+    system = np.empty((levels, d + k, d))
+    for start in range(0, n, SLAB):
+        clips = slice(start, start + SLAB)
+        state = _first_level(fitted, x[clips], levels)
+        packed = slice(start // 8, (start + SLAB) // 8)
+        for c, penalty in enumerate(penalties):
+            system[0, :d] = fitted.covariance
+            system[0, np.arange(d), np.arange(d)] += penalty
+            system[0, d:] = -fitted.cross.T
+            _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth[clips],
+                       wanted[clips], WAYS.index(kind), bits[:, c, packed], labels[:, c, clips],
+                       scores[:, c, clips], outputs[:, c, clips])
+    return {"classes": bits, "labels": labels, "outputs": outputs}.get(kind, scores)
+
+
+def _first_level(fitted: Fitted, x: np.ndarray, levels: int) -> np.ndarray:
+    # What the walk knows of test clips ``(n, D)``, in parts of at most `CHUNK`; the first level is
+    # the full problem, the walk fills the others.
+    n, d = x.shape
     parts = -(-n // CHUNK)
     size = -(-n // parts)
-    system, state = np.empty((levels, d + k, d)), np.zeros((levels, parts, d + k, size))
+    state = np.zeros((levels, parts, d + len(fitted.classes), size))
     for part in range(parts):
         here = x[part * size:(part + 1) * size]
         state[0, part, :d, :len(here)] = (here - fitted.mean_x).T
     state[0, :, d:] = fitted.mean_y[:, None]
-    system[0, d:] = -fitted.cross.T
-    for c, penalty in enumerate(penalties):
-        system[0, :d] = fitted.covariance
-        system[0, np.arange(d), np.arange(d)] += penalty
-        _eliminate(system, state, fitted.edges, depth, block, slot, inner, truth, wanted,
-                   WAYS.index(kind), bits[:, c], labels[:, c], scores[:, c], outputs[:, c])
-    return {"classes": bits, "labels": labels, "outputs": outputs}.get(kind, scores)
+    return state
 
 
 @njit(nogil=True, cache=True)

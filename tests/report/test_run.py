@@ -104,7 +104,8 @@ def test_ones_own_folder_of_sounds(class_folders, tmp_path, monkeypatch, no_book
     monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
     assert main(["report", "--profile", "smoke", "--only", "02", "--data", str(class_folders), "-p",
-                 "target", "folder", "-p", "sources", "environment", "--out", str(out)]) == 0
+                 "target", "folder", "-p", "sources", "environment", "-p", "probes", "knn",
+                 "--out", str(out)]) == 0
     record = json.loads((out / "02_layer_combinations" / "results.json").read_text())
     assert [row["path"] for row in record["skipped"]["folder"]] == ["broken.wav"]
     assert pd.read_csv(out / "02_layer_combinations" / "summary.csv")["all"].max() > 0.9
