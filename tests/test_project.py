@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import tomllib
@@ -118,6 +119,18 @@ def test_the_readme_shows_the_two_commands_and_names_every_notebook():
         assert source.stem in readme
     for path in re.findall(r"\((reports/real/[^)]+)\)", readme):
         assert (ROOT / path).exists(), path
+
+
+@each_notebook
+def test_the_committed_report_is_that_of_the_present_notebook(source):
+    text = (REPORTS / source.stem / "report.md").read_text()
+    record = json.loads((REPORTS / source.stem / "results.json").read_text())
+    cells = jupytext.read(source).cells
+    for prose in (cell.source for cell in cells if cell.cell_type == "markdown"):
+        assert "](pictures/" in prose or prose.strip() in text
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    named = set(re.findall(r'results\.(?:table|figure)\(\s*"(\w+)"', code))
+    assert named and not named - set(record["tables"]) - set(record["figures"])
 
 
 @pytest.mark.parametrize("path", sorted(REPORTS.glob(f"*/{findings.FILE}")),

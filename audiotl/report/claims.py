@@ -30,14 +30,15 @@ def rows(claim: int, said: dict, comparisons: pd.DataFrame, chapter: str, table:
 
     Args:
         said: of the claim, see `written`.
-        comparisons: rows of `stats.compare`, and ``case``: what was compared where; a column
-            ``unit`` where it is not the claim's.
+        comparisons: rows of `stats.compare`, and ``case``: what was compared where; columns
+            ``unit``, ``said_by`` and ``statement`` where they are not the claim's.
         table: the chapter's CSV in which the comparisons stand.
         statement: in place of the claim's own, where it has parts.
     """
     verdicts = stats.decide(comparisons, said["rule"], said["margin"])
     out = pd.DataFrame({
-        "statement": [f"{statement or said['statement']}: {case}" for case in comparisons["case"]],
+        "statement": comparisons.get("statement", statement or said["statement"])
+        + ": " + comparisons["case"],
         "estimate": comparisons["difference"].to_numpy(),
         "unit": comparisons.get("unit", said.get("unit", "share right")),
         "p_holm": stats.holm(comparisons["p"]), "verdict": verdicts.to_numpy()})
