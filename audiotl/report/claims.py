@@ -44,8 +44,8 @@ def rows(claim: int, said: dict, comparisons: pd.DataFrame, chapter: str, table:
         "p_holm": stats.holm(comparisons["p"]), "verdict": verdicts.to_numpy()})
     for name in ("ci_low", "ci_high", "groups", "seeds"):
         out[name] = comparisons[name].to_numpy()
-    out = out.assign(claim=claim, said_by=said["said_by"], chapter=chapter, table=table,
-                     margin=said["margin"])
+    out = out.assign(claim=claim, said_by=comparisons.get("said_by", said["said_by"]),
+                     chapter=chapter, table=table, margin=said["margin"])
     return out[list(COLUMNS)]
 
 
