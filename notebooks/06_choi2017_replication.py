@@ -366,7 +366,9 @@ results.figure("optimism", compare.forest(luck, "title", panel="what",
 # %%
 task = example
 rbf_cells = pd.DataFrame(SVM().cells).query("kernel == 'rbf'")
-powers = [g if g == "1/d" else f"$2^{{{np.log2(g):.0f}}}$" for g in rbf_cells["gamma"]]
+raised = str.maketrans("-123456789", "⁻¹²³⁴⁵⁶⁷⁸⁹")
+powers = [g if g == "1/d" else "2" + f"{np.log2(g):.0f}".translate(raised)
+          for g in rbf_cells["gamma"]]
 rbf_cells = rbf_cells.assign(gamma=powers)
 
 def with_scale(scale):
