@@ -45,6 +45,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import display
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import signal
 
@@ -263,14 +264,20 @@ ablation = ablation.assign(probe="ridge").drop_duplicates(ignore_index=True)
 results.table("ablation", ablation, show=0)
 results.table("differences", pd.DataFrame(differences), show=0)
 live = ablation.query("features_from == 'live' and scaling == 'standardised'")
-wide = live.pivot_table("score", ["target", "source", "pooling"], ["blocks", "statistics"]).round(3)
-results.table("live_scores", wide.set_axis(wide.columns.map(", ".join), axis=1).reset_index())
+what = {"both": "network and {}", "mfcc": "{} alone", "network": "network alone"}
+live = live.assign(what=[what[row.blocks].format(row.statistics) for row in live.itertuples()])
+wide = live.pivot_table("score", ["target", "source", "pooling"], "what").round(3)
+results.table("live_scores", wide.reset_index())
 
 # %%
 added = joining(0.01, "features_from == 'live' and scaling == 'standardised' and "
                       "statistics == 'mfcc'")
-claimed = added.assign(case="beside the " + added["source"] + " network on " + added["target"].map(
-    {name: sound.corpus.title for name, sound in sounds.items()}) + ", pooling " + added["pooling"])
+titles = {name: sound.corpus.title for name, sound in sounds.items()}
+kinds = {name: sound.corpus.domain for name, sound in sounds.items()}
+claimed = added.assign(
+    case="beside the " + added["source"] + " network on " + added["target"].map(titles)
+    + ", pooling " + added["pooling"],
+    statement="MFCC adds to all layers, on " + added["target"].map(kinds))
 results.claim(6, claimed, "differences.csv")
 
 # %%
@@ -280,6 +287,33 @@ won = [f"{pooling} in {stats.tally(rows)}"
        for pooling, rows in added.groupby("pooling", sort=False)]
 results.figure("cover", figure, "What MFCC adds to each network on each target, by pooling.",
                "MFCC add clearly: pooling " + ", ".join(won) + " cases")
+
+# %% [markdown]
+# **MFCC, or any second look at the picture?** The mean and deviation of the 64 log-mel bands, of
+# which MFCC are sums, in their place (where `statistics` asks for it): what they add to the layers,
+# and how MFCC beside the layers stand against them.
+
+# %%
+live_both = [one for one in scores if one.keys["features_from"] == "live"
+             and one.keys["blocks"] == "both" and one.keys["scaling"] == "standardised"]
+joined = {tuple(one.keys[name] for name in ("source", "target", "pooling", "statistics")): one
+          for one in live_both}
+rows = [stats.compare(one, joined[*case, "logmel"], comparison="with MFCC - with log-mel")
+        for (*case, name), one in joined.items() if name == "mfcc" and (*case, "logmel") in joined]
+if rows:
+    rows = pd.DataFrame(rows)
+    looks = pd.concat([rows.assign(clear=stats.clear(rows)), joining(
+        0.01, "features_from == 'live' and statistics == 'logmel'").assign(
+            comparison="with log-mel - network")], ignore_index=True)
+    looks = looks[["source", "target", "pooling", "comparison", "difference", "ci_low", "ci_high",
+                   "p", "groups", "seeds", "clear"]]
+    results.table("second_look", looks, show=0)
+    fair = looks[looks["pooling"] == poolings[-1]]
+    won = [f"{name} in {stats.tally(part)}" for name, part in fair.groupby("comparison")]
+    display(results.figure("second_look", compare.forest(
+        fair.assign(case=cases_of(fair)), "case", "source", "comparison", margin=0.01),
+        "Log-mel statistics beside the layers, and MFCC against them.",
+        "Clearly above zero: " + ", ".join(won)))
 
 # %% [markdown]
 # ## MFCC as one more block among the layers
@@ -311,7 +345,8 @@ results.table("mfcc_interactions", table, show=0)
 # %%
 shown = table.query("kind == 'interaction' or player == 'mfcc'")
 clear = ((shown["ci_low"] > 0) | (shown["ci_high"] < 0)) & (shown["groups"] >= stats.FEWEST_GROUPS)
-meets = np.where(shown["kind"] == "value", "MFCC's, value", "with, " + shown["player"])
+met = "with " + shown["player"].str.replace("layer", "layer ")
+meets = np.where(shown["kind"] == "value", "value of MFCC", met)
 shown = shown.assign(case=cases_of(shown), meets=meets, clear=clear)
 figure = compare.heat_map(shown, "case", "meets", "value", "points; first column a value")
 met = shown.query("kind == 'interaction'")
@@ -355,8 +390,16 @@ for mfcc, same, noise in zip(met[::3], met[1::3], met[2::3], strict=True):
 rows = pd.DataFrame(rows).drop(columns="block", errors="ignore")
 results.table("interaction_contrasts", rows)
 
+# %% [markdown]
+# The claim is decided against nothing. Against a copy and against noise are its controls.
+
 # %%
-results.claim(8, rows, "interaction_contrasts.csv")
+control = "as a control, MFCC and the layers add more together than {} and the layers"
+said = {"nothing": ("Rao, in a comment", "MFCC and the layers add more together than apart"),
+        "a copy": ("nobody tested it", control.format("a copy of a layer")),
+        "noise": ("nobody tested it", control.format("noise"))}
+by, statement = zip(*rows["against"].map(said), strict=True)
+results.claim(8, rows.assign(said_by=by, statement=statement), "interaction_contrasts.csv")
 
 # %% [markdown]
 # ## Is it the mel, or the cosine?

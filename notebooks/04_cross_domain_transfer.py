@@ -232,8 +232,8 @@ if scored:
 # %% [markdown]
 # ## Score against the share of training clips, both ways
 #
-# All seeds together. An interval is over speakers or recordings, drawn where at least ten were
-# tested.
+# All seeds together, each on the fold it tests. An interval is over speakers or recordings, drawn
+# where at least ten were tested.
 
 # %%
 by_arm, cut = {}, {tuple(getattr(run, name) for name in arm) for run in missing}
@@ -241,7 +241,7 @@ for one in done:
     by_arm.setdefault(tuple(one.keys[name] for name in arm), []).append(one)
 points = {key: stats.over_folds(parts).named(seed="all")
           for key, parts in by_arm.items() if key not in cut}
-means = table_of(points.values())
+means = table_of(points.values()).assign(seeds=[len(by_arm[key]) for key in points])
 results.table("means", means.drop(columns=["seed", "seconds", "train_clips"]),
               show=means[means["fraction"] == max(fractions)])
 
@@ -300,8 +300,9 @@ def difference(here, what, fraction, *arms):
     keys = dict(zip(("source", "target", "network"), here, strict=True))
     source, target, name = map(title_of, here)
     case = f"{name}, {source} to {target}, {100 * fraction:g} %"
-    return [stats.compare(*made, case=case, effect=what, fraction=fraction, **keys,
-                          converged=all(key in ended for key in arms))]
+    row = stats.compare(*made, case=case, effect=what, fraction=fraction, **keys,
+                        converged=all(key in ended for key in arms))
+    return [row | {"seeds": min(len(by_arm[key]) for key in arms)}]
 
 rows = []
 for *pair, kinds in ways:
@@ -343,6 +344,8 @@ display(results.figure("effects", figure, "Gains by transfer, interaction, and n
 def decided(number, chosen, turned=False, statement=""):
     """The verdicts on the chosen effects between arms that were trained to the end."""
     found = effects[chosen & effects["converged"].astype(bool)]
+    if statement:
+        found = found.assign(said_by="nobody tested it")
     if turned:
         found = found.assign(difference=-found["difference"], ci_low=-found["ci_high"],
                              ci_high=-found["ci_low"])

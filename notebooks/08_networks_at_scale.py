@@ -288,7 +288,8 @@ paired = pd.DataFrame([stats.compare(readings[one], readings[other], comparison=
 families = [rows.assign(clear=stats.clear(rows), within_a_point=stats.equivalent(rows, 0.01))
             for _, rows in paired.groupby("comparison", sort=False)]
 paired = pd.concat(families, ignore_index=True)
-results.table("paired", paired, show=paired[paired["comparison"] == "all - smallest subset"])
+most = paired[paired["clear"] & (paired["comparison"] == "all - last")].nlargest(10, "difference")
+results.table("paired", paired, show=most)
 
 # %%
 summary = paired.groupby("comparison", sort=False).agg(
@@ -466,7 +467,8 @@ for network, target in [pair for pair in in_full if pair[0] in trained]:
                                          probe=wide, network=network, target=target)
     rows += [read({"last": blocks[layers[-1]]}, reading="last"), read(blocks, reading="all")]
 if rows:
-    display(results.table("in_full", stats.score_table(rows)))
+    read = stats.score_table(rows)
+    display(results.table("in_full", read, show=read.drop(columns="subset")))
 
 # %% [markdown]
 # Did YAMNet learn that, or would any fourteen layers do? The same layers with random weights, each
@@ -523,7 +525,8 @@ for target in [target for network, target in in_full if network == "yamnet" and 
         last = {"last": blocks[list(blocks)[-1]]}
         rows += [read(last, reading="last"), read(blocks, reading="all")]
 if rows:
-    display(results.table("random_control", stats.score_table(rows)))
+    read = stats.score_table(rows)
+    display(results.table("random_control", read, show=read.drop(columns="subset")))
 
 # %% [markdown]
 # ## What we learnt

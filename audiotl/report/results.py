@@ -50,7 +50,7 @@ class Results:
 
         Args:
             digits: significant ones of numbers in the file; None for all.
-            show: how many of the first rows, or the rows to show.
+            show: how many of the first rows, or the rows and columns to show.
         """
         file = name if name.endswith((".csv", ".csv.gz")) else f"{name}.csv"
         form = None if digits is None else f"%.{digits}g"
@@ -58,7 +58,8 @@ class Results:
         columns = list(map(str, frame.columns))
         self._add("tables", name, {"file": file, "rows": len(frame), "columns": columns})
         if isinstance(show, pd.DataFrame):
-            return Table(frame.loc[show.index], file, len(show), len(frame))
+            columns = [name for name in frame if name in show]
+            return Table(frame.loc[show.index, columns], file, len(show), len(frame))
         return Table(frame, file, show)
 
     def figure(self, name: str, figure: plt.Figure, alt: str, title: str = "") -> "Picture":

@@ -37,6 +37,7 @@ def test_everything_is_on_disk_as_soon_as_it_is_added(reports):
     assert "<td>0.1235</td>" in shown._repr_html_()
     some = results.table("scores", frame, show=frame.iloc[1:])._repr_markdown_()
     assert "z" in some and "x" not in some and some.endswith("1 more rows in scores.csv")
+    assert "x" not in results.table("scores", frame, show=frame[["n"]])._repr_markdown_()
     hidden = results.table("scores", pd.DataFrame({"a": [1, 2]}), show=0)
     assert "scores.csv" in hidden._repr_markdown_() and "|" not in hidden._repr_markdown_()
     picture = results.figure("cover", plt.figure(), "Nothing.", "Empty")
