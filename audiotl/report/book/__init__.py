@@ -66,8 +66,9 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         if (notebooks / "pictures").is_dir():
             shutil.copytree(notebooks / "pictures", source / "pictures")
         decided = _claims(reports / claims.CLAIMS)
+        written = claims.written(notebooks) if decided else {}
         for card in found:
-            card["claims"] = {row["claim"]: row["statement"] for row in decided
+            card["claims"] = {row["claim"]: written[row["claim"]]["statement"] for row in decided
                               if row["chapter"] == card["name"]}
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, decided, reports, source)
