@@ -28,7 +28,7 @@ book: $(READY)
 
 test: $(READY)
 	$(RUN) -m ruff check audiotl tests
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY) pairs
 	$(RUN) -m audiotl data fetch built-in

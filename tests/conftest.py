@@ -16,6 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.pop("AUDIOTL_DATA", "") or ROOT.parent / "shared" / "data")
 
 
+def pytest_collection_modifyitems(items):
+    """What runs whole notebooks goes first: one of two processes has it for as long as the rest."""
+    items.sort(key=lambda item: item.path.name != "test_run.py")
+
+
 @pytest.fixture
 def recordings() -> Path:
     """The folder of real recordings, or skip."""
