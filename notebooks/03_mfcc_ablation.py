@@ -289,9 +289,9 @@ results.figure("cover", figure, "What MFCC adds to each network on each target, 
                "MFCC add clearly: pooling " + ", ".join(won) + " cases")
 
 # %% [markdown]
-# **MFCC, or any second look at the picture?** The mean and deviation of the 64 log-mel bands, of
-# which MFCC are sums, in their place (where `statistics` asks for it): what they add to the layers,
-# and how MFCC beside the layers stand against them.
+# **MFCC, or any second look at the picture?** The mean and deviation of the log-mel bands that the
+# network itself hears, in place of MFCC (where `statistics` asks for it): what they add to the
+# layers, and how MFCC beside the layers stand against them. MFCC have differences in time, too.
 
 # %%
 live_both = [one for one in scores if one.keys["features_from"] == "live"

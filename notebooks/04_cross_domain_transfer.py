@@ -369,7 +369,8 @@ decided(13, ~forth & (effects["effect"] == "fine-tuned - scratch, plain"), turne
 
 # %%
 decided(13, ~forth & (effects["effect"] == "names, fine-tuned"), turned=True,
-        statement="true labels of speech serve the environment no better than shuffled ones")
+        statement="fine-tuned, true labels of speech serve the environment no better than "
+                  "shuffled ones")
 
 # %% [markdown]
 # ## How many clips does transfer save?

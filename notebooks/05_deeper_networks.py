@@ -11,8 +11,8 @@
 # 14 to 91 % (arXiv 2205.08138). We know of no study that scored *every* subset of a deep network's
 # layers on audio.
 #
-# **What we do.** First the question that 2017 left out: all layers have five times the columns of
-# the last one, so how much of their lead is mere width? All layers are brought down to the width
+# **What we do.** First the question that 2017 left out: all layers have more columns than the
+# last one, so how much of their lead is mere width? All layers are brought down to the width
 # of the last, and the last is widened to that of all. Then every subset of the layers is scored,
 # MFCC counted as one more block, each block brought down to at most `width` principal components
 # of the training clips. With every subset scored, the **Shapley value** of a layer is exact: what
