@@ -49,8 +49,8 @@ results.on_recordings()
 # %% [markdown]
 # ## Three corpora
 #
-# The built-in corpora are synthetic: a speech synthesiser, a sound font and randomised physics.
-# They teach the method and run anywhere. What real sound says stands in the box above.
+# Built-in corpora stand in where there are no recordings: a speech synthesiser, a sound font and
+# randomised physics. They teach the method and run anywhere; the table says what is synthetic.
 
 # %%
 sounds = {}
