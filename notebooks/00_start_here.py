@@ -286,6 +286,7 @@ for name, part in pd.DataFrame(rows).groupby("network", sort=False) if rows else
 
 # %%
 corpus = features(datasets.load("speech", size="smoke"))
+torch.manual_seed(0)
 network = models.build("convnet5", n_classes=10).eval()
 layers = embed(network, corpus) | {"mfcc": corpus.mfcc}
 probe = probes.named("ridge")
