@@ -72,6 +72,7 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
         assert len(answer.split()) <= 40 and "<section" in page.split('class="answer')[0]
         decided = CLAIMED.query("chapter == @folder.name").claim.unique()
         assert all(f'href="../claims.html#claim-{number}"' in page for number in decided)
+        assert "Decided here" in page and 'href="../claims.html' in page
         record = chapters.read_json(folder / "results.json")
         for figure in record["figures"].values():
             assert f"_images/{figure['file'].rsplit('.')[0]}" in page, (folder, figure)

@@ -70,6 +70,7 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         for card in found:
             card["claims"] = {row["claim"]: written[row["claim"]]["statement"] for row in decided
                               if row["chapter"] == card["name"]}
+            card["any_claims"] = bool(decided)
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, decided, reports, source)
         made = Path(scratch) / "book"
@@ -236,7 +237,8 @@ def _opening(source: str, card: dict, report: Path) -> str:
     if card["answer"]:
         _, _, more = findings.render(report).partition("\n")
         links = "; ".join(f"[{said}](#claim-{number})" for number, said in card["claims"].items())
-        links = f"\n\nDecided here: {links}." if links else ""
+        if card["any_claims"]:
+            links = f"\n\nDecided here: {links or 'none of [the claims](../claims.md)'}."
         parts.append(f":::{{admonition}} Answer\n:class: answer\n{card['answer']}{links}\n:::")
         parts += ["## What we found", more.strip()] if more.strip() else []
         parts.append("## Question and method")
