@@ -66,9 +66,8 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
         if (notebooks / "pictures").is_dir():
             shutil.copytree(notebooks / "pictures", source / "pictures")
         decided = _claims(reports / claims.CLAIMS)
-        written = claims.written(notebooks) if decided else {}
-        for card in found:
-            card["claims"] = {row["claim"]: written[row["claim"]]["statement"] for row in decided
+        for card in found:  # a claim by the first of its statements that has a row here
+            card["claims"] = {row["claim"]: row["statement"] for row in reversed(decided)
                               if row["chapter"] == card["name"]}
             card["any_claims"] = bool(decided)
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
