@@ -241,7 +241,7 @@ class Grid:
     Args:
         sounds: features of each source.
         recipes: of each network. Its epochs are those on a source.
-        epochs: passes of each network over the clips of a target.
+        epochs: of each target, passes of each network over its clips.
         least_steps: of a run: a small fraction is passed over more often, up to so many steps.
         source_seeds: of the source networks; a run takes the one of its seed, in turn.
         device: see `training.find_device`.
@@ -250,7 +250,7 @@ class Grid:
     targets: dict[str, Features]
     sounds: dict[str, Features]
     recipes: dict[str, Recipe]
-    epochs: dict[str, int]
+    epochs: dict[str, dict[str, int]]
     least_steps: int
     source_seeds: Sequence[int] = (0,)
     corpus_seed: int = 0
@@ -308,7 +308,7 @@ class Grid:
         recipe = dataclasses.replace(self.recipes[run.network], seed=run.seed, validation=0.0,
                                      patience=0, learning_rate=run.learning_rate)
         a_pass = -(-len(self.rows(run)[1]) // recipe.batch)
-        passes = max(self.epochs[run.network], -(-self.least_steps // a_pass))
+        passes = max(self.epochs[run.target][run.network], -(-self.least_steps // a_pass))
         return dataclasses.replace(recipe, epochs=max(1, round(run.budget * passes)))
 
     def _source(self, run: Run) -> tuple[Features, Split, Recipe]:

@@ -26,6 +26,7 @@ corpus_seed = 0                   # of the built-in corpora and of folds
 network_seeds = [0]               # of the source networks; a run takes the one of its seed, in turn
 device = "auto"                   # auto, cpu, cuda or mps
 hop = 256                         # samples from frame to frame; 512 makes a word 64 x 32
+official_hops = [256]             # the same, of runs on a corpus's own split
 sources = ["environment"]         # corpora that the networks learn first
 targets = ["speech"]              # corpora that they learn next
 back_sources = ["speech"]         # the same for the other direction
@@ -41,6 +42,7 @@ checked = 1                       # seeds that are also run for half as many ste
 recipe = {"epochs": 10, "crop": 63}   # of ConvNet5, epochs on the source (training.Recipe)
 deep_recipe = {"epochs": 6, "crop": 63, "learning_rate": 1e-3, "weight_decay": 1e-2}
 epochs = {"convnet5": 10}         # passes over all clips of a target
+back_epochs = {"convnet5": 10}
 least_steps = 60                  # a small fraction is passed over until it has so many steps
 learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
 rates_tried = [0.005]             # rates to choose from; a single one keeps those above
@@ -143,7 +145,8 @@ print("rates from the first stage to the head:", ", ".join(f"{rate:.5f}" for rat
 # aside, at 10 and 100 % of the clips of the first target, is used everywhere.
 
 # %%
-grid = Grid(target_sounds, sounds, recipes, epochs, least_steps, network_seeds, corpus_seed, device)
+passes = dict.fromkeys(back_targets, back_epochs) | dict.fromkeys(targets, epochs)
+grid = Grid(target_sounds, sounds, recipes, passes, least_steps, network_seeds, corpus_seed, device)
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
@@ -217,31 +220,46 @@ results.table("fractions", fractions_of, show=fractions_of[
 # %% [markdown]
 # ## The corpus's own split
 #
-# Arabic Speech Commands has one by speaker (18, 6 and 6). From scratch on all its clips:
+# Arabic Speech Commands has one by speaker (18, 6 and 6). From scratch on all its clips, and what
+# fewer frames a second (a larger hop) cost:
 
 # %%
 own = [plan("", name, kind, "plain", SCRATCH, "none", 1.0, 0, official=True)
        for name, sound in target_sounds.items() if "official" in sound.corpus.clips
        for kind in networks]
-scored, _ = grid.run(own, only_finished)
+scored = []
+for each in official_hops if own else []:
+    heard = {run.target: features(target_sounds[run.target].corpus, Settings(hop=each))
+             for run in own}
+    crops = {name: dataclasses.replace(one, crop=one.crop * hop // each)
+             for name, one in recipes.items()}
+    parts, _ = dataclasses.replace(grid, targets=heard, recipes=crops).run(own, only_finished)
+    scored += [one.named(hop=each) for one in parts]
 if scored:
     official = stats.score_table(scored)
-    first = ["target", "network", "score", "ci_low", "ci_high", "steps", "train_clips"]
+    first = ["target", "network", "hop", "score", "ci_low", "ci_high", "steps", "train_clips"]
     display(results.table("official", official[first].join(official.drop(columns=first))))
 
 # %% [markdown]
 # ## Score against the share of training clips, both ways
 #
-# All seeds together, each on the fold it tests. An interval is over speakers or recordings, drawn
-# where at least ten were tested.
+# The seeds that all arms of a network on a target have, together, each on the fold it tests. An
+# interval is over speakers or recordings, drawn where at least ten were tested.
 
 # %%
-by_arm, cut = {}, {tuple(getattr(run, name) for name in arm) for run in missing}
+by_arm, in_all = {}, {}
 for one in done:
-    by_arm.setdefault(tuple(one.keys[name] for name in arm), []).append(one)
-points = {key: stats.over_folds(parts).named(seed="all")
-          for key, parts in by_arm.items() if key not in cut}
-means = table_of(points.values()).assign(seeds=[len(by_arm[key]) for key in points])
+    by_arm.setdefault(tuple(one.keys[name] for name in arm), {})[one.keys["seed"]] = one
+for (_, _, target, name, *_), parts in by_arm.items():
+    in_all[target, name] = in_all.get((target, name), parts.keys()) & parts.keys()
+
+def together(key, chosen):
+    """The scores of an arm over the folds of some seeds."""
+    return stats.over_folds([by_arm[key][seed] for seed in sorted(chosen)]).named(seed="all")
+
+chosen = {key: in_all[key[2:4]] for key in by_arm if in_all[key[2:4]]}
+means = table_of(together(*each) for each in chosen.items())
+means["seeds"] = [len(each) for each in chosen.values()]
 results.table("means", means.drop(columns=["seed", "seconds", "train_clips"]),
               show=means[means["fraction"] == max(fractions)])
 
@@ -272,8 +290,8 @@ for name in networks:
 # The interaction is what fine-tuning gains on dilated kernels beyond what it gains on undilated
 # ones, which have as many weights. Above zero, transfer and scales help together more than apart.
 # *Names* is what true labels of the source give over shuffled ones. A family for Holm's correction
-# is one effect over all pairs, networks and fractions. With one seed a single fold is tested, there
-# is no p-value, and no difference can be clear.
+# is one effect over all pairs, networks and fractions. Arms are compared over every seed that they
+# share. With one seed a single fold is tested, there is no p-value, and no difference can be clear.
 
 # %%
 starts = means[means["arm"].isin(["from scratch", "fine-tuned"]) & means["target"].isin(targets)]
@@ -293,16 +311,17 @@ def minus(one, other):
 
 def difference(here, what, fraction, *arms):
     """A row: one arm less another, or the gains of two pairs; none where an arm is missing."""
-    if not all(key in points for key in arms):
+    chosen = set.intersection(*(set(by_arm.get(key, ())) for key in arms))
+    if not chosen:
         return []
-    made = [points[key] for key in arms]
+    made = [together(key, chosen) for key in arms]
     made = made if len(made) == 2 else [minus(*made[:2]), minus(*made[2:])]
     keys = dict(zip(("source", "target", "network"), here, strict=True))
     source, target, name = map(title_of, here)
     case = f"{name}, {source} to {target}, {100 * fraction:g} %"
     row = stats.compare(*made, case=case, effect=what, fraction=fraction, **keys,
                         converged=all(key in ended for key in arms))
-    return [row | {"seeds": min(len(by_arm[key]) for key in arms)}]
+    return [row | {"seeds": len(chosen)}]
 
 rows = []
 for *pair, kinds in ways:

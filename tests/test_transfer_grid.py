@@ -33,7 +33,7 @@ def sounds(tmp_path, fresh_cache):
 
 def grid(sounds, least=6, recipe=RECIPE, epochs=3, **how):
     return Grid({"target": sounds[1]}, {"source": sounds[0]}, {"convnet5": recipe},
-                {"convnet5": epochs}, least, **how)
+                {"target": {"convnet5": epochs}}, least, **how)
 
 
 def test_each_seed_tests_other_speakers_and_none_is_in_two_parts(sounds):
