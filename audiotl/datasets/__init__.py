@@ -36,8 +36,7 @@ def data_root(root: str | Path | None = None) -> Path | None:
 
 
 def names() -> list[str]:
-    """Every corpus that `load` knows; ``folder``, ``manifest`` and ``embeddings`` are
-    the user's own."""
+    """Every corpus that `load` knows; those of `OWN` are the user's."""
     return [*BUILTIN, "music_family", *recordings.CORPORA, *OWN]
 
 
@@ -90,8 +89,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
     same = np.isin(source.clips["path"], target.clips["path"])
     ours, theirs = (np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target))
     same |= np.isin(ours, theirs) & (ours != "")
-    pair = {source.name, target.name}
-    if pair == {"urbansound8k", "esc50"}:
+    if {source.name, target.name} == {"urbansound8k", "esc50"}:
         same |= np.isin(source.groups, target.groups)
     return same
 

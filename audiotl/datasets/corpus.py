@@ -82,10 +82,8 @@ class Corpus:
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Corpus":
         """The same corpus with only these rows (positions or a boolean mask)."""
-        rows = np.asarray(rows)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        clips = self.clips.iloc[rows].reset_index(drop=True)
-        return dataclasses.replace(self, clips=clips, listed=len(rows))
+        clips = self.clips.iloc[np.arange(len(self))[rows]].reset_index(drop=True)
+        return dataclasses.replace(self, clips=clips, listed=len(clips))
 
     def only(self, classes: Sequence[str]) -> "Corpus":
         """The clips of some classes."""

@@ -170,9 +170,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted, w
     """
     d, size = system.shape[2], state.shape[3]
     k, n = system.shape[1] - d, len(truth)
-    widest = 0
-    for j in range(len(edges) - 1):
-        widest = max(widest, edges[j + 1] - edges[j])
+    widest = np.diff(edges).max()
     left, factor = np.empty((d + k) * widest), np.empty((d + k) * widest)
     across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
     best, where = np.empty(size), np.empty(size)
