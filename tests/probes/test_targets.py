@@ -28,8 +28,13 @@ def problem(request, fresh_cache):
     return blocks, y, splits_of(np.repeat(np.arange(40) % 5, 4)), groups
 
 
+@pytest.fixture
+def found(problem):
+    return search(*problem, probes.Ridge(PENALTIES), progress=False)
+
+
 def held_out(blocks, y, splits, subset, penalty):
-    x, out = np.concatenate([blocks[name] for name in subset], 1), np.zeros(y.shape)
+    x, out = probes.beside(blocks, subset), np.zeros(y.shape)
     for train, test in splits:
         out[test] = make_pipeline(StandardScaler(), Ridge(penalty)).fit(
             x[train], y[train]).predict(x[test])
@@ -42,9 +47,8 @@ def score_of(y, said, rows=slice(None)):
     return 1 - metrics.mean_squared_error(y[rows], said[rows]) / y.var()
 
 
-def test_every_subset_and_penalty_scores_as_scikit_learn(problem):
+def test_every_subset_and_penalty_scores_as_scikit_learn(problem, found):
     blocks, y, splits, _ = problem
-    found = search(*problem, probes.Ridge(PENALTIES), progress=False)
     for s, subset in enumerate(found.subsets):
         for c, penalty in enumerate(PENALTIES):
             expected = score_of(y, held_out(blocks, y, splits, subset, penalty))
@@ -55,9 +59,8 @@ def test_every_subset_and_penalty_scores_as_scikit_learn(problem):
             y, held_out(blocks, y, splits, found.names, PENALTIES[-1])), abs=1e-9)
 
 
-def test_choices_are_made_on_the_other_folds(problem):
+def test_choices_are_made_on_the_other_folds(problem, found):
     blocks, y, splits, _ = problem
-    found = search(*problem, probes.Ridge(PENALTIES), progress=False)
     subset = ("layer1", "layer3")
     said = np.zeros(y.shape)
     for i, (train, test) in enumerate(splits):
@@ -83,9 +86,8 @@ def test_choices_are_made_on_the_other_folds(problem):
     assert best.mean() > one.mean - 0.05 and all("layer1" in pick for pick in picks)
 
 
-def test_shapley_values_sum_to_all_minus_nothing(problem):
-    blocks, y, splits, groups = problem
-    found = search(*problem, probes.Ridge(PENALTIES), progress=False)
+def test_shapley_values_sum_to_all_minus_nothing(problem, found):
+    _, y, splits, groups = problem
     nobody = guesses(y, splits)
     each, pairs = shapley.attribute(found.nested_bits, shapley.masks(found.subsets, found.names),
                                     nobody, groups, found.names)
@@ -98,9 +100,8 @@ def test_shapley_values_sum_to_all_minus_nothing(problem):
     assert nobody.mean() == pytest.approx(score_of(y, said), abs=1e-6)
 
 
-def test_all_blocks_at_one_width_score_the_same(problem):
+def test_all_blocks_at_one_width_score_the_same(problem, found):
     blocks, y, splits, groups = problem
-    found = search(*problem, probes.Ridge(PENALTIES), progress=False)
     wide = controls.score(blocks, y, [splits], groups, probes.Ridge(PENALTIES))
     assert np.allclose(wide.values[0, 0], found.scored(found.names).values[0, 0], atol=1e-5)
     seen = controls.repeated_splits(y, groups, repeats=2)
