@@ -149,7 +149,7 @@ WORDS = Published(
 NOTES = Published(("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, "music",
                   "Philharmonia, instruments")
 
-SPOKEN = r".*/03-01-(?P<emotion>\d\d)-(?P<intensity>\d\d)-\d\d-\d\d-(?P<group>\d\d)"
+SPOKEN = r".*/03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<group>\d\d)"
 """Emotion, intensity, statement, repetition and actor."""
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -159,9 +159,6 @@ SAME_SOUND = {
     frozenset(("speech_commands", "fsdd")): {(word, str(k)) for k, word in enumerate(DIGITS)},
 }
 """Classes of two corpora that are one sound; equal names need not be (the Arabic ``yes``)."""
-
-ACTED = Published(("RAVDESS",), named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1],
-                                      "actor {group}"), 4.0, "speech", "RAVDESS, emotion")
 
 CORPORA = {
     # Salamon et al. 2014
@@ -175,16 +172,11 @@ CORPORA = {
     # Ghandoura et al. 2021; a group is a speaker
     "arabic_speech_commands": Published(("ArabicSpeechCommands",), arabic_speech_commands, 1.0,
                                         "speech", "Arabic Speech Commands"),
-    # Livingstone and Russo 2018; a group is an actor, odd numbers are men. Neutral clips have one
-    # intensity. Up to 5.3 s, of which 4 s are used
-    "ravdess": ACTED,
-    "ravdess_sex": ACTED._replace(
-        rows=named(SPOKEN, lambda said: ("female", "male")[int(said["group"]) % 2],
-                   "actor {group}"), title="RAVDESS, sex"),
-    "ravdess_intensity": ACTED._replace(
-        rows=named(SPOKEN.replace(r"\d\d)-", r"(?!01)\d\d)-", 1),
-                   lambda said: ("normal", "strong")[int(said["intensity"]) - 1],
-                   "actor {group}"), title="RAVDESS, intensity"),
+    # Livingstone and Russo 2018; a group is an actor. Up to 5.3 s, of which 4 s are used
+    "ravdess": Published(
+        ("RAVDESS",),
+        named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1], "actor {group}"), 4.0,
+        "speech", "RAVDESS, emotion"),
     # Jackson et al. 2018; the official test set shares speakers with training and is not used
     "fsdd": Published(
         ("fsdd/recordings",),

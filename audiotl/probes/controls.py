@@ -103,15 +103,15 @@ def held_out(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray,
     return out
 
 
-def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,
-                    seed: int = 0) -> list[Splits]:
+def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5,
+                    repeats: int = 5) -> list[Splits]:
     """Several sets of folds of whole groups, dealt in different orders, for classes or tags y.
 
     Raises:
         AudiotlError: too few groups, a class that is tested but not trained on, or groups that can
             be dealt in fewer ways.
     """
-    out = [splits_of(deal_groups(groups, y, n_folds, seed + repeat)) for repeat in range(repeats)]
+    out = [splits_of(deal_groups(groups, y, n_folds, seed)) for seed in range(repeats)]
     for repeat, splits in enumerate(out):
         for k, (train, test) in enumerate(splits):
             check_split(groups, train, test, f"fold {k} of repeat {repeat}", y)
