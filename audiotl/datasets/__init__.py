@@ -1,8 +1,4 @@
-"""Corpora by name, each the same `Corpus` whatever the layout on disk.
-
->>> names()[:3]
-['environment', 'speech', 'music']
-"""
+"""Corpora by name, each the same `Corpus` whatever the layout on disk."""
 
 import os
 from collections.abc import Iterable
@@ -100,11 +96,7 @@ def related(source: Corpus, target: Corpus) -> bool:
 
 
 def shared_labels(source: Corpus, target: Corpus) -> list[str]:
-    """Classes of `target` whose sound the classes of `source` teach by name: no case of transfer.
-
-    >>> shared_labels(load("environment", size="smoke"), load("speech", size="smoke"))
-    []
-    """
+    """Classes of `target` whose sound those of `source` teach by name: no case of transfer."""
     pairs = recordings.SAME_SOUND.get(frozenset((source.name, target.name)), set())
     either_way = pairs | {(b, a) for a, b in pairs}
     return sorted(b for a, b in either_way if a in source.classes and b in target.classes)

@@ -165,10 +165,6 @@ NAMES: dict[str, Callable[[], Probe]] = {"ridge": Ridge, "svm": two_cell_svm,
 
 
 def named(name: str) -> Probe:
-    """The probe called `name`, one of `NAMES`, with its usual grid.
-
-    >>> named("ridge").cells[0]
-    {'lambda': 0.1}
-    """
+    """The probe called `name`, one of `NAMES`, with its usual grid."""
     check_known("probe", name, NAMES)
     return NAMES[name]()
