@@ -201,13 +201,10 @@ def _estimate(values: np.ndarray, groups: np.ndarray, name: str) -> dict:
 
 def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, float]:
     # Mean of every fold of every repeat, and clips tested over clips trained on, on average.
-    means, shares = [], []
-    for row, fold in zip(values, folds, strict=True):
-        for k in np.unique(fold):
-            means.append(row[fold == k].mean())
-            shares.append(np.mean(fold == k))
-    share = float(np.mean(shares))
-    return np.array(means), share / max(1.0 - share, 1e-12)
+    means, shares = np.array([(row[fold == k].mean(), np.mean(fold == k)) for row, fold
+                              in zip(values, folds, strict=True) for k in np.unique(fold)]).T
+    share = float(shares.mean())
+    return means, share / max(1.0 - share, 1e-12)
 
 
 def bootstrap_mean(values: np.ndarray) -> tuple[float, float, float]:

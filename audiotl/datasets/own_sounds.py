@@ -167,8 +167,12 @@ def _clips(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             raise AudiotlError(f"{_row(path, empty.idxmax())} has no {name}; fill it in, or "
                                "delete the row.")
     group = table.get("group", table["path"])
-    return pd.DataFrame({"path": table["path"], "label": table["label"],
-                         "fold": _folds(table, path),
+    try:
+        fold = table["fold"].astype(int) if "fold" in table else -1
+    except (ValueError, TypeError):
+        raise AudiotlError(f"{path} has a fold that is not a whole number; "
+                           "number the folds 1, 2, 3, ...") from None
+    return pd.DataFrame({"path": table["path"], "label": table["label"], "fold": fold,
                          "group": group.where(group != "", table["path"])})
 
 
@@ -211,14 +215,6 @@ def _first_group(clips: pd.DataFrame) -> pd.Series:
     digests = cache.digests(clips["path"])
     same = [digest or path for digest, path in zip(digests, clips["path"], strict=True)]
     return clips["group"].groupby(same).transform("first")
-
-
-def _folds(table: pd.DataFrame, path: Path) -> pd.Series | int:
-    try:
-        return table["fold"].astype(int) if "fold" in table else -1
-    except (ValueError, TypeError):
-        raise AudiotlError(f"{path} has a fold that is not a whole number; "
-                           "number the folds 1, 2, 3, ...") from None
 
 
 def _cut_out(clips: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
