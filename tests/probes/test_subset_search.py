@@ -54,32 +54,6 @@ def test_wide_blocks_become_components_of_the_training_clips(problem):
     check(found, problem, ("wide",), RidgeClassifier(1.0), steps=[PCA(5)])
 
 
-def test_nested_choices_use_the_other_folds_only(problem):
-    blocks, y, splits, _ = problem
-    probe = probes.Ridge((0.01, 1.0, 100.0, 10_000.0))
-    found = score(problem, probe)
-    fold, right = found.fold, found.correct()
-    for k, (train, test) in enumerate(splits):
-        for s, subset in enumerate(found.subsets):
-            inner = np.zeros(4)
-            for j in range(5):
-                if j != k:
-                    fit, held = train[fold[train] != j], train[fold[train] == j]
-                    left, tested = probes.standardise(*probes.rows_of(blocks, fit, held))
-                    inner += (probe.fold(left, y[fit], tested, [subset])[0] == y[held]).sum(1)
-            assert np.allclose(found.inner[k, s], inner / len(train))
-            assert (right[s, test] == found.unpack(found.bits[s, inner.argmax()])[test]).all()
-    assert np.allclose(found.scores(), right.mean(1))
-    assert np.allclose(found.scores("paper"), found.unpack(found.bits).mean(2).max(1))
-    best, picks = found.nested_best()
-    for k, pick in enumerate(picks):
-        s, c = np.unravel_index(found.inner[k].argmax(), found.inner[k].shape)
-        assert pick == found.subsets[s]
-        assert (best == found.unpack(found.bits[s, c]))[fold == k].all()
-    assert len(picks) == 5 and all("layer2" in pick for pick in picks)
-    assert found.correct("paper").mean(1).max() >= best.mean()
-
-
 def test_labels_of_a_test_fold_cannot_change_its_nested_choice(problem):
     blocks, y, splits, groups = problem
     one, shuffled = score(problem, probes.Ridge()), y.copy()
