@@ -15,6 +15,7 @@ from scipy import stats
 from audiotl import AudiotlError, check_known
 
 LEVEL = 0.05  # largest p-value, after Holm, of a clear difference
+DRAWS = 2000  # of a bootstrap
 FEWEST_GROUPS = 10  # that must have been tested before a difference counts; it is shown with fewer
 RULES = ("difference", "equivalence", "not worse")
 
@@ -87,10 +88,6 @@ def score_table(scored: Iterable[Scored]) -> pd.DataFrame:
     """A row for each: its keys, then ``score, ci_low, ci_high, clips, groups, seeds``.
 
     The interval is a percentile bootstrap over groups, and over seeds where there are several.
-
-    >>> one = Scored.of(np.array([1, 0]), np.array([0, 1]), np.array(["a", "b"]), target="dogs")
-    >>> score_table([one]).to_dict("list")["ci_high"]
-    [1.0]
     """
     return pd.DataFrame([one.keys | _estimate(one.values, one.groups, "score") for one in scored])
 
@@ -193,12 +190,10 @@ def _check_paired(one: Scored, other: Scored) -> None:
         raise AudiotlError("A comparison needs the same clips in the same folds on both sides.")
 
 
-def _estimate(values: np.ndarray, groups: np.ndarray, name: str, n: int = 2000) -> dict:
+def _estimate(values: np.ndarray, groups: np.ndarray, name: str) -> dict:
     seeds = len(values)
-    means = bootstrap_draws(values.mean(1), groups, n)
-    weights = np.ones((1, n))
-    if seeds > 1:
-        weights = np.random.default_rng(1).multinomial(seeds, np.full(seeds, 1 / seeds), size=n).T
+    means = bootstrap_draws(values.mean(1), groups)
+    weights = np.ones((1, DRAWS)) if seeds == 1 else _draws(seeds, 1).T
     low, high = np.percentile((means * weights).sum(0) / weights.sum(0), [2.5, 97.5])
     return {name: float(values.mean()), "ci_low": float(low), "ci_high": float(high),
             "clips": values.shape[2], "groups": len(np.unique(groups)), "seeds": seeds}
@@ -206,26 +201,18 @@ def _estimate(values: np.ndarray, groups: np.ndarray, name: str, n: int = 2000) 
 
 def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, float]:
     # Mean of every fold of every repeat, and clips tested over clips trained on, on average.
-    means, shares = [], []
-    for row, fold in zip(values, folds, strict=True):
-        for k in np.unique(fold):
-            means.append(row[fold == k].mean())
-            shares.append(np.mean(fold == k))
-    share = float(np.mean(shares))
-    return np.array(means), share / max(1.0 - share, 1e-12)
+    means, shares = np.array([(row[fold == k].mean(), np.mean(fold == k)) for row, fold
+                              in zip(values, folds, strict=True) for k in np.unique(fold)]).T
+    share = float(shares.mean())
+    return means, share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(values: np.ndarray, n: int = 2000, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of independent scores ``(n_clips,)`` with its 95 % interval: see `bootstrap_rows`.
-
-    >>> bootstrap_mean(np.ones(10))
-    (1.0, 1.0, 1.0)
-    """
-    return tuple(bootstrap_rows(np.asarray(values, float)[None], None, n, seed)[0].tolist())
+def bootstrap_mean(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of independent scores ``(n_clips,)`` with its 95 % interval: see `bootstrap_rows`."""
+    return tuple(bootstrap_rows(np.asarray(values, float)[None])[0].tolist())
 
 
-def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
-                   seed: int = 0) -> np.ndarray:
+def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Mean and 95 % percentile interval of each row, from one bootstrap over groups.
 
     Clips of one recording, speaker or note are not independent, so whole groups are drawn; single
@@ -233,27 +220,25 @@ def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None, n: int 
     high.
     """
     values = np.asarray(values, float)
-    ends = np.percentile(bootstrap_draws(values, groups, n, seed), [2.5, 97.5], axis=-1)
+    ends = np.percentile(bootstrap_draws(values, groups), [2.5, 97.5], axis=-1)
     return np.column_stack([values.mean(1), *ends])
 
 
-def bootstrap_draws(values: np.ndarray, groups: np.ndarray | None = None, n: int = 2000,
-                    seed: int = 0) -> np.ndarray:
-    """The drawn means ``(..., n)`` of scores ``(..., n_clips)``; arguments as `bootstrap_rows`."""
+def bootstrap_draws(values: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """The drawn means ``(..., DRAWS)`` of scores ``(..., n_clips)``, see `bootstrap_rows`."""
     _, member = np.unique(np.arange(values.shape[-1]) if groups is None else groups,
                           return_inverse=True)
     sizes = np.bincount(member)
     sums = np.zeros((len(sizes), *values.shape[:-1]))
     np.add.at(sums, member, np.moveaxis(values, -1, 0))
-    weights = _draws(len(sizes), n, seed)
+    weights = _draws(len(sizes), 0)
     return (weights @ sums).T / (weights @ sizes)
 
 
 @functools.lru_cache(maxsize=2)
-def _draws(n_groups: int, n: int, seed: int) -> np.ndarray:
+def _draws(n: int, seed: int) -> np.ndarray:
     # Kept, because many scores of one set of clips are asked for one after the other.
-    shares = np.full(n_groups, 1 / n_groups)
-    drawn = np.random.default_rng(seed).multinomial(n_groups, shares, size=n).astype(float)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS).astype(float)
     drawn.setflags(write=False)
     return drawn
 

@@ -1,8 +1,4 @@
-"""Corpora by name, each the same `Corpus` whatever the layout on disk.
-
->>> names()[:3]
-['environment', 'speech', 'music']
-"""
+"""Corpora by name, each the same `Corpus` whatever the layout on disk."""
 
 import os
 from collections.abc import Iterable
@@ -36,8 +32,7 @@ def data_root(root: str | Path | None = None) -> Path | None:
 
 
 def names() -> list[str]:
-    """Every corpus that `load` knows; ``folder``, ``manifest`` and ``embeddings`` are
-    the user's own."""
+    """Every corpus that `load` knows; those of `OWN` are the user's."""
     return [*BUILTIN, "music_family", *recordings.CORPORA, *OWN]
 
 
@@ -90,8 +85,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
     same = np.isin(source.clips["path"], target.clips["path"])
     ours, theirs = (np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target))
     same |= np.isin(ours, theirs) & (ours != "")
-    pair = {source.name, target.name}
-    if pair == {"urbansound8k", "esc50"}:
+    if {source.name, target.name} == {"urbansound8k", "esc50"}:
         same |= np.isin(source.groups, target.groups)
     return same
 
@@ -102,11 +96,7 @@ def related(source: Corpus, target: Corpus) -> bool:
 
 
 def shared_labels(source: Corpus, target: Corpus) -> list[str]:
-    """Classes of `target` whose sound the classes of `source` teach by name: no case of transfer.
-
-    >>> shared_labels(load("environment", size="smoke"), load("speech", size="smoke"))
-    []
-    """
+    """Classes of `target` whose sound those of `source` teach by name: no case of transfer."""
     pairs = recordings.SAME_SOUND.get(frozenset((source.name, target.name)), set())
     either_way = pairs | {(b, a) for a, b in pairs}
     return sorted(b for a, b in either_way if a in source.classes and b in target.classes)

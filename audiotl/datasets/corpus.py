@@ -82,10 +82,8 @@ class Corpus:
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Corpus":
         """The same corpus with only these rows (positions or a boolean mask)."""
-        rows = np.asarray(rows)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        clips = self.clips.iloc[rows].reset_index(drop=True)
-        return dataclasses.replace(self, clips=clips, listed=len(rows))
+        clips = self.clips.iloc[np.arange(len(self))[rows]].reset_index(drop=True)
+        return dataclasses.replace(self, clips=clips, listed=len(clips))
 
     def only(self, classes: Sequence[str]) -> "Corpus":
         """The clips of some classes."""
@@ -103,15 +101,13 @@ class Corpus:
         turns = drawn.loc[turns.index].groupby("label").cumcount().sort_values(kind="stable")
         return self.subset(np.sort(turns.index[:most]))
 
-    def _check_groups(self, targets: np.ndarray) -> None:
+    def _check_groups(self) -> None:
         # A class of a single group would be tested without being trained on.
-        if targets.ndim == 1 and not self.numeric:
-            pairs = pd.DataFrame({"class": targets, "group": self.groups}).drop_duplicates()
-            counts = pairs["class"].value_counts()
-            if counts.min() < 2:
-                raise AudiotlError(f"{self.name} has {(counts < 2).sum()} classes of a single "
-                                   f"group, the first {self.classes[counts.idxmin()]!r}; a class "
-                                   "needs clips of two groups, one to train on and one to test.")
+        counts = self.clips.groupby("label")["group"].nunique()
+        if counts.min() < 2 and not (self.multilabel or self.numeric):
+            raise AudiotlError(f"{self.name} has {(counts < 2).sum()} classes of a single group, "
+                               f"the first {counts.idxmin()!r}; a class needs clips of two groups, "
+                               "one to train on and one to test.")
 
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[Split]:
         """Train and test rows of each fold: the official folds, else those of `deal_groups`.
@@ -121,7 +117,7 @@ class Corpus:
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
-            self._check_groups(targets)
+            self._check_groups()
             folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
         for fold, (train, test) in zip(np.unique(folds), splits_of(folds), strict=True):

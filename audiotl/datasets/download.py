@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, check_known
 
-CHOI2017 = "https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/" \
-           "6fffbab6bfcd46c3973130b357f54ba9be172da3/"
-"""The authors' public repository at a pinned commit."""
-
-SETS = {"choi2017": (CHOI2017, Path(__file__).with_name("choi2017.sha256"))}
-"""Sets of single files: base address, and the list of ``SHA-256 path`` lines."""
+SETS = {
+    "choi2017": ("https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/"
+                 "6fffbab6bfcd46c3973130b357f54ba9be172da3/",
+                 Path(__file__).with_name("choi2017.sha256")),
+}
+"""Sets of single files: base address, of a pinned commit, and list of ``SHA-256 path`` lines."""
 
 
 class Archive(NamedTuple):

@@ -77,9 +77,10 @@ def read_manifest(path: Path) -> Corpus:
         raise LeakError(f"{path}: {Path(clips['path'][row]).name} of group {clips['group'][row]!r} "
                         f"is a copy of a clip of group {first[row]!r}; give copies one group, or "
                         "list the recording once.")
+    kind = _kind(clips["label"], path)
     clips = _cut_out(clips, table, path).reset_index(drop=True)
     return Corpus("manifest", clips, duration=usual_length(clips["path"]), listed=listed,
-                  title=path.stem, **_kind(clips["label"], path))
+                  title=path.stem, **kind)
 
 
 def read_embeddings(path: Path) -> Corpus:
@@ -98,10 +99,10 @@ def read_embeddings(path: Path) -> Corpus:
                            "name the file.")
     file, manifest = files[0], files[0].parent / "manifest.csv"
     table = read_table(manifest, ("label",), text=True)
-    name = next((name for name in ("path", "clip") if name in table), None)
-    if name is None:
+    table = table if "path" in table else table.rename(columns={"clip": "path"})
+    if "path" not in table:
         raise AudiotlError(f"{manifest} has neither a column 'path' nor 'clip'; name the clips.")
-    clips = _clips(table.rename(columns={name: "path"}), manifest).assign(row=range(len(table)))
+    clips = _clips(table, manifest).assign(row=range(len(table)))
     for block, values in blocks_of(file).items():
         fault = _unfit(values, len(table))
         if fault:
@@ -165,11 +166,14 @@ def _clips(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         if empty.any() and not (name == "label" and table[name].str.contains(";").any()):
             raise AudiotlError(f"{_row(path, empty.idxmax())} has no {name}; fill it in, or "
                                "delete the row.")
-    group = table["path"]
-    if "group" in table:
-        group = table["group"].where(table["group"] != "", table["path"])
-    return pd.DataFrame({"path": table["path"], "label": table["label"],
-                         "fold": _folds(table, path), "group": group})
+    group = table.get("group", table["path"])
+    try:
+        fold = table["fold"].astype(int) if "fold" in table else -1
+    except (ValueError, TypeError):
+        raise AudiotlError(f"{path} has a fold that is not a whole number; "
+                           "number the folds 1, 2, 3, ...") from None
+    return pd.DataFrame({"path": table["path"], "label": table["label"], "fold": fold,
+                         "group": group.where(group != "", table["path"])})
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -213,14 +217,6 @@ def _first_group(clips: pd.DataFrame) -> pd.Series:
     return clips["group"].groupby(same).transform("first")
 
 
-def _folds(table: pd.DataFrame, path: Path) -> pd.Series | int:
-    try:
-        return table["fold"].astype(int) if "fold" in table else -1
-    except (ValueError, TypeError):
-        raise AudiotlError(f"{path} has a fold that is not a whole number; "
-                           "number the folds 1, 2, 3, ...") from None
-
-
 def _cut_out(clips: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
     # Clips with a start or an end as files of their own.
     if not {"start", "end"} & set(table):
@@ -238,10 +234,12 @@ def _cut_out(clips: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
     content = cache.fingerprint(wanted["path"]), [*start[wanted.index]], [
         *end[wanted.index].fillna(-1.0)]
     folder = _segments(*content, files=wanted["path"], names=[_row(path, i) for i in wanted.index])
-    cut = [folder / name if (folder / name).is_file() else file for name, file in zip(
-        map(_segment, range(len(wanted)), wanted["path"]), wanted["path"], strict=True)]
-    return clips.assign(path=pd.Series(map(str, cut), wanted.index, dtype=str).reindex(
-        clips.index).fillna(clips["path"]))
+    paths = clips["path"].to_dict()
+    for number, row in enumerate(wanted.index):
+        cut = folder / _segment(number, paths[row])
+        if cut.is_file():
+            paths[row] = str(cut)
+    return clips.assign(path=list(paths.values()))
 
 
 def _segment(number: int, file: str) -> str:

@@ -65,22 +65,20 @@ def read(name: str, root: Path) -> Corpus:
     return corpus.only(TEN_WORDS) if name == "speech_commands_10" else corpus
 
 
-def named(pattern: str, label: Callable[[dict], str] = lambda said: said["label"],
+def named(pattern: str, label: Callable[[re.Match], str] = lambda said: said["label"],
           group: str = "{group}", fold_by_group: bool = False) -> Rows:
     """Rows of a corpus whose file names say what is in them.
 
     Args:
         pattern: what a path without suffix must match, with groups ``label`` and ``group``.
-        label: what to call a clip, given the groups of its match.
+        label: what to call a clip, given its match.
         group: format of the group of a clip, of the same.
         fold_by_group: whether each group is a fold; else there are no folds.
     """
     def rows(home: Path, found: dict[str, Path]) -> pd.DataFrame:
-        matches = [match for stem in found if (match := re.fullmatch(pattern, stem))]
-        said = [match.groupdict() for match in matches]
-        table = pd.DataFrame(
-            [(match[0], label(one), -1, group.format(**one))
-             for match, one in zip(matches, said, strict=True)], columns=COLUMNS)
+        matches = (re.fullmatch(pattern, stem) for stem in found)
+        table = pd.DataFrame([(said[0], label(said), -1, group.format(**said.groupdict()))
+                              for said in matches if said], columns=COLUMNS)
         if fold_by_group:
             table["fold"] = pd.factorize(table["group"], sort=True)[0]
         return table
@@ -127,20 +125,16 @@ def arabic_speech_commands(home: Path, _) -> pd.DataFrame:
     return _listed(table["file"], table["class"], -1, speaker).assign(official=table["official"])
 
 
-def music_tags(said: dict[str, str]) -> str:
+def music_tags(said: re.Match | dict[str, str]) -> str:
     """Tags of a note: instrument, family, register (middle is C3 to B4) and dynamics.
 
     >>> music_tags({"label": "tuba", "group": "C2", "dynamics": "forte"})
     'tuba;brass;low;loud'
     """
-    instrument, note = said["label"], said["group"]
-    tags = [instrument]
-    tags.append(next((family for family in FAMILIES if instrument in FAMILIES[family]), "other"))
-    if note:
-        tags.append("low" if int(note[-1]) < 3 else "middle" if int(note[-1]) < 5 else "high")
-    if said["dynamics"] in DYNAMICS:
-        tags.append(DYNAMICS[said["dynamics"]])
-    return ";".join(tags)
+    instrument, octave = said["label"], said["group"][-1:]
+    family = next((name for name, members in FAMILIES.items() if instrument in members), "other")
+    register = octave and ("low" if octave < "3" else "middle" if octave < "5" else "high")
+    return ";".join(filter(None, (instrument, family, register, DYNAMICS.get(said["dynamics"]))))
 
 
 WORD = r"(?P<label>[^_/][^/]*)/(?P<group>[^/]*?)_nohash_[^/]*"
@@ -155,7 +149,7 @@ WORDS = Published(
 NOTES = Published(("philharmonia",), named(NOTE, group="{label} {group}"), 3.0, "music",
                   "Philharmonia, instruments")
 
-SPOKEN = r".*/03-01-(?P<emotion>\d\d)-(?P<intensity>\d\d)-\d\d-\d\d-(?P<group>\d\d)"
+SPOKEN = r".*/03-01-(?P<emotion>\d\d)-\d\d-\d\d-\d\d-(?P<group>\d\d)"
 """Emotion, intensity, statement, repetition and actor."""
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -165,9 +159,6 @@ SAME_SOUND = {
     frozenset(("speech_commands", "fsdd")): {(word, str(k)) for k, word in enumerate(DIGITS)},
 }
 """Classes of two corpora that are one sound; equal names need not be (the Arabic ``yes``)."""
-
-ACTED = Published(("RAVDESS",), named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1],
-                                      "actor {group}"), 4.0, "speech", "RAVDESS, emotion")
 
 CORPORA = {
     # Salamon et al. 2014
@@ -181,16 +172,11 @@ CORPORA = {
     # Ghandoura et al. 2021; a group is a speaker
     "arabic_speech_commands": Published(("ArabicSpeechCommands",), arabic_speech_commands, 1.0,
                                         "speech", "Arabic Speech Commands"),
-    # Livingstone and Russo 2018; a group is an actor, odd numbers are men. Neutral clips have one
-    # intensity. Up to 5.3 s, of which 4 s are used
-    "ravdess": ACTED,
-    "ravdess_sex": ACTED._replace(
-        rows=named(SPOKEN, lambda said: ("female", "male")[int(said["group"]) % 2],
-                   "actor {group}"), title="RAVDESS, sex"),
-    "ravdess_intensity": ACTED._replace(
-        rows=named(SPOKEN.replace(r"\d\d)-", r"(?!01)\d\d)-", 1),
-                   lambda said: ("normal", "strong")[int(said["intensity"]) - 1],
-                   "actor {group}"), title="RAVDESS, intensity"),
+    # Livingstone and Russo 2018; a group is an actor. Up to 5.3 s, of which 4 s are used
+    "ravdess": Published(
+        ("RAVDESS",),
+        named(SPOKEN, lambda said: EMOTIONS[int(said["emotion"]) - 1], "actor {group}"), 4.0,
+        "speech", "RAVDESS, emotion"),
     # Jackson et al. 2018; the official test set shares speakers with training and is not used
     "fsdd": Published(
         ("fsdd/recordings",),

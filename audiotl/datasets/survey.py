@@ -1,7 +1,5 @@
 """What a folder of sounds holds before anything is learnt: levels, faults, copies, groups."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -73,17 +73,16 @@ class Ridge(Probe):
         lambdas: penalties, for features of unit variance.
     """
 
+    name = "ridge"
     most_blocks = 17
     reads = targets.KINDS
 
     def __init__(self, lambdas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0)):
-        self.name = "ridge"
         self.penalties = [float(value) for value in lambdas]
         self.cells = [{"lambda": value} for value in self.penalties]
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions, see `Probe`."""
         fitted = ridge_subsets.fit(train, y)
         said = ridge_subsets.walk(fitted, test, subsets, self.penalties)
         if fitted.kind == "classes":
@@ -166,10 +165,6 @@ NAMES: dict[str, Callable[[], Probe]] = {"ridge": Ridge, "svm": two_cell_svm,
 
 
 def named(name: str) -> Probe:
-    """The probe called `name`, one of `NAMES`, with its usual grid.
-
-    >>> named("ridge").cells[0]
-    {'lambda': 0.1}
-    """
+    """The probe called `name`, one of `NAMES`, with its usual grid."""
     check_known("probe", name, NAMES)
     return NAMES[name]()

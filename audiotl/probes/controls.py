@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import linalg
@@ -47,7 +47,6 @@ class WideRidge(Ridge):
 
     def fold(self, train: Blocks, y: np.ndarray, test: Blocks,
              subsets: Sequence[Subset]) -> np.ndarray:
-        """Predictions, see `Probe`."""
         classes, what = targets.columns(y)[0], targets.kind(y)
         return np.array([targets.answers(self.outputs(train, y, test, subset), classes, what)
                          for subset in subsets])
@@ -57,16 +56,13 @@ class WideRidge(Ridge):
         x, tested = (beside(side, subset).astype(np.float64) for side in (train, test))
         wanted = targets.columns(y)[1]
         mean, level = x.mean(0), wanted.mean(0)
-        return np.array([*self._values(x - mean, wanted - level, tested - mean)]) + level
-
-    def _values(self, x: np.ndarray, y: np.ndarray, tested: np.ndarray) -> Iterator[np.ndarray]:
+        x, tested, wanted = x - mean, tested - mean, wanted - level
         wide = x.shape[1] > len(x)
-        product, right = (x @ x.T, y) if wide else (x.T @ x, x.T @ y)
+        product, right = (x @ x.T, wanted) if wide else (x.T @ x, x.T @ wanted)
         tested = tested @ x.T if wide else tested
-        for cell in self.cells:
-            system = product + cell["lambda"] * np.eye(len(product))
-            yield tested @ linalg.solve(system, right, assume_a="pos", overwrite_a=True,
-                                        check_finite=False)
+        systems = (product + penalty * np.eye(len(product)) for penalty in self.penalties)
+        return level + [tested @ linalg.solve(system, right, assume_a="pos", overwrite_a=True,
+                                              check_finite=False) for system in systems]
 
     correct = Probe.correct
 
@@ -79,7 +75,7 @@ def score(blocks: Blocks, y: np.ndarray, repeats: Sequence[Splits], groups: np.n
     Columns are standardised on the training clips of each fit (`scale`), then `Transformed`.
     """
     everything = tuple(blocks)
-    probe = WideRidge([cell["lambda"] for cell in probe.cells]) if type(probe) is Ridge else probe
+    probe = WideRidge(probe.penalties) if type(probe) is Ridge else probe
     probe = probe if transform is None else Transformed(probe, transform)
     return stats.over_repeats([
         search(blocks, y, splits, groups, probe, subsets=[everything], scale=scale, progress=False)
@@ -107,22 +103,19 @@ def held_out(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray,
     return out
 
 
-def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5, repeats: int = 5,
-                    seed: int = 0) -> list[Splits]:
+def repeated_splits(y: np.ndarray, groups: np.ndarray, n_folds: int = 5,
+                    repeats: int = 5) -> list[Splits]:
     """Several sets of folds of whole groups, dealt in different orders, for classes or tags y.
 
     Raises:
         AudiotlError: too few groups, a class that is tested but not trained on, or groups that can
             be dealt in fewer ways.
     """
-    out, seen = [], set()
-    for repeat in range(repeats):
-        folds = deal_groups(groups, y, n_folds, seed + repeat)
-        splits = splits_of(folds)
+    out = [splits_of(deal_groups(groups, y, n_folds, seed)) for seed in range(repeats)]
+    for repeat, splits in enumerate(out):
         for k, (train, test) in enumerate(splits):
             check_split(groups, train, test, f"fold {k} of repeat {repeat}", y)
-        out.append(splits)
-        seen.add(frozenset(test.tobytes() for _, test in splits))
+    seen = {frozenset(test.tobytes() for _, test in splits) for splits in out}
     if len(seen) < repeats:
         raise AudiotlError(f"The {len(np.unique(groups))} groups are dealt to {n_folds} folds in "
                            f"{len(seen)} ways, not {repeats}; ask for fewer repeats.")

@@ -59,27 +59,16 @@ def tree(subsets: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What one training set gives to all subsets and all penalties.
+    """What one training set gives to all subsets and all penalties."""
 
-    Args:
-        names: the blocks in order.
-        edges: first column of each block, and `D`.
-        classes: sorted class labels, ``(k,)``, or positions of tags.
-        kind: of the targets, see `targets.kind`.
-        covariance: ``(D, D)`` of the centred columns.
-        cross: ``(D, k)`` of columns and centred targets.
-        mean_x: ``(D,)``.
-        mean_y: ``(k,)``.
-    """
-
-    names: tuple[str, ...]
-    edges: np.ndarray
-    classes: np.ndarray
-    kind: str
-    covariance: np.ndarray
-    cross: np.ndarray
-    mean_x: np.ndarray
-    mean_y: np.ndarray
+    names: tuple[str, ...]  # the blocks in order
+    edges: np.ndarray  # first column of each block, and D
+    classes: np.ndarray  # sorted class labels, (k,), or positions of tags
+    kind: str  # of the targets, see `targets.kind`
+    covariance: np.ndarray  # (D, D) of the centred columns
+    cross: np.ndarray  # (D, k) of columns and centred targets
+    mean_x: np.ndarray  # (D,)
+    mean_y: np.ndarray  # (k,)
 
 
 def fit(train: dict[str, np.ndarray], y: np.ndarray) -> Fitted:
@@ -170,9 +159,7 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted, w
     """
     d, size = system.shape[2], state.shape[3]
     k, n = system.shape[1] - d, len(truth)
-    widest = 0
-    for j in range(len(edges) - 1):
-        widest = max(widest, edges[j + 1] - edges[j])
+    widest = np.diff(edges).max()
     left, factor = np.empty((d + k) * widest), np.empty((d + k) * widest)
     across, update, change = np.empty(widest * d), np.empty((d + k) * d), np.empty((d + k, size))
     best, where = np.empty(size), np.empty(size)

@@ -250,14 +250,15 @@ class Search:
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
         """Scores when each fold's cell is chosen on the other folds, packed."""
-        self._check_nested()
         every = np.arange(len(self.subsets))
         return sum(_only(self.bits[every, table.argmax(1)], self.fold == i)
-                   for i, table in enumerate(self.inner))
+                   for i, table in enumerate(self._tables))
 
-    def _check_nested(self) -> None:
+    @property
+    def _tables(self) -> np.ndarray:
         if self.inner is None:
             raise AudiotlError("This search was not nested; run it with nested=True.")
+        return self.inner
 
     def packed(self, protocol: str) -> np.ndarray:
         """Scores under ``"nested"`` or ``"paper"``, packed as in `bits`."""
@@ -288,17 +289,15 @@ class Search:
 
         With `among`, positions in `subsets`, the choice is among these.
         """
-        self._check_nested()
         among = np.arange(len(self.subsets)) if among is None else np.asarray(among)
-        return self._picked([among[table[among].max(1).argmax()] for table in self.inner])
+        return self._picked([among[table[among].max(1).argmax()] for table in self._tables])
 
     def smallest(self, whole: Subset, margin: float = 0.01) -> tuple[np.ndarray, list[Subset]]:
         """Scores when each fold takes the smallest subset of `whole` that is within `margin` of it
         on the others, at its best cell there; those subsets."""
-        self._check_nested()
         among = [i for i, subset in enumerate(self.subsets) if set(subset) <= set(whole)]
         all_of_it, picks = self.position(whole), []
-        for score in self.inner.max(2):
+        for score in self._tables.max(2):
             enough = [s for s in among if score[s] >= score[all_of_it] - margin]
             picks.append(min(enough, key=lambda s: (len(self.subsets[s]), -score[s])))  # noqa: B023
         return self._picked(picks)

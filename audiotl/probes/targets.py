@@ -1,7 +1,5 @@
 """What is asked of a clip, one class, several tags or a number, and what an answer scores."""
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit
 

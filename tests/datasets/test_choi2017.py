@@ -8,11 +8,10 @@ from audiotl.datasets import choi2017
 
 
 def test_folds_are_contiguous_blocks():
-    assert choi2017.contiguous(np.zeros(7), 3).tolist() == [0, 0, 0, 1, 1, 2, 2]
-    y = np.array([0, 1, 0, 1, 0, 1, 0, 0])
-    assert choi2017.contiguous(y, 2).tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
-    few = choi2017.contiguous(np.array([0] * 20 + [1] * 3), 10)
-    assert few[20:].tolist() == [0, 1, 2]
+    for y, n_folds, fold in (([0] * 7, 3, [0, 0, 0, 1, 1, 2, 2]),
+                             ([0, 1, 0, 1, 0, 1, 0, 0], 2, [0, 0, 0, 0, 0, 1, 1, 1]),
+                             ([0, 0, 0, 0, 1, 1, 1], 4, [0, 1, 2, 3, 0, 1, 2])):
+        assert choi2017.contiguous(np.array(y), n_folds).tolist() == fold
 
 
 def test_inner_splits_stay_inside_the_training_clips():
@@ -27,29 +26,23 @@ def test_inner_splits_stay_inside_the_training_clips():
 def test_features_and_blocks():
     features = choi2017.features()
     assert len(features) == len(set(features)) == 33
-    assert choi2017.inputs_of("urbansound", "mfcc") == "missing"
-    assert choi2017.inputs_of("urbansound", "0124") == "unpublished"
-    assert choi2017.inputs_of("urbansound", "14") == "other file"
+    inputs = [choi2017.inputs_of("urbansound", name) for name in ("mfcc", "0124", "14", "13")]
+    assert inputs == ["missing", "unpublished", "other file", "same"]
     assert choi2017.inputs_of("gtzan_genre", "14") == "same"
 
 
-def test_missing_data_is_named(tmp_path):
-    with pytest.raises(AudiotlError, match="choi2017"):
-        choi2017.load(tmp_path, "gtzan_genre")
+def test_what_is_missing_or_damaged_is_named(tmp_path):
+    home = tmp_path / "choi2017"
     with pytest.raises(AudiotlError, match="jazz"):
         choi2017.load(tmp_path, "jazz")
-    (tmp_path / "choi2017").mkdir()
-    with pytest.raises(AudiotlError, match="gtzan_genre.csv"):
-        choi2017.load(tmp_path, "gtzan_genre")
-
-
-def test_damaged_features_are_named(tmp_path):
-    (tmp_path / "choi2017" / "data_csv").mkdir(parents=True)
-    (tmp_path / "choi2017" / "data_feats").mkdir()
-    (tmp_path / "choi2017" / "data_csv" / "gtzan_genre.csv").write_text("id,label\na,0\nb,1\n")
-    (tmp_path / "choi2017" / "data_feats" / "gtzan_genre_layer_0.npy").write_bytes(b"no array")
-    with pytest.raises(AudiotlError, match="layer_0.npy"):
-        choi2017.load(tmp_path, "gtzan_genre")
+    for file, content, culprit in (("", b"", "choi2017"),
+                                   ("data_feats/gtzan_genre_layer_0.npy", b"no array", "genre.csv"),
+                                   ("data_csv/gtzan_genre.csv", b"id,label\na,0\n", "layer_0.npy")):
+        if file:
+            (home / file).parent.mkdir(parents=True)
+            (home / file).write_bytes(content)
+        with pytest.raises(AudiotlError, match=culprit):
+            choi2017.load(tmp_path, "gtzan_genre")
 
 
 def test_seven_tasks(recordings):

@@ -11,7 +11,8 @@ import pytest
 
 from audiotl import AudiotlError
 from audiotl.datasets import download
-from audiotl.datasets.download import fetch
+
+fetch = functools.partial(download.fetch, progress=False)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -68,47 +69,35 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_files_arrive_whole_and_are_not_fetched_twice(server, tmp_path):
-    home, _, _ = server
-    out = fetch("toy", tmp_path / "data", progress=False)
-    assert (out / "deep" / "b.bin").read_bytes() == (home / "deep" / "b.bin").read_bytes()
-    (home / "a.txt").unlink()
-    assert fetch("toy", tmp_path / "data", progress=False) == out
-
-
-def test_a_wrong_checksum_is_refused_and_not_kept(server, tmp_path):
-    home, _, _ = server
-    (home / "deep" / "b.bin").write_bytes(b"something else")
-    with pytest.raises(AudiotlError, match=r"b\.bin"):
-        fetch("toy", tmp_path / "data", progress=False)
-    assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()] == ["a.txt"]
-
-
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_cut_connection_is_one_sentence_and_the_next_run_goes_on(server, tmp_path, ranges):
     home, _, handler = server
     handler.cut_after, handler.ranges = 40_000, ranges
     whole = (home / "deep" / "b.bin").read_bytes()
     with pytest.raises(AudiotlError, match=r"b\.bin .*62400"):
-        fetch("toy", tmp_path / "data", progress=False)
+        fetch("toy", tmp_path / "data")
     assert names(tmp_path / "data") == ["a.txt", "b.bin.part"]
     kept = (tmp_path / "data" / "toy" / "deep" / "b.bin.part").read_bytes()
     assert len(kept) > 30_000 and whole.startswith(kept)
     handler.cut_after = None
-    out = fetch("toy", tmp_path / "data", progress=False)
+    out = fetch("toy", tmp_path / "data")
     assert (out / "deep" / "b.bin").read_bytes() == whole and names(out) == ["a.txt", "b.bin"]
     assert handler.asked[-1] == ("/deep/b.bin", f"bytes={len(kept)}-")
+    (home / "a.txt").unlink()  # nothing is fetched twice
+    assert fetch("toy", tmp_path / "data") == out
 
 
-def test_a_part_that_is_of_another_file_is_thrown_away(server, tmp_path):
-    for junk in (b"x" * 10, b"x" * 500_000):
-        part = tmp_path / "data" / "toy" / "deep" / "b.bin.part"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(junk)
+def test_a_wrong_checksum_or_a_part_of_another_file_is_refused_and_not_kept(server, tmp_path):
+    served, part = server[0] / "deep" / "b.bin", tmp_path / "data" / "toy" / "deep" / "b.bin.part"
+    whole = served.read_bytes()
+    part.parent.mkdir(parents=True)
+    for path, junk in ((served, b"else"), (part, b"x" * 10), (part, b"x" * 500_000)):
+        path.write_bytes(junk)
         with pytest.raises(AudiotlError, match=r"b\.bin"):
-            fetch("toy", tmp_path / "data", progress=False)
+            fetch("toy", tmp_path / "data")
         assert names(tmp_path / "data") == ["a.txt"]
-    assert fetch("toy", tmp_path / "data", progress=False)
+        served.write_bytes(whole)
+    assert fetch("toy", tmp_path / "data")
 
 
 def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
@@ -116,7 +105,7 @@ def test_a_server_that_is_not_there_is_one_sentence(server, tmp_path):
         download.download("http://127.0.0.1:9/x", tmp_path / "x", "0" * 64)
     (server[0] / "a.txt").unlink()
     with pytest.raises(AudiotlError, match="404"):
-        fetch("toy", tmp_path / "data", progress=False)
+        fetch("toy", tmp_path / "data")
 
 
 def pack(path: Path, members: dict[str, bytes | str]) -> Path:
@@ -136,36 +125,32 @@ CLIPS = {"./yes/a.wav": b"one", "./no/b.wav": b"two" * 50_000}
 
 
 @pytest.fixture
-def archived(server, monkeypatch):
-    """A corpus that comes as an archive from the loopback server: ``(serve, handler)``."""
-    home, _, handler = server
-
-    def serve(members: dict) -> None:
-        path = pack(home / "toy.tar.gz", members)
+def serve(server, monkeypatch):
+    """Makes a corpus that comes as an archive from the loopback server."""
+    def serving(members: dict) -> None:
+        path = pack(server[0] / "toy.tar.gz", members)
         address = download.SETS["toy"][0] + "toy.tar.gz"
         packed = download.Archive(address, download.sha256(path), "Toy/v1")
         monkeypatch.setitem(download.ARCHIVES, "packed", packed)
 
-    return serve, handler
+    return serving
 
 
-def test_an_archive_is_unpacked_whole(archived, tmp_path):
-    serve, handler = archived
+def test_an_archive_is_unpacked_whole(server, serve, tmp_path):
     serve(CLIPS)
-    out = fetch("packed", tmp_path / "data", progress=False)
+    out = fetch("packed", tmp_path / "data")
     assert out == tmp_path / "data" / "Toy" / "v1"
     assert (out / "no" / "b.wav").read_bytes() == b"two" * 50_000
     assert names(tmp_path / "data") == ["a.wav", "b.wav"]
-    assert fetch("packed", tmp_path / "data", progress=False) == out
-    assert len(handler.asked) == 1
+    assert fetch("packed", tmp_path / "data") == out
+    assert len(server[2].asked) == 1
 
 
 @pytest.mark.parametrize("evil", ["../outside.wav", "yes/../../outside.wav", "link", "hard"])
-def test_an_archive_that_leads_out_is_refused_whole(archived, tmp_path, evil):
-    serve, _ = archived
+def test_an_archive_that_leads_out_is_refused_whole(serve, tmp_path, evil):
     serve(CLIPS | {evil: {"link": "/etc", "hard": "../../a.txt"}.get(evil, b"evil")})
     with pytest.raises(AudiotlError, match=r"toy.*outside|toy.*link"):
-        fetch("packed", tmp_path / "data", progress=False)
+        fetch("packed", tmp_path / "data")
     assert names(tmp_path / "data") == ["toy.tar.gz"] and not list(tmp_path.rglob("outside*"))
 
 
@@ -188,9 +173,8 @@ def test_what_is_no_archive_is_one_sentence(tmp_path):
 
 
 def test_a_listing_that_leads_out_of_the_folder_is_refused(server, tmp_path):
-    _, listing, _ = server
-    listing.write_text(f"{'0' * 64} ../../outside.txt\n")
+    server[1].write_text(f"{'0' * 64} ../../outside.txt\n")
     with pytest.raises(AudiotlError, match="outside"):
-        fetch("toy", tmp_path / "data", progress=False)
+        fetch("toy", tmp_path / "data")
     with pytest.raises(AudiotlError, match="'x'"):
         fetch("x", tmp_path)

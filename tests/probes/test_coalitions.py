@@ -5,13 +5,7 @@ from sklearn.preprocessing import StandardScaler
 
 from audiotl import shapley
 from audiotl.datasets.corpus import splits_of
-from audiotl.probes.coalitions import guesses, log_likelihoods
-
-
-def test_no_block_guesses_the_most_frequent_class_of_the_other_folds():
-    y = np.array([0, 0, 1, 1, 1, 0])
-    splits = [(np.arange(3, 6), np.arange(3)), (np.arange(3), np.arange(3, 6))]
-    assert guesses(y, splits).tolist() == [0, 0, 1, 0, 0, 1]
+from audiotl.probes.coalitions import log_likelihoods
 
 
 def test_likelihoods_are_scikit_learns_and_a_copy_repeats_while_noise_does_nothing(fresh_cache):

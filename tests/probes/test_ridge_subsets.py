@@ -1,24 +1,15 @@
-import itertools
-
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from audiotl import AudiotlError
-from audiotl.probes import ridge_subsets
+from audiotl.probes import beside, ridge_subsets, rows_of
+from audiotl.probes.subset_search import all_subsets
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 WIDTHS = (3, 8, 1, 5, 12, 2, 7, 4, 4, 6, 2)
 NAMES = tuple("abcdefghijk")
-
-
-def every(n):
-    return [s for size in range(1, n + 1) for s in itertools.combinations(NAMES[:n], size)]
-
-
-def beside(blocks, subset):
-    return np.concatenate([blocks[name] for name in sorted(subset)], 1)
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +21,13 @@ def problem():
     x[:, 37:41], x[:, 52:] = x[:, 33:37], 2.5
     x = StandardScaler().fit(x[:300]).transform(x)
     blocks = dict(zip(NAMES, np.split(x, np.cumsum(WIDTHS)[:-1], axis=1), strict=True))
-    train, test = ({name: block[rows] for name, block in blocks.items()}
-                   for rows in (slice(300), slice(300, None)))
+    train, test = rows_of(blocks, slice(300), slice(300, None))
     return train, y[:300], test, y[300:]
 
 
 def test_two_hundred_subsets_predict_as_scikit_learn_does(problem):
     train, y, test, answers = problem
-    fitted, subsets = ridge_subsets.fit(train, y), every(11)
+    fitted, subsets = ridge_subsets.fit(train, y), all_subsets(NAMES)
     labels = ridge_subsets.walk(fitted, test, subsets, PENALTIES)
     bits = ridge_subsets.walk(fitted, test, subsets, PENALTIES, answers)
     correct = np.unpackbits(bits, axis=2, count=600)
@@ -55,10 +45,11 @@ def test_a_class_that_was_not_trained_is_wrong_and_clips_come_in_any_number(prob
     train, y, test, _ = problem
     fitted = ridge_subsets.fit(train, y)
     for count in (1, 7, 511, 513):
-        some = {name: block[:count] for name, block in test.items()}
-        labels = ridge_subsets.walk(fitted, some, every(3), (1.0,))
-        assert not ridge_subsets.walk(fitted, some, every(3), (1.0,), np.full(count, 9)).any()
-        bits = ridge_subsets.walk(fitted, some, every(3), (1.0,), labels[4, 0])
+        [some] = rows_of(test, slice(count))
+        asked = fitted, some, all_subsets(NAMES[:3]), (1.0,)
+        labels = ridge_subsets.walk(*asked)
+        assert not ridge_subsets.walk(*asked, np.full(count, 9)).any()
+        bits = ridge_subsets.walk(*asked, labels[4, 0])
         assert np.unpackbits(bits[4, 0], count=count).all()
 
 

@@ -7,6 +7,7 @@ from sklearn.svm import SVC, SVR
 from audiotl import AudiotlError
 from audiotl.benchmarks import svm as svm_bench
 from audiotl.datasets import choi2017
+from audiotl.probes import beside, rows_of
 from audiotl.probes.svm import SVM, gram, grid, smo
 
 
@@ -21,19 +22,15 @@ def problem(seed, n=150, d=6):
     return {"a": x[:, :2], "b": x[:, 2:]}, y - 3 * (seed % 2)
 
 
-def theirs(cell):
-    gamma = cell.get("gamma", "1/d")
-    return {"C": cell["C"], "kernel": cell["kernel"], "gamma": "auto" if gamma == "1/d" else gamma}
-
-
 def expected(cell, blocks, y, model=SVC, **settings):
     """scikit-learn's predictions for the clips from the 110th on, trained on the others."""
-    x = np.concatenate(list(blocks.values()), 1)
-    return model(**theirs(cell), **settings).fit(x[:110], y[:110]).predict(x[110:])
+    x, gamma = beside(blocks, blocks), cell.get("gamma", "1/d")
+    model = model(**cell | {"gamma": "auto" if gamma == "1/d" else gamma}, **settings)
+    return model.fit(x[:110], y[:110]).predict(x[110:])
 
 
 def ours(svm, blocks, y, *subsets):
-    train, test = ({k: v[:110] for k, v in blocks.items()}, {k: v[110:] for k, v in blocks.items()})
+    train, test = rows_of(blocks, slice(110), slice(110, None))
     return svm.fold(train, y[:110], test, list(subsets) or [tuple(blocks)])
 
 
@@ -47,10 +44,14 @@ def test_classes_equal_those_of_svc_in_every_cell(seed):
             assert (predicted == expected(cell, of_it, y)).all(), cell
 
 
+def values(y):
+    return 0.3 * y + 0.1 * np.random.default_rng(9).normal(size=len(y))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_values_equal_those_of_svr(seed):
     blocks, y = problem(seed)
-    y = 0.3 * y + 0.1 * np.random.default_rng(9).normal(size=len(y))
+    y = values(y)
     blocks = {name: block / 3 for name, block in blocks.items()}
     svm = SVM(task="regression", cells=grid((0.1, 8.0), (2.0**-3, "1/d")))
     for cell, predicted in zip(svm.cells, ours(svm, blocks, y)[0], strict=True):
@@ -76,13 +77,13 @@ def test_the_path_is_that_of_libsvm_step_by_step(seed):
 def test_threads_and_over_splits_change_nothing():
     blocks, y = problem(2)
     splits = [(np.arange(50, 150), np.arange(50)), (np.arange(100), np.arange(100, 150))]
-    columns = np.concatenate([blocks["a"], blocks["b"]], 1)
+    columns = beside(blocks, "ab")
     inner, squares = gram(columns)
     one = SVM().over_splits(inner.copy(), squares, squares, columns, y, splits)
     two = SVM(threads=2).over_splits(inner, squares, squares, columns, y, splits)
     for (train, test), first, second in zip(splits, one, two, strict=True):
-        alone = SVM().fold({k: v[train] for k, v in blocks.items()}, y[train],
-                           {k: v[test] for k, v in blocks.items()}, [("a", "b")])[0]
+        fit, held = rows_of(blocks, train, test)
+        alone = SVM().fold(fit, y[train], held, [("a", "b")])[0]
         assert (first == second).all() and (first == alone).all()
 
 
@@ -93,7 +94,7 @@ def test_problems_that_pair_steps_leave_unsolved_are_solved_by_newton_steps(seed
     cells = grid((0.1, 8.0), ())
     for cell, predicted in zip(cells, ours(SVM(cells, limit=5), blocks, y)[0], strict=True):
         assert (predicted == expected(cell, blocks, y, tol=1e-9)).all(), cell
-    y = 0.3 * y + 0.1 * np.random.default_rng(9).normal(size=len(y))
+    y = values(y)
     found = ours(SVM(cells, "regression", limit=5), blocks, y)[0]
     for cell, predicted in zip(cells, found, strict=True):
         # libsvm keeps kernel rows in single precision and ends a little above the optimum.

@@ -9,7 +9,6 @@ A corpus is an entry of the cache, 16-bit FLAC beside ``index.csv``. The same se
 bytes (on one machine and one set of library versions).
 """
 
-import csv
 import dataclasses
 import importlib
 import sys
@@ -81,9 +80,8 @@ def make(name: str, size: str, seed: int, folder: Path) -> None:
     except BrokenProcessPool as error:
         raise AudiotlError(f"A process died while making the built-in corpus {name}-{size} "
                            f"({type(error).__name__}); look for its last words above.") from error
-    rows = [row for part in parts for row in part]
-    with open(folder / "index.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    rows = pd.DataFrame([row for part in parts for row in part], columns=COLUMNS)
+    rows.to_csv(folder / "index.csv", index=False, lineterminator="\n")
 
 
 def write(name: str, seed: int, job: tuple, folder: Path) -> list[tuple]:

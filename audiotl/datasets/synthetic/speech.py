@@ -17,6 +17,7 @@ from audiotl.datasets.synthetic import espeak
 DURATION = 1.0
 MULTILABEL = False
 TITLE = "Synthetic words"
+N = int(DURATION * ac.RATE)
 
 WORDS = (
     "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four",
@@ -65,21 +66,11 @@ def render(seed: int, number: int, words: tuple[str, ...]) -> Iterator[ac.Clip]:
     group = f"voice{number:02d}"
     for word, sound in zip(words, sounds, strict=True):
         take = ac.generator(seed, "speech", number, word)
-        x = trim(soxr.resample(sound, native_rate, ac.RATE, quality="HQ"))
-        x = place(take, x, int(DURATION * ac.RATE))
+        x = soxr.resample(sound, native_rate, ac.RATE, quality="HQ")
+        loud = np.flatnonzero(np.abs(x) > 0.01 * np.abs(x).max())
+        x = x[loud[0]:loud[-1] + 1][:N]  # a word that is too long loses its end
+        onset = int(take.uniform(0.1, 0.9) * (N - len(x)))
+        x = np.pad(x, (onset, N - len(x) - onset))
         x = ac.band(ac.room(take, x, reverb, wet), mic_low, mic_high)
         x = ac.mix(x, ac.noise(take, len(x), take.uniform(0, 2)), take.uniform(8, 30))
         yield ac.Clip(f"{word}/{group}", word, group, ac.finish(x, take.uniform(2, 20)))
-
-
-def trim(x: np.ndarray, floor: float = 0.01) -> np.ndarray:
-    """Cut what lies below `floor` of the peak at both ends."""
-    loud = np.flatnonzero(np.abs(x) > floor * np.abs(x).max())
-    return x[loud[0]:loud[-1] + 1]
-
-
-def place(rng: np.random.Generator, x: np.ndarray, n: int) -> np.ndarray:
-    """Put a word at a random onset in n samples; one that is too long loses its end."""
-    x = x[:n]
-    onset = int(rng.uniform(0.1, 0.9) * (n - len(x)))
-    return np.pad(x, (onset, n - len(x) - onset))

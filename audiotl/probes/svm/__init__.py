@@ -147,12 +147,11 @@ class SVM(Probe):
 
     def _values(self, kernel, diagonal, columns, costs, members, y, across, limits) -> np.ndarray:
         y, n = y.astype(np.float64), len(y)
-        found, solved = multiclass.regress(kernel, diagonal, members, y, across, costs, TUBE,
-                                           TOLERANCE, limits)
+        target, positive = np.r_[y - TUBE, y + TUBE], np.arange(2 * n) < n
+        found, solved = multiclass.rising(kernel, diagonal, np.tile(members, 2), target, positive,
+                                          np.arange(n), across, costs, TOLERANCE, limits)
         for c in range(solved, len(costs)):
-            beta, rho = interior_point.solve(np.tile(columns, (2, 1)),
-                                             np.r_[y - TUBE, y + TUBE],
-                                             np.arange(2 * n) < n, costs[c])
+            beta, rho = interior_point.solve(np.tile(columns, (2, 1)), target, positive, costs[c])
             found[c] = (beta[:n] + beta[n:]) @ across - rho
         return found
 

@@ -1,4 +1,4 @@
-"""Machines of SMO problems for rising C, compiled: votes of one against one, and regression."""
+"""Machines of SMO problems for rising C, compiled: votes of one against one, and one machine."""
 
 import numpy as np
 
@@ -40,23 +40,11 @@ def one_vs_one(kernel, diagonal, members, starts, across, costs, tolerance, limi
 
 
 @compiled
-def regress(kernel, diagonal, members, y, across, costs, tube, tolerance, limits):
-    """Values ``(n_costs, n_test)`` of epsilon regression, and for how many C they were solved.
-
-    Arguments as for `one_vs_one`.
-    """
-    n = len(members)
-    return rising(kernel, diagonal, np.concatenate((members, members)),
-                  np.concatenate((y - tube, y + tube)), np.arange(2 * n) < n, np.arange(n),
-                  across, costs, tolerance, limits)
-
-
-@compiled
 def rising(kernel, diagonal, members, target, positive, place, across, costs, tolerance, limits):
-    """One problem for rising C: values of the test clips, and how many C came before a limit.
+    """One problem for rising C: values ``(n_costs, n_test)``, and how many C came before a limit.
 
-    A member has row ``place[k]`` of `across`; where there are twice as many members as rows, both
-    multipliers of a clip are added first.
+    Arguments as for `one_vs_one` and `solve`. A member has row ``place[k]`` of `across`; where
+    there are twice as many members as rows, both multipliers of a clip are added first.
     """
     n = len(members)
     rows, fetched = np.empty((n, padded(n)), np.float32), np.zeros(n, np.int64)
