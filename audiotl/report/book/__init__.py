@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,13 +29,10 @@ from audiotl.report.book import tables
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 REWRITTEN = """:::{note}
-The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
-code that bears their names is now.
+The notebook was rewritten since this run: its code is left out here.
 :::"""
 
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
-OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{tables.TABLE.pattern}\n*)?^All rows: .*|"
-                    rf"{tables.TABLE.pattern}", re.M)
 REPORT = re.compile(r"(\d\d_\w+)/report\.md")
 NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
 """Drawings and exercises: a page shows them as the notebook has them now."""
@@ -135,10 +131,10 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         nb = jupytext.read(script)
         text = (report / "report.md").read_text(encoding="utf-8")
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
-        cells = list(_committed(tables.shorten(text, known), nb))
-        card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
-                                if cell.cell_type == "markdown"
-                                and not NEEDS_NO_RUN.match(cell.source))
+        text = tables.shorten(text, known).rpartition("\n---\n")[0]
+        cells = _committed(text, nb)
+        card["rewritten"] = cells is None
+        cells = cells or [new_markdown_cell(text)]
     nbformat.write(nb, to / f"{card['name']}.ipynb")
     _, card["question"] = chapters.opening(cells[0].source)
     for cell in (cell for cell in cells if cell.cell_type == "markdown"):
@@ -169,44 +165,26 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                 for one, text in zip(outputs, texts, strict=True)])
 
 
-def _committed(report: str, nb: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNode]:
-    # Prose and code of the notebook, and what the code put out from between the same prose, or at
-    # least the same heading, of the report.
-    text, place, waiting, rewritten = report.rpartition("\n---\n")[0], 0, [], False
-    for cell in [*nb.cells, None]:
-        if cell and cell.cell_type == "code":
-            waiting.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
-            continue
-        prose = cell.source.strip() if cell else ""
-        heading = re.search("^#.*|$", prose, re.M)[0]
-        known = [part for part in (prose, heading) if part and text.find(part, place) >= 0]
-        if cell and not known:
-            waiting.append(new_markdown_cell(prose))
-            continue
-        at = text.find(known[0], place) if cell else len(text)
-        yield from _placed(waiting, text[place:at], rewritten)
-        waiting = [new_markdown_cell(prose)]
-        rewritten = bool(cell) and known[0] != prose
-        place = at + len(known[0]) if cell else at
-
-
-def _placed(cells: list, text: str, rewritten: bool) -> Iterator[nbformat.NotebookNode]:
-    # What came out, behind the last code. Of sections that were rewritten since, only figures and
-    # tables, behind the code that names them.
-    code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"] or [len(cells) - 1]
-    out = defaultdict(list, {code[-1]: [text.strip()]})
-    new = (cell.source for cell in cells[1:] if cell.cell_type == "markdown")
-    rewritten |= not all(map(NEEDS_NO_RUN.match, new))
-    if rewritten or re.search("^#", text, re.M):
-        out.clear()
-        for found in OUTPUT.finditer(text):
-            name = re.search(r"\]\((\w+)\.", found[0])
-            homes = [i for i in code if name and f'"{name[1]}"' in cells[i].source]
-            out[(homes or code[-1:])[0]].append(found[0].strip())
-    for i, cell in enumerate(cells):
-        yield cell
-        if any(out[i]):
-            yield new_markdown_cell("\n\n".join(out[i]))
+def _committed(text: str, nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode] | None:
+    # Prose and code of the notebook, and behind the code what stands before the next prose in the
+    # report; None where the report lacks some of the prose.
+    cells, behind, place = [], 0, 0
+    for cell in nb.cells:
+        prose = cell.source.strip()
+        at = text.find(prose, place) if cell.cell_type == "markdown" else -1
+        if cell.cell_type == "code":
+            cells.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
+            behind = len(cells)
+        elif at >= 0:
+            cells.insert(behind, new_markdown_cell(text[place:at].strip()))
+            cells.append(new_markdown_cell(prose))
+            behind, place = len(cells), at + len(prose)
+        elif NEEDS_NO_RUN.match(prose):
+            cells.append(new_markdown_cell(prose))
+        else:
+            return None
+    cells.insert(behind, new_markdown_cell(text[place:].strip()))
+    return cells
 
 
 def _code(source: str, outputs: list | None = None, tags: list = ()) -> nbformat.NotebookNode:
@@ -292,6 +270,6 @@ def _ticks(combinations: Path, summary: Path) -> str:
     cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
                              strict=True))] for key, rows in frame.groupby(keys, sort=False)]
     best = pd.read_csv(summary).round(4)
-    names = {name: title_of(name) for name in {name for case in cases for name in case[:2]}}
+    names = {name: title_of(name) for case in cases for name in case[:2]}
     data = {"names": names, "cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
     return json.dumps(data, separators=(",", ":"))
