@@ -93,15 +93,13 @@ def _read(value: Any, default: Any) -> Any:
     # A text from the command line as the type of the default wants it.
     if not isinstance(value, str) or isinstance(default, str):
         return value
-    plain = isinstance(default, list) and not value.lstrip().startswith("[")
-    parts = [part.strip() for part in value.split(",") if part.strip()] if plain else [value]
-    if plain and all(isinstance(one, str) for one in default):
-        return parts
+    names = isinstance(default, list) and all(isinstance(one, str) for one in default)
+    if isinstance(default, list) and not value.lstrip().startswith("["):
+        value = f"[{value}]"
     try:
-        parts = [yaml.safe_load(part) for part in parts]
+        return yaml.load(value, yaml.BaseLoader if names else yaml.SafeLoader)
     except yaml.YAMLError:
         return value
-    return parts if plain else parts[0]
 
 
 def _fits(value: Any, default: Any) -> bool:

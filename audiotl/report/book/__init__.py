@@ -29,7 +29,7 @@ from audiotl.report.book import tables
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 REWRITTEN = """:::{note}
-The notebook was rewritten since this run: its code is left out here.
+The notebook was rewritten since this run: what is new stands before what it was.
 :::"""
 
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
@@ -131,10 +131,10 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         nb = jupytext.read(script)
         text = (report / "report.md").read_text(encoding="utf-8")
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
-        text = tables.shorten(text, known).rpartition("\n---\n")[0]
-        cells = _committed(text, nb)
-        card["rewritten"] = cells is None
-        cells = cells or [new_markdown_cell(text)]
+        cells = _committed(tables.shorten(text, known).rpartition("\n---\n")[0], nb)
+        card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
+                                if cell.cell_type == "markdown"
+                                and not NEEDS_NO_RUN.match(cell.source))
     nbformat.write(nb, to / f"{card['name']}.ipynb")
     _, card["question"] = chapters.opening(cells[0].source)
     for cell in (cell for cell in cells if cell.cell_type == "markdown"):
@@ -165,26 +165,23 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                 for one, text in zip(outputs, texts, strict=True)])
 
 
-def _committed(text: str, nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode] | None:
+def _committed(text: str, nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     # Prose and code of the notebook, and behind the code what stands before the next prose in the
-    # report; None where the report lacks some of the prose.
+    # report.
     cells, behind, place = [], 0, 0
     for cell in nb.cells:
         prose = cell.source.strip()
         at = text.find(prose, place) if cell.cell_type == "markdown" else -1
-        if cell.cell_type == "code":
-            cells.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
-            behind = len(cells)
-        elif at >= 0:
+        if at >= 0:
             cells.insert(behind, new_markdown_cell(text[place:at].strip()))
-            cells.append(new_markdown_cell(prose))
-            behind, place = len(cells), at + len(prose)
-        elif NEEDS_NO_RUN.match(prose):
+            place = at + len(prose)
+        if cell.cell_type == "markdown":
             cells.append(new_markdown_cell(prose))
         else:
-            return None
-    cells.insert(behind, new_markdown_cell(text[place:].strip()))
-    return cells
+            cells.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
+        if at >= 0 or cell.cell_type == "code":
+            behind = len(cells)
+    return [*cells[:behind], new_markdown_cell(text[place:].strip()), *cells[behind:]]
 
 
 def _code(source: str, outputs: list | None = None, tags: list = ()) -> nbformat.NotebookNode:
