@@ -68,28 +68,26 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
             card["any_claims"] = bool(decided)
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, decided, reports, source)
-        made = Path(scratch) / "book"
-        said = _sphinx(source, made, Path(scratch) / "trees", strict)
-        if said is None:
-            shutil.rmtree(out, ignore_errors=True)
-            shutil.move(made, out)
-    if said is not None:
-        raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
-                           f"{said.strip().replace(scratch, '')}")
+        said = _sphinx(source, Path(scratch), strict)
+        if said:
+            raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
+                               f"{said.strip().replace(scratch, '')}")
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.move(Path(scratch) / "book", out)
     return out / "index.html"
 
 
-def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
-    # What went wrong, or None. In this process: a second one would take as long to import it.
+def _sphinx(source: Path, to: Path, strict: bool) -> str:
+    # What went wrong, or nothing. In this process: a second one would take as long to import it.
     said = io.StringIO()
     with patch_docutils(source), docutils_namespace():
         try:
-            app = Sphinx(source, source, out, trees, "html", status=None, warning=said,
-                         warningiserror=strict)
+            app = Sphinx(source, source, to / "book", to / "trees", "html", status=None,
+                         warning=said, warningiserror=strict)
             app.build()
         except SphinxError as error:
             return str(error)
-    return said.getvalue() if app.statuscode else None
+    return said.getvalue() if app.statuscode else ""
 
 
 def _claims(path: Path) -> list[dict]:
@@ -157,10 +155,10 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                    if not one.get("metadata", {}).get("findings")]
         texts = list(map(chapters.shown, outputs))
         if all(texts):
-            yield _code(cell.source, tags=cell.metadata.get("tags", []))
+            yield _code(cell)
             yield new_markdown_cell(tables.shorten("\n\n".join(texts), known))
         else:
-            yield _code(cell.source, [
+            yield _code(cell, [
                 new_output("display_data", {"text/markdown": text}) if text else one
                 for one, text in zip(outputs, texts, strict=True)])
 
@@ -178,15 +176,15 @@ def _committed(text: str, nb: nbformat.NotebookNode) -> list[nbformat.NotebookNo
         if cell.cell_type == "markdown":
             cells.append(new_markdown_cell(prose))
         else:
-            cells.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
+            cells.append(_code(cell))
         if at >= 0 or cell.cell_type == "code":
             behind = len(cells)
     return [*cells[:behind], new_markdown_cell(text[place:].strip()), *cells[behind:]]
 
 
-def _code(source: str, outputs: list | None = None, tags: list = ()) -> nbformat.NotebookNode:
-    folded = [] if "unfolded" in tags else ["hide-input"]
-    return new_code_cell(source, outputs=outputs or [], metadata={"tags": folded})
+def _code(cell: nbformat.NotebookNode, outputs: list = ()) -> nbformat.NotebookNode:
+    folded = [] if "unfolded" in cell.metadata.get("tags", []) else ["hide-input"]
+    return new_code_cell(cell.source, outputs=list(outputs), metadata={"tags": folded})
 
 
 def _one_fold(cells: list) -> list:
