@@ -38,7 +38,6 @@ class Results:
     def __init__(self, name: str):
         self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.started = time.time()
         self.verdicts: list[pd.DataFrame] = []
         self.record: dict[str, Any] = {"tables": {}, "figures": {}, "corpora": {}, "skipped": {},
                                        "synthetic": False}
@@ -121,7 +120,6 @@ class Results:
         self._write()
 
     def _write(self) -> None:
-        self.record["seconds"] = round(time.time() - self.started, 1)
         self.record["core_seconds"] = round(time.process_time() + cache.spared(), 1)
         with cache.writing(self.folder / "results.json") as file:
             file.write_text(json.dumps(self.record, indent=1, default=str) + "\n")
@@ -139,7 +137,8 @@ class Table:
     def __init__(self, frame: pd.DataFrame, file: str = "", rows: int = 0):
         self.frame, self.rest, left = frame, "", rows - len(frame)
         if left > 0:
-            self.rest = f"{f'... and {left} more' if len(frame) else left} rows in {file}"
+            self.rest = f"... and {left} more rows in {file}" if len(frame) else (
+                f"{left} rows in {file}")
 
     def _repr_markdown_(self) -> str:
         if self.rest and not len(self.frame):
