@@ -29,7 +29,7 @@ from audiotl.report.book import tables
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 REWRITTEN = """:::{note}
-The notebook was rewritten since this run: what is new stands before what it was.
+The notebook was rewritten since this run, of which figures and tables are shown.
 :::"""
 
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
@@ -129,10 +129,11 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         nb = jupytext.read(script)
         text = (report / "report.md").read_text(encoding="utf-8")
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
-        cells = _committed(tables.shorten(text, known).rpartition("\n---\n")[0], nb)
+        text = tables.shorten(text, known).rpartition("\n---\n")[0]
         card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
                                 if cell.cell_type == "markdown"
                                 and not NEEDS_NO_RUN.match(cell.source))
+        cells = _committed(text, nb, card["rewritten"])
     nbformat.write(nb, to / f"{card['name']}.ipynb")
     _, card["question"] = chapters.opening(cells[0].source)
     for cell in (cell for cell in cells if cell.cell_type == "markdown"):
@@ -163,23 +164,31 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                 for one, text in zip(outputs, texts, strict=True)])
 
 
-def _committed(text: str, nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def _committed(text: str, nb: nbformat.NotebookNode,
+               rewritten: bool) -> list[nbformat.NotebookNode]:
     # Prose and code of the notebook, and behind the code what stands before the next prose in the
     # report.
     cells, behind, place = [], 0, 0
     for cell in nb.cells:
-        prose = cell.source.strip()
-        at = text.find(prose, place) if cell.cell_type == "markdown" else -1
-        if at >= 0:
-            cells.insert(behind, new_markdown_cell(text[place:at].strip()))
-            place = at + len(prose)
-        if cell.cell_type == "markdown":
-            cells.append(new_markdown_cell(prose))
-        else:
+        if cell.cell_type == "code":
             cells.append(_code(cell))
-        if at >= 0 or cell.cell_type == "code":
             behind = len(cells)
-    return [*cells[:behind], new_markdown_cell(text[place:].strip()), *cells[behind:]]
+            continue
+        prose = cell.source.strip()
+        at = text.find(prose, place)
+        if at >= 0:
+            cells.insert(behind, _came_out(text[place:at], rewritten))
+            place, behind = at + len(prose), len(cells) + 1
+        cells.append(new_markdown_cell(prose))
+    cells.insert(behind, _came_out(text[place:], rewritten))
+    return cells
+
+
+def _came_out(text: str, rewritten: bool) -> nbformat.NotebookNode:
+    # All of it, or figures and tables where there is prose of another notebook between.
+    parts = [part for part in text.split("\n\n")
+             if not rewritten or part.startswith(("![", "|"))]
+    return new_markdown_cell("\n\n".join(parts).strip())
 
 
 def _code(cell: nbformat.NotebookNode, outputs: list = ()) -> nbformat.NotebookNode:
