@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 import uuid
 import warnings
@@ -25,17 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pooch
 
 from audiotl import AudiotlError
 
 
 def cache_root() -> Path:
     """The cache folder: ``AUDIOTL_CACHE``, else the user's cache folder."""
-    if os.environ.get("AUDIOTL_CACHE"):
-        return Path(os.environ["AUDIOTL_CACHE"]).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "audiotl"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiotl"
+    return Path(os.environ.get("AUDIOTL_CACHE") or pooch.os_cache("audiotl")).expanduser()
 
 
 def step(name: str, version: int, home: str = "") -> Callable:

@@ -271,10 +271,8 @@ def _answers(corpus: Corpus) -> tuple[nn.Module, Tensor, Tensor]:
 
 
 def _stalled(history: list[dict], patience: int) -> bool:
-    if not patience or len(history) <= patience:
-        return False
     losses = [row.get("validation_loss", np.inf) for row in history]
-    return int(np.argmin(losses)) < len(losses) - patience
+    return 0 < patience < len(losses) and np.argmin(losses) < len(losses) - patience
 
 
 def _batch(levels: np.ndarray | Tensor, rows: np.ndarray, crop: int = 0,
@@ -392,14 +390,13 @@ def calibrated(model: nn.Module, features: Features, seed: int = 0) -> nn.Module
     return model.eval()
 
 
-def predict(model: nn.Module, spectrograms: np.ndarray | Tensor, rows: np.ndarray,
-            batch: int = 64) -> np.ndarray:
+def predict(model: nn.Module, spectrograms: np.ndarray | Tensor, rows: np.ndarray) -> np.ndarray:
     """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
     model = model.eval().to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
     with torch.inference_mode():
-        parts = [model(_batch(spectrograms, rows[i:i + batch]).to(device)).cpu().numpy()
-                 for i in range(0, len(rows), batch)]
+        parts = [model(_batch(spectrograms, part).to(device)).cpu().numpy()
+                 for part in np.split(rows, range(64, len(rows), 64))]
     return np.concatenate(parts)
 
 

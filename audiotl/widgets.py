@@ -26,9 +26,9 @@ class Choices:
         draw: figure for one value of each choice, by name.
         hear: samples for the same values, ``(n,)``; asked for once a combination.
         sample_rate: of the sound, in Hz.
-        **choices: what can be chosen. A ``range`` and a list of numbers become sliders, which
-            start in the middle; a single truth value becomes a box to tick; anything else a
-            drop-down list, which starts at its first.
+        **choices: what can be chosen. Numbers become a slider, which starts in the middle; a
+            single truth value becomes a box to tick; anything else a drop-down list, which starts
+            at its first.
 
     Attributes:
         controls: the slider, list or box of each choice, by name.
@@ -77,9 +77,6 @@ live = Choices
 
 def _control(name: str, values: Sequence) -> w.Widget:
     named, middle = {"description": name.replace("_", " ")}, values[len(values) // 2]
-    if isinstance(values, range):
-        ends = values[0], values[-1], values.step
-        return w.IntSlider(middle, *ends, continuous_update=False, **named)
     if isinstance(middle, bool):
         return w.Checkbox(middle, indent=False, layout=w.Layout(width="8em"), **named)
     if all(isinstance(value, (int, float)) for value in values):

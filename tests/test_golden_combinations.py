@@ -18,11 +18,6 @@ TIPPED = 3 / 3000
 """Another processor adds in another order: a clip or two of the 3,000 may tip over."""
 
 
-@pytest.fixture
-def digits(recordings):
-    return features(datasets.load("fsdd", recordings), progress=False)
-
-
 def random_network(recordings):
     """Batch norm takes its statistics from 256 clips; only these are decoded."""
     corpus = datasets.load("urbansound8k", recordings)
@@ -33,28 +28,19 @@ def random_network(recordings):
     return untrained(dataclasses.replace(few, corpus=corpus, spectrograms=spectrograms))
 
 
-def compared(source, pooling, sound, blocks):
-    """Committed rows of a source and a pooling, and beside them what ridge scores now."""
-    corpus = sound.corpus
+@pytest.mark.parametrize(("source", "pooling", "rows"), [
+    ("mfcc", "own", 2), ("random", "mean", 62), ("random", "mean+std", 62)])
+def test_all_subsets_score_what_they_scored(recordings, source, pooling, rows):
+    digits = features(datasets.load("fsdd", recordings), progress=False)
+    blocks, corpus = {"mfcc": digits.mfcc}, digits.corpus
+    if source == "random":
+        blocks = embed(random_network(recordings), digits, pooling=pooling, progress=False)
     found = search(blocks, corpus.targets(), corpus.splits(), corpus.groups,
                    probes.named("ridge"), progress=False).table()
     known = pd.read_csv(COMMITTED, dtype={"subset": str})
     known = known[(known["source"] == source) & (known["pooling"] == pooling)]
     known = known.query("target == 'fsdd' and probe == 'ridge'")
-    return known.merge(found, on=["subset", "probe", "protocol"], suffixes=("", "_now"))
-
-
-def test_mfcc_scores_what_it_scored(digits):
-    both = compared("mfcc", "own", digits, {"mfcc": digits.mfcc})
-    assert len(both) == 2
-    for name in ("score", "ci_low", "ci_high"):
-        np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)
-
-
-@pytest.mark.parametrize("pooling", ["mean", "mean+std"])
-def test_all_subsets_of_random_layers_score_what_they_scored(digits, recordings, pooling):
-    blocks = embed(random_network(recordings), digits, pooling=pooling, progress=False)
-    both = compared("random", pooling, digits, blocks)
-    assert len(both) == 62
+    both = known.merge(found, on=["subset", "probe", "protocol"], suffixes=("", "_now"))
+    assert len(both) == rows
     for name in ("score", "ci_low", "ci_high"):
         np.testing.assert_allclose(both[f"{name}_now"], both[name], atol=TIPPED)

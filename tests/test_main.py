@@ -8,6 +8,8 @@ from audiotl.__main__ import main
 @pytest.mark.parametrize("arguments,words", [
     (["report", "--profile", "huge"], "'huge'"),
     (["report", "--profile", "full"], "AUDIOTL_DATA"),
+    (["report", "--profile", "smoke", "--engine", "spark://here"], "spark://here"),
+    (["report", "--device", "abacus"], "abacus"),
     (["report", "--only", "77"], "'77'"),
     (["report", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
     (["report", "--only", "01", "-p", "epoch", "3"], "'epoch'"),
@@ -22,6 +24,7 @@ from audiotl.__main__ import main
 ])
 def test_a_users_mistake_is_one_sentence_and_status_2(arguments, words, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("AUDIOTL_ENGINE", "")  # to be put back
     monkeypatch.setattr(papermill, "execute_notebook", None)  # no kernel starts
     assert main(arguments) == 2
     said = capsys.readouterr().err

@@ -1,51 +1,68 @@
 import contextlib
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from audiotl import AudiotlError, training
-from audiotl.__main__ import main
 from audiotl.training import Recipe, budget, find_device, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
+LONGER = dataclasses.replace(RECIPE, epochs=12)
+CUT_SHORT = dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
+
+
+@pytest.fixture
+def learn(sound):
+    """Training on two of three folds of the class folders."""
+    return partial(train, sound, sound.corpus.splits(3)[0], progress=False)
 
 
 def weights(model):
     return torch.cat([p.flatten() for p in model.state_dict().values()])
 
 
-def test_an_easy_problem_is_learnt_the_same_twice(sound, tmp_path, monkeypatch):
-    split, recipe = sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=12)
-    one = train(sound, split, recipe, progress=False)
+def test_an_easy_problem_is_learnt_the_same_twice(learn, tmp_path, monkeypatch):
+    one = learn(LONGER)
     assert one.score > 0.9 and len(one.history) == 12
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "again"))
-    two = train(sound, split, recipe, progress=False)
+    two = learn(LONGER)
     assert one.key == two.key and (one.outputs == two.outputs).all()
     assert torch.equal(weights(one.model), weights(two.model))
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_a_run_cut_off_ends_as_an_unbroken_one(sound, tmp_path, monkeypatch, cut_off, damaged):
-    split = sound.corpus.splits(3)[0]
-    whole = train(sound, split, RECIPE, progress=False)
+@pytest.mark.parametrize(("recipe", "damaged"), [(RECIPE, False), (RECIPE, True),
+                                                 (CUT_SHORT, False)])
+def test_a_run_cut_off_ends_as_an_unbroken_one(learn, tmp_path, monkeypatch, cut_off, recipe,
+                                               damaged):
+    whole = learn(recipe)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    with cut_off(3):
-        train(sound, split, RECIPE, progress=False)
-    _, newest = sorted((tmp_path / "cut" / "checkpoints").iterdir())
+    with cut_off(recipe.epochs - 1):
+        learn(recipe)
+    *_, newest = sorted((tmp_path / "cut" / "checkpoints").iterdir())
     if damaged:  # it is passed over
         (newest / "state.pt").write_bytes(b"torn")
     with pytest.warns(UserWarning, match=newest.name) if damaged else contextlib.nullcontext():
-        resumed = train(sound, split, RECIPE, progress=False)
+        resumed = learn(recipe)
+    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
     assert torch.equal(weights(whole.model), weights(resumed.model))
     assert np.allclose(whole.history["train_loss"], resumed.history["train_loss"], atol=0)
     assert not list((tmp_path / "cut" / "checkpoints").iterdir())
 
 
-def test_patience_stops_and_keeps_the_best_weights(sound):
-    recipe = Recipe(epochs=40, batch=8, crop=64, validation=0.3, patience=2, learning_rate=0.05)
-    made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)
+def test_a_last_epoch_is_cut_after_the_steps(learn, monkeypatch):
+    taken, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step",
+                        lambda self, *args: taken.append(1) or step(self, *args))
+    assert len(learn(CUT_SHORT).history) == 3 and len(taken) == 7
+    assert "steps" not in Recipe().key() and CUT_SHORT.key()["steps"] == 7
+
+
+def test_patience_stops_and_keeps_the_best_weights(learn):
+    made = learn(Recipe(epochs=40, batch=8, crop=64, validation=0.3, patience=2,
+                        learning_rate=0.05))
     losses = made.history["validation_loss"].to_numpy()
     assert len(losses) < 40 and losses.argmin() == len(losses) - 3
 
@@ -70,34 +87,29 @@ def test_random_weights_differ_by_seed_only(sound):
     assert one.blocks[4][1].running_var.std() > 0  # batch-norm statistics were measured
 
 
-def test_short_epochs_are_not_each_written_to_disk(sound, monkeypatch):
-    written = []
-    monkeypatch.setattr(training, "keep_checkpoint", lambda *args: written.append(args))
-    train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False)
-    assert not written
+def test_short_epochs_are_not_each_written_to_disk(learn, monkeypatch):
+    monkeypatch.setattr(training, "keep_checkpoint", lambda *args: pytest.fail("written"))
+    learn(RECIPE)
 
 
-def test_half_precision_learns_the_same_problem(sound, monkeypatch):
+def test_half_precision_learns_the_same_problem(learn, monkeypatch):
     monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
     cast, real = [], torch.autocast
     monkeypatch.setattr(torch, "autocast",
                         lambda *args, **kw: cast.append((args, kw)) or real(*args, **kw))
-    recipe = dataclasses.replace(RECIPE, epochs=12)
-    made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)
+    made = learn(LONGER)
     assert made.score > 0.9 and {p.dtype for p in made.model.parameters()} == {torch.float32}
     assert cast and all(call == (("cpu", torch.bfloat16), {"enabled": True}) for call in cast)
 
 
-def test_a_device_that_is_not_here_is_refused_before_any_work(sound, monkeypatch, capsys):
+def test_a_device_that_is_not_here_is_refused_before_any_work(learn, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert find_device("auto") == find_device("cpu") == "cpu"
     monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("training has begun"))
     for name in ("cuda", "mps", "abacus"):
         with pytest.raises(AudiotlError, match=name):
-            train(sound, sound.corpus.splits(3)[0], RECIPE, progress=False, device=name)
-    assert main(["report", "--device", "abacus"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+            learn(RECIPE, device=name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert find_device("auto") == find_device("cuda") == "cuda"
 
@@ -110,10 +122,9 @@ def test_a_batch_is_the_same_from_spectrograms_that_were_moved(sound):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_learns_what_a_cpu_learns(sound):
-    split, recipe = sound.corpus.splits(3)[0], dataclasses.replace(RECIPE, epochs=12, mixup=0.3)
-    made = {name: train(sound, split, recipe, progress=False, device=name)
-            for name in ("cpu", "cuda")}
+def test_a_gpu_learns_what_a_cpu_learns(learn):
+    recipe = dataclasses.replace(LONGER, mixup=0.3)
+    made = {name: learn(recipe, device=name) for name in ("cpu", "cuda")}
     assert made["cuda"].score > 0.9 and made["cuda"].key != made["cpu"].key
     one, two = (each.history["train_loss"].iloc[0] for each in made.values())
     assert one == pytest.approx(two, rel=0.05)
@@ -125,19 +136,3 @@ def test_the_budget_is_a_number_of_whole_passes_where_one_is_near():
                                 (25, 95, (32, 0, 96)), (100, 4, (1, 4, 4)), (100, 0, (25, 0, 250))):
         made, taken = budget(recipe, groups, np.arange(rows), steps)
         assert (made.epochs, made.steps, taken) == wanted
-
-
-def test_a_last_epoch_is_cut_after_the_steps_and_resumes_so(sound, tmp_path, monkeypatch, cut_off):
-    split = sound.corpus.splits(3)[0]
-    recipe = dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
-    taken, step = [], torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step",
-                        lambda self, *args: taken.append(1) or step(self, *args))
-    whole = train(sound, split, recipe, progress=False)
-    assert len(taken) == 7 and len(whole.history) == 3
-    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    with cut_off(2):
-        train(sound, split, recipe, progress=False)
-    resumed = train(sound, split, recipe, progress=False)
-    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
-    assert "steps" not in Recipe().key() and recipe.key()["steps"] == 7

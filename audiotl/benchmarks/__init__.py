@@ -110,6 +110,5 @@ def markdown(rows: list[dict]) -> str:
     """The rows as a table, with the machine they were measured on."""
     line = ("| {name} | {ours_s:.3g} | {peer} | {peer_s:.3g} | {ratio:.1f} | {threads} | {check} | "
             "{machine} |\n")
-    unnamed = {"machine": "2 cores, not named"}  # rows of before processors were
     head = HEAD.format(python=platform.python_version())
-    return head + "".join(line.format(**unnamed | one) for one in rows)
+    return head + "".join(line.format(**one) for one in rows)

@@ -15,8 +15,8 @@ from audiotl.probes.subset_search import Search, Splits, search
 
 LAMBDAS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 WIDTH, CLIPS, CLASSES, FOLDS = 32, 2000, 50, 5
-NAME = (f"ridge, all {{:,}} subsets of {{}} taps of width {WIDTH}, {CLIPS:,} clips, "
-        f"{CLASSES} classes, {FOLDS} folds, {len(LAMBDAS)} penalties")
+NAME = ("ridge, all {:,} subsets of {} taps of width {}, {:,} clips, {} classes, "
+        f"{FOLDS} folds, {len(LAMBDAS)} penalties")
 PEER = "{}, subset by subset, on a sample of {} subsets (extrapolated)"
 
 
@@ -38,17 +38,14 @@ def bench_search_of_many_clips(clips: int = 100_000, taps: int = 12) -> list[dic
     """
     width, classes, threads = 64, 10, 2
     blocks, y, splits = problem(taps, clips, classes, width)
-    with fresh_cache():
-        mine, found = timed(lambda: search(
-            blocks, y, splits, np.arange(clips).astype(str), Ridge(LAMBDAS), threads=threads))
+    mine, found = timed(lambda: ours(blocks, y, splits, threads, nested=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     large = np.random.default_rng(0).normal(size=(4000, 4000))
     with threadpool_limits(threads):
         product = min(timed(lambda: large @ large)[0] for _ in range(5))
     tested = clips * FOLDS  # once by the fit without its fold, by the others two folds at a time
     work = tested * len(found.subsets) * len(LAMBDAS) * width * (width + classes)
-    name = (f"ridge, all {len(found.subsets):,} subsets of {taps} taps of width {width}, "
-            f"{clips:,} clips, {classes} classes, {FOLDS} folds, {len(LAMBDAS)} penalties, nested")
+    name = NAME.format(len(found.subsets), taps, width, clips, classes) + ", nested"
     return [row(name, mine, "its arithmetic alone", product * work / len(large) ** 3, threads,
                 f"not the same work: 1.0 would be the floor; peak memory {peak:.1f} GiB")]
 
@@ -64,11 +61,12 @@ def problem(taps: int, clips: int = CLIPS, classes: int = CLASSES,
     return blocks, y, splits_of(rng.permutation(np.arange(clips) % FOLDS))
 
 
-def ours(blocks: Blocks, y: np.ndarray, splits: Splits, threads: int) -> Search:
+def ours(blocks: Blocks, y: np.ndarray, splits: Splits, threads: int,
+         nested: bool = False) -> Search:
     """A whole search with an empty cache."""
     with fresh_cache():
-        return search(blocks, y, splits, np.arange(CLIPS).astype(str), Ridge(LAMBDAS),
-                      nested=False, progress=False, threads=threads)
+        return search(blocks, y, splits, np.arange(len(y)).astype(str), Ridge(LAMBDAS),
+                      nested=nested, progress=nested, threads=threads)
 
 
 def by_sklearn(x: np.ndarray, z: np.ndarray, y: np.ndarray) -> Callable:
@@ -131,6 +129,7 @@ def _rows(taps: int, threads: int, sample: int) -> list[dict]:
     for name, way in (("scikit-learn Ridge", by_sklearn),
                       ("NumPy, one covariance and a solve a subset", by_numpy)):
         peer, same = theirs(*whole, found, chosen, threads, way)
-        rows.append(row(NAME.format(n, taps), mine, PEER.format(name, sample), peer * n / sample,
+        work = NAME.format(n, taps, WIDTH, CLIPS, CLASSES)
+        rows.append(row(work, mine, PEER.format(name, sample), peer * n / sample,
                         threads, f"{same:,} of {asked:,} predictions agree"))
     return rows

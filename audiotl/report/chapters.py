@@ -110,13 +110,11 @@ def reported(out: Path) -> list[dict]:
     """What the cards show of every notebook reported under `out`, in order.
 
     Each is the card itself with ``title``, ``question`` (the first paragraph of the report that
-    asks one), ``answer`` (the first line of its findings), ``cover`` (``{file, alt}`` or None) and
-    ``skipped`` (clips that could not be used).
+    asks one), ``answer`` (the first line of its findings) and ``cover`` (``{file, alt}`` or None).
     """
     found = []
     for path in sorted(out.glob("*/card.json")):
-        card, results = read_json(path), read_json(path.with_name("results.json"))
-        report = path.with_name("report.md")
+        card, report = read_json(path), path.with_name("report.md")
         if not card:
             continue
         text = report.read_text(encoding="utf-8") if report.is_file() else ""
@@ -125,11 +123,10 @@ def reported(out: Path) -> list[dict]:
             answer = findings.answer(path.parent)
         except AudiotlError as error:
             answer, card["error"] = "", card["error"] or str(error)
-        figures = results.get("figures", {})
+        figures = read_json(path.with_name("results.json")).get("figures", {})
         found.append(card | {
             "title": title or card["name"], "question": question, "answer": answer,
-            "cover": figures.get("cover") or next(iter(figures.values()), None),
-            "skipped": sum(map(len, results.get("skipped", {}).values()))})
+            "cover": figures.get("cover") or next(iter(figures.values()), None)})
     return found
 
 

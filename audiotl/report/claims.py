@@ -35,18 +35,14 @@ def rows(claim: int, said: dict, comparisons: pd.DataFrame, chapter: str, table:
         table: the chapter's CSV in which the comparisons stand.
         statement: in place of the claim's own, where it has parts.
     """
-    verdicts = stats.decide(comparisons, said["rule"], said["margin"])
-    out = pd.DataFrame({
-        "statement": comparisons.get("statement", statement or said["statement"])
-        + ": " + comparisons["case"],
-        "estimate": comparisons["difference"].to_numpy(),
-        "unit": comparisons.get("unit", said.get("unit", "share right")),
-        "p_holm": stats.holm(comparisons["p"]), "verdict": verdicts.to_numpy()})
-    for name in ("ci_low", "ci_high", "groups", "seeds"):
-        out[name] = comparisons[name].to_numpy()
-    out = out.assign(claim=claim, said_by=comparisons.get("said_by", said["said_by"]),
-                     chapter=chapter, table=table, margin=said["margin"])
-    return out[list(COLUMNS)]
+    stated = comparisons.get("statement", statement or said["statement"])
+    found = comparisons.assign(
+        claim=claim, said_by=comparisons.get("said_by", said["said_by"]),
+        statement=stated + ": " + comparisons["case"], chapter=chapter, table=table,
+        estimate=comparisons["difference"], p_holm=stats.holm(comparisons["p"]),
+        unit=comparisons.get("unit", said.get("unit", "share right")), margin=said["margin"],
+        verdict=stats.decide(comparisons, said["rule"], said["margin"]).to_numpy())
+    return found[list(COLUMNS)]
 
 
 def join(out: Path) -> pd.DataFrame | None:

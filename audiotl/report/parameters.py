@@ -62,15 +62,14 @@ def values(known: Mapping[str, Parameter], layers: Sequence[Mapping[str, Any]]) 
             name = name if name in known or f"{name}s" not in known else f"{name}s"
             if name in known:
                 value = _read(value, known[name].default)
-                check(known[name], value)
+                _check(known[name], value)
                 if isinstance(value, dict) and value and place == len(layers):
                     value = given.get(name, known[name].default) | value
                 given[name] = value
     return given
 
 
-def check(parameter: Parameter, value: Any) -> None:
-    """AudiotlError for a value of another type than the parameter's, or a name nothing has."""
+def _check(parameter: Parameter, value: Any) -> None:
     name, default = parameter.name, parameter.default
     if not _fits(value, default):
         raise AudiotlError(f"The parameter {name} is of type {_kind(default)} (here "
@@ -84,11 +83,7 @@ def check(parameter: Parameter, value: Any) -> None:
 
 
 def describe(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> str:
-    """Name, type, value and meaning of each parameter.
-
-    >>> describe({"n": Parameter("n", 1, "how many")}, {"n": 2})
-    'n (int) = 2  # how many'
-    """
+    """A line a parameter: name, type, value and meaning."""
     rows = [(f"{one.name} ({_kind(one.default)}) = {_text(given.get(one.name, one.default))}",
              one.meaning) for one in known.values()]
     return "\n".join(f"{what}  # {meaning}" if meaning else what for what, meaning in rows)
@@ -98,21 +93,19 @@ def _read(value: Any, default: Any) -> Any:
     # A text from the command line as the type of the default wants it.
     if not isinstance(value, str) or isinstance(default, str):
         return value
-    plain = isinstance(default, list) and not value.lstrip().startswith("[")
-    parts = [part.strip() for part in value.split(",") if part.strip()] if plain else [value]
-    if plain and all(isinstance(one, str) for one in default):
-        return parts
+    names = isinstance(default, list) and all(isinstance(one, str) for one in default)
+    if isinstance(default, list) and not value.lstrip().startswith("["):
+        value = f"[{value}]"
     try:
-        parts = [yaml.safe_load(part) for part in parts]
+        return yaml.load(value, yaml.BaseLoader if names else yaml.SafeLoader)
     except yaml.YAMLError:
         return value
-    return parts if plain else parts[0]
 
 
 def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, list):
-        one_of = lambda item: not default or any(_fits(item, own) for own in default)  # noqa: E731
-        return isinstance(value, list) and all(map(one_of, value))
+        return isinstance(value, list) and all(
+            not default or any(_fits(item, own) for own in default) for item in value)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):

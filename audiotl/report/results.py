@@ -38,7 +38,6 @@ class Results:
     def __init__(self, name: str):
         self.folder = Path(os.environ.get(FOLDER) or "../reports/lab") / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.started = time.time()
         self.verdicts: list[pd.DataFrame] = []
         self.record: dict[str, Any] = {"tables": {}, "figures": {}, "corpora": {}, "skipped": {},
                                        "synthetic": False}
@@ -59,8 +58,8 @@ class Results:
         self._add("tables", name, {"file": file, "rows": len(frame), "columns": columns})
         if isinstance(show, pd.DataFrame):
             columns = [name for name in frame if name in show]
-            return Table(frame.loc[show.index, columns], file, len(show), len(frame))
-        return Table(frame, file, show)
+            return Table(frame.loc[show.index, columns], file, len(frame))
+        return Table(frame.head(show), file, len(frame))
 
     def figure(self, name: str, figure: plt.Figure, alt: str, title: str = "") -> "Picture":
         """Keep a figure as ``NAME.png`` and show it.
@@ -89,7 +88,7 @@ class Results:
         pd.concat(self.verdicts).to_csv(self.folder / claims.VERDICTS, index=False,
                                         float_format="%.6g")
         shown = found[["statement", "estimate", "ci_low", "ci_high", "p_holm", "verdict"]]
-        return Table(shown, claims.VERDICTS, 30)
+        return Table(shown.head(30), claims.VERDICTS, len(shown))
 
     def corpora(self, *features: Features) -> "Table":
         """Keep and show what was heard: clips, classes, groups, and what could not be used."""
@@ -121,7 +120,6 @@ class Results:
         self._write()
 
     def _write(self) -> None:
-        self.record["seconds"] = round(time.time() - self.started, 1)
         self.record["core_seconds"] = round(time.process_time() + cache.spared(), 1)
         with cache.writing(self.folder / "results.json") as file:
             file.write_text(json.dumps(self.record, indent=1, default=str) + "\n")
@@ -131,34 +129,29 @@ class Table:
     """A data frame as HTML in a notebook and as a Markdown table in a report.
 
     Args:
-        frame: what to show.
-        file: the CSV that holds all of it, named under a shortened table.
-        show: rows shown at most.
-        rows: of the whole table, where `frame` is a part.
+        frame: the rows to show.
+        file, rows: the CSV that holds all of them, and how many; named below where some are left
+            out.
     """
 
-    def __init__(self, frame: pd.DataFrame, file: str = "", show: int = 20, rows: int = 0):
-        self.frame, self.file, self.show = frame, file, show
-        self.rows = rows or len(frame)
-
-    def _rest(self) -> str:
-        left, where = self.rows - self.show, f" in {self.file}" if self.file else ""
-        if not self.show:
-            return f"{left} rows{where}"
-        return f"... and {left} more rows{where}" if left > 0 else ""
+    def __init__(self, frame: pd.DataFrame, file: str = "", rows: int = 0):
+        self.frame, self.rest, left = frame, "", rows - len(frame)
+        if left > 0:
+            self.rest = f"... and {left} more rows in {file}" if len(frame) else (
+                f"{left} rows in {file}")
 
     def _repr_markdown_(self) -> str:
-        if not self.show:
-            return self._rest()
-        cells = self.frame.head(self.show).map(_cell)
+        if self.rest and not len(self.frame):
+            return self.rest
+        cells = self.frame.map(_cell)
         rows = [list(map(str, cells.columns)), ["---"] * len(cells.columns), *cells.to_numpy()]
         lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
-        return "\n".join(lines) + (f"\n\n{self._rest()}" if self._rest() else "")
+        return "\n".join(lines) + (f"\n\n{self.rest}" if self.rest else "")
 
     def _repr_html_(self) -> str:
-        cells = self.frame.head(self.show).map(_cell)
-        rest = f"<p><small>{self._rest()}</small></p>" if self._rest() else ""
-        return (cells.to_html(index=False, border=0) if self.show else "") + rest
+        rest = f"<p><small>{self.rest}</small></p>" if self.rest else ""
+        shown = self.frame.map(_cell).to_html(index=False, border=0) if len(self.frame) else ""
+        return shown + rest
 
 
 class Picture:

@@ -12,17 +12,17 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jupytext
 import nbformat
 import papermill
 import psutil
 import yaml
-from papermill.engines import NBClientEngine, papermill_engines
 
 from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.report import book, chapters, claims, findings, parameters
@@ -72,15 +72,19 @@ def run(study: Run) -> int:
     started, ended = time.time(), []
 
     def one(i: int, source: Path, values: dict[str, Any]) -> bool:
-        left = _left(sum(ended), sum(weights), time.time() - started)
+        left = ""
+        if ended:  # what notebooks usually take, scaled by what those that are done took
+            seconds = (time.time() - started) * (sum(weights) / sum(ended) - 1)
+            left = f", about {max(1, round(seconds / 60))} min left in all"
         print(f"[{i + 1}/{len(given)}] {source.stem}{left}", flush=True)
         done = _one(source, study, values)
         ended.append(weights[i])
         return done
 
     home = study.notebooks.resolve()
-    with (cache.explain_full_disk(study.out), _environment(study), contextlib.chdir(home),
+    with (cache.explain_full_disk(study.out), mock.patch.dict(os.environ), contextlib.chdir(home),
           contextlib.ExitStack() as stack):
+        _set_environment(study)
         several = study.jobs > 1
         each = stack.enter_context(ThreadPoolExecutor(study.jobs)).map if several else map
         try:
@@ -95,14 +99,6 @@ def run(study: Run) -> int:
     print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
           f"open {shown / 'book' / 'index.html'}", flush=True)
     return failed
-
-
-def _left(done: float, all_of_it: float, elapsed: float) -> str:
-    # Of what notebooks usually take, scaled by what those that are done took.
-    if not done:
-        return ""
-    seconds = elapsed * (all_of_it - done) / done
-    return f", about {max(1, round(seconds / 60))} min left in all"
 
 
 def plan(study: Run) -> dict[Path, dict[str, Any]]:
@@ -159,21 +155,14 @@ def _profile(notebooks: Path, name: str) -> dict[str, dict[str, Any]]:
     return profiles[name] or {}
 
 
-@contextlib.contextmanager
-def _environment(study: Run) -> Iterator[None]:
+def _set_environment(study: Run) -> None:
     # What the kernels inherit: where reports go, and bars that a terminal can show.
-    before = dict(os.environ)
-    os.environ[FOLDER] = str(study.out.resolve())
-    os.environ |= {"TQDM_DELAY": "2", "TQDM_NCOLS": "90", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    os.environ |= {FOLDER: str(study.out), "TQDM_DELAY": "2", "TQDM_NCOLS": "90",
+                   "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     if study.jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // study.jobs)))
     if study.profile != "full" and study.data is None:
         os.environ.pop("AUDIOTL_DATA", None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
@@ -227,9 +216,8 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         papermill.execute_notebook(
-            str(notebook), str(notebook), given, engine_name="announcing",
-            kernel_name="python3", progress_bar=False, stderr_file=Bars(source.stem[:2]),
-            chapter=source.stem[:2],
+            str(notebook), str(notebook), given, kernel_name="python3", progress_bar=False,
+            stderr_file=Bars(source.stem[:2]), on_cell_start=_announcer(source.stem[:2]),
             extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as failure:
         if failure.ename == "KeyboardInterrupt":
@@ -273,27 +261,17 @@ class Bars:
         sys.stderr.flush()
 
 
-class Announcing(NBClientEngine):
-    """papermill's engine, with a line on the terminal for every section that begins."""
+def _announcer(chapter: str) -> Callable[..., None]:
+    # Says of every section that it begins, at its first code.
+    heading, started, wipe = "", time.time(), "\r\x1b[K" if sys.stderr.isatty() else ""
 
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, chapter="", **options):
-        begins, heading, wipe = {}, "", "\r\x1b[K" if sys.stderr.isatty() else ""
-        for cell in nb_man.nb.cells:
-            if cell.cell_type == "markdown" and cell.source.startswith("#"):
-                heading = cell.source.splitlines()[0].lstrip("# ")
-            elif cell.cell_type == "code" and heading:
-                begins[cell.get("id")], heading = heading, ""
-        start, clock = nb_man.cell_start, time.time()
+    def announce(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        nonlocal heading
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            heading = cell.source.splitlines()[0].lstrip("# ")
+        elif cell.cell_type == "code" and heading:
+            since = time.time() - started
+            print(f"{wipe}    {chapter} {since:5.0f} s  {heading}", flush=True)
+            heading = ""
 
-        def announce(cell, cell_index=None, **more):
-            if cell.get("id") in begins:
-                since, section = time.time() - clock, begins[cell.get("id")]
-                print(f"{wipe}    {chapter} {since:5.0f} s  {section}", flush=True)
-            return start(cell, cell_index, **more)
-
-        nb_man.cell_start = announce
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-
-papermill_engines.register("announcing", Announcing)
+    return announce

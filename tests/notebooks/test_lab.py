@@ -11,12 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 
 import jupytext
 import pytest
-import websocket
 from conftest import ROOT
+from jupyter_client import BlockingKernelClient
 
 TOKEN = "a-token-of-this-test"
 
@@ -68,7 +67,7 @@ def ask(url: str, content: dict | None = None, method: str | None = None):
 
 @pytest.mark.timeout(1800)
 def test_jupyterlab_opens_chapter_00_and_runs_it(lab):
-    lab, _ = lab
+    lab, folder = lab
     with ask(f"{lab}/") as page:
         assert page.url.startswith(f"{lab}/lab/tree/00_start_here.ipynb")
         assert b"JupyterLab" in page.read()
@@ -83,11 +82,16 @@ def test_jupyterlab_opens_chapter_00_and_runs_it(lab):
                "kernel": {"name": "python3"}}
     with ask(f"{lab}/api/sessions", session) as answer:
         kernel = json.load(answer)["kernel"]["id"]
-    address = f"{lab.replace('http', 'ws')}/api/kernels/{kernel}/channels?token={TOKEN}"
-    channel, shown = websocket.create_connection(address, timeout=900), []
-    for i, cell in enumerate(code):
-        shown += run(channel, cell.replace('size = "quick"', 'size = "smoke"'), f"cell {i}")
-    channel.close()
+    client = BlockingKernelClient()
+    client.load_connection_file(str(folder.parent / "RUNTIME" / f"kernel-{kernel}.json"))
+    client.start_channels()
+    shown = []
+    for cell in code:
+        reply = client.execute_interactive(
+            cell.replace('size = "quick"', 'size = "smoke"'), timeout=900,
+            output_hook=lambda message: shown.append(message["content"].get("data", {})))
+        assert reply["content"]["status"] == "ok", f"{cell}: {reply['content']}"
+    client.stop_channels()
     assert sum("image/png" in data for data in shown) >= 3
     assert any("application/vnd.jupyter.widget-view+json" in data for data in shown)
 
@@ -112,32 +116,3 @@ def test_set_up_cells_are_folded():
         for cell in jupytext.read(path).cells:
             if "hide-input" in cell.metadata.get("tags", []):
                 assert cell.metadata.get("jupyter") == {"source_hidden": True}, path.name
-
-
-def text_of(message: str | bytes) -> str | bytes:
-    """The JSON of a message, before a picture: after the count and the offsets of its parts."""
-    if isinstance(message, str):
-        return message
-    first, end = (int.from_bytes(message[i:i + 4], "big") for i in (4, 8))
-    return message[first:end]
-
-
-def run(channel, code: str, where: str) -> list[dict]:
-    """Run one cell over the kernel's websocket; what it showed, by MIME type."""
-    mine, shown = uuid.uuid4().hex, []
-    header = {"msg_id": mine, "msg_type": "execute_request", "username": "", "session": mine,
-              "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False,
-               "user_expressions": {}, "stop_on_error": True}
-    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
-    channel.send(json.dumps(message | {"channel": "shell", "buffers": []}))
-    while True:
-        message = json.loads(text_of(channel.recv()))
-        if message["parent_header"].get("msg_id") != mine:
-            continue
-        kind, content = message["msg_type"], message["content"]
-        assert kind != "error", f"{where}: " + "\n".join(content["traceback"])
-        if kind in ("display_data", "execute_result"):
-            shown.append(content["data"])
-        if kind == "status" and content["execution_state"] == "idle":
-            return shown

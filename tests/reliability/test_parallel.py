@@ -16,7 +16,6 @@ from conftest import ROOT, tones
 from slow_probe import SlowRidge
 
 from audiotl import AudiotlError, features, models, parallel
-from audiotl.__main__ import main
 from audiotl.embedding import embed
 from audiotl.probes.subset_search import search
 
@@ -56,13 +55,6 @@ def test_local_jobs_come_back_in_order_and_are_taken_as_needed(threads):
     with pytest.raises(ZeroDivisionError):
         list(parallel.run(divmod, [1, 2, 3], (0,), threads=threads))
     assert torch.get_num_threads() == before
-
-
-def test_an_engine_that_is_not_there_is_named(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    assert main(["report", "--profile", "smoke", "--engine", "spark://here"]) == 2
-    assert "spark://here" in capsys.readouterr().err
 
 
 @needs_dask

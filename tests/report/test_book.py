@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import websocket
 from conftest import ROOT
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from audiotl import AudiotlError
 from audiotl.report import book, chapters, claims, findings
@@ -184,17 +185,16 @@ def test_every_paper_that_a_notebook_names_is_among_the_references():
 def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path, request):
     folder = tmp_path / "00_mine"
     folder.mkdir()
-    sound = nbformat.v4.new_output("display_data", {"text/html": "<audio></audio>"})
-    said = nbformat.v4.new_output("stream", text="row 1")
+    outputs = [new_output("display_data", {"text/html": "<audio></audio>"}),
+               new_output("stream", text="row 1"),
+               new_output("error", ename="ValueError", evalue="it broke")]
     about = {"image/png": {"file": "atlas.png", "alt": "Scores."}}
-    atlas = nbformat.v4.new_output("display_data", {"text/plain": "atlas"}, metadata=about)
-    (folder / "atlas.png").write_bytes((REAL / TICKED / "cover.png").read_bytes())
+    atlas = new_output("display_data", {"text/plain": "atlas"}, metadata=about)
+    shutil.copy(REAL / TICKED / "cover.png", folder / "atlas.png")
     pd.DataFrame(ATLAS).to_csv(folder / "atlas.csv", index=False)
-    broke = nbformat.v4.new_output("error", ename="ValueError", evalue="it broke")
-    cells = [nbformat.v4.new_markdown_cell("# Mine"),
-             nbformat.v4.new_code_cell("listen()", outputs=[sound, said, broke]),
-             nbformat.v4.new_code_cell("draw()", outputs=[atlas])]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "00_mine.ipynb")
+    cells = [new_markdown_cell("# Mine"), new_code_cell("listen()", outputs=outputs),
+             new_code_cell("draw()", outputs=[atlas])]
+    nbformat.write(new_notebook(cells=cells), folder / "00_mine.ipynb")
     card = {"name": "00_mine", "error": "It broke.", "seconds": 1.0, "parameters": {},
             "data": "my sounds", "versions": {}, "machine": "this", "date": "today"}
     (folder / "card.json").write_text(json.dumps(card))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from audiotl import benchmarks
+from audiotl.datasets.corpus import Corpus
 from audiotl.report import findings
 from audiotl.report.results import Results
 
@@ -20,10 +21,8 @@ def reports(tmp_path, monkeypatch):
 
 
 def sound(name, skipped):
-    corpus = types.SimpleNamespace(
-        name=name, title=name.title(), classes=("a",), duration=1.0, synthetic=name == "toy",
-        clips=pd.DataFrame({"group": ["x", "y"]}), __len__=None)
-    corpus = type("Corpus", (), {**vars(corpus), "__len__": lambda self: 2})()
+    corpus = Corpus(name, pd.DataFrame({"group": ["x", "y"]}), ("a",), 1.0,
+                    synthetic=name == "toy", title=name.title())
     return types.SimpleNamespace(corpus=corpus, skipped=skipped)
 
 
@@ -86,20 +85,13 @@ def test_findings_of_recordings_are_marked_on_other_data(reports, tmp_path, monk
     assert Results("02_x").folder.resolve() == (tmp_path / "reports" / "lab" / "02_x").resolve()
 
 
-def test_bench_rows_become_a_table():
-    row = {"name": "work", "ours_s": 0.5, "peer": "the loop", "peer_s": 5.0, "ratio": 10.0,
-           "threads": 1, "check": "equal"}
-    assert "| work | 0.5 | the loop | 5 | 10.0 | 1 | equal | " in benchmarks.markdown([row])
-
-
 def test_a_part_of_the_benchmarks_leaves_the_other_rows(tmp_path, monkeypatch):
     toys = [types.SimpleNamespace(name="toy")]
     monkeypatch.setattr(benchmarks.pkgutil, "iter_modules", lambda path: toys)
-    row = {"peer": "the loop", "peer_s": 6.0, "threads": 1, "check": "equal"}
     times = iter((1.0, 2.0, 3.0))
 
     def bench(name):
-        return lambda: [row | {"name": name, "ours_s": (ours := next(times)), "ratio": 6.0 / ours}]
+        return lambda: [benchmarks.row(name, next(times), "the loop", 6.0, 1, "equal")]
 
     toy = types.SimpleNamespace(bench_first=bench("first"), bench_second=bench("second"))
     monkeypatch.setattr(benchmarks.importlib, "import_module", lambda name: toy)
@@ -107,3 +99,5 @@ def test_a_part_of_the_benchmarks_leaves_the_other_rows(tmp_path, monkeypatch):
     benchmarks.run(tmp_path, only="first")
     rows = {row["name"]: row["ratio"] for row in json.loads((tmp_path / "bench.json").read_text())}
     assert rows == {"first": 2.0, "second": 3.0}
+    table = (tmp_path / "bench.md").read_text()
+    assert "| second | 2 | the loop | 6 | 3.0 | 1 | equal | " in table and table.count("\n| ") == 4

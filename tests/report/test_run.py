@@ -144,26 +144,20 @@ def test_a_broken_notebook_leaves_a_red_card_and_the_others_run_on(notebooks, tm
     assert "numbers.level[0] == 7" in json.loads((out / "01_good/card.json").read_text())["error"]
 
 
-def test_resume_keeps_what_is_done_and_runs_what_is_not(notebooks, tmp_path, no_book):
+def test_two_run_at_a_time_and_resume_keeps_what_is_done(notebooks, tmp_path, no_book, capfd):
     folder, out = notebooks(_00_good=GOOD, _01_bad=BAD), tmp_path / "out"
-    written = lambda: [(out / name / "report.md").stat().st_mtime_ns  # noqa: E731
-                       for name in ("00_good", "01_bad")]
-    assert run(Run(folder, out)) == 1
-    first, _ = written()
-    notebooks(_01_bad=GOOD)
-    assert run(Run(folder, out, resume=True)) == 0
-    assert written()[0] == first
-    assert run(Run(folder, out, only=("00",), resume=True, parameters={"level": 2})) == 0
-    assert written()[0] != first
-
-
-def test_two_at_a_time(notebooks, tmp_path, no_book, capfd):
-    assert run(Run(notebooks(_00_good=GOOD, _01_bad=BAD), tmp_path, jobs=2)) == 1
-    cards = [json.loads((tmp_path / name / "card.json").read_text())["ok"]
+    assert run(Run(folder, out, jobs=2)) == 1
+    cards = [json.loads((out / name / "card.json").read_text())["ok"]
              for name in ("00_good", "01_bad")]
-    assert cards == [True, False] and (tmp_path / "00_good" / "numbers.csv").is_file()
+    assert cards == [True, False] and (out / "00_good" / "numbers.csv").is_file()
     said = capfd.readouterr().out
     assert said.index("[2/2] 01_bad") < said.index("00  done in"), "they wait for each other"
+    first = (out / "00_good" / "report.md").stat().st_mtime_ns
+    notebooks(_01_bad=GOOD)
+    assert run(Run(folder, out, resume=True)) == 0
+    assert (out / "00_good" / "report.md").stat().st_mtime_ns == first
+    assert run(Run(folder, out, only=("00",), resume=True, parameters={"level": 2})) == 0
+    assert (out / "00_good" / "report.md").stat().st_mtime_ns != first
 
 
 def test_values_come_from_the_profile_and_the_command_line_wins(notebooks, tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,13 +29,10 @@ from audiotl.report.book import tables
 HERE = Path(__file__).parent
 ASSETS = ("*.png", "*.svg", "*.csv", "*.csv.gz")
 REWRITTEN = """:::{note}
-The notebook was rewritten since this run. Figures and tables are of the run; they stand where the
-code that bears their names is now.
+The notebook was rewritten since this run, of which figures and tables are shown.
 :::"""
 
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
-OUTPUT = re.compile(rf"^!\[.*\)$|^```\n(?s:.*?)\n```$|(?:{tables.TABLE.pattern}\n*)?^All rows: .*|"
-                    rf"{tables.TABLE.pattern}", re.M)
 REPORT = re.compile(r"(\d\d_\w+)/report\.md")
 NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
 """Drawings and exercises: a page shows them as the notebook has them now."""
@@ -72,28 +68,26 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
             card["any_claims"] = bool(decided)
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, decided, reports, source)
-        made = Path(scratch) / "book"
-        said = _sphinx(source, made, Path(scratch) / "trees", strict)
-        if said is None:
-            shutil.rmtree(out, ignore_errors=True)
-            shutil.move(made, out)
-    if said is not None:
-        raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
-                           f"{said.strip().replace(scratch, '')}")
+        said = _sphinx(source, Path(scratch), strict)
+        if said:
+            raise AudiotlError(f"The book in {out} could not be made; Sphinx says: "
+                               f"{said.strip().replace(scratch, '')}")
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.move(Path(scratch) / "book", out)
     return out / "index.html"
 
 
-def _sphinx(source: Path, out: Path, trees: Path, strict: bool) -> str | None:
-    # What went wrong, or None. In this process: a second one would take as long to import it.
+def _sphinx(source: Path, to: Path, strict: bool) -> str:
+    # What went wrong, or nothing. In this process: a second one would take as long to import it.
     said = io.StringIO()
     with patch_docutils(source), docutils_namespace():
         try:
-            app = Sphinx(source, source, out, trees, "html", status=None, warning=said,
-                         warningiserror=strict)
+            app = Sphinx(source, source, to / "book", to / "trees", "html", status=None,
+                         warning=said, warningiserror=strict)
             app.build()
         except SphinxError as error:
             return str(error)
-    return said.getvalue() if app.statuscode else None
+    return said.getvalue() if app.statuscode else ""
 
 
 def _claims(path: Path) -> list[dict]:
@@ -135,10 +129,11 @@ def _chapter(card: dict, report: Path, notebooks: Path, to: Path) -> None:
         nb = jupytext.read(script)
         text = (report / "report.md").read_text(encoding="utf-8")
         text = QUOTED.sub("", text, count=1) if card["answer"] else text
-        cells = list(_committed(tables.shorten(text, known), nb))
+        text = tables.shorten(text, known).rpartition("\n---\n")[0]
         card["rewritten"] = any(cell.source.strip() not in text for cell in nb.cells
                                 if cell.cell_type == "markdown"
                                 and not NEEDS_NO_RUN.match(cell.source))
+        cells = _committed(text, nb, card["rewritten"])
     nbformat.write(nb, to / f"{card['name']}.ipynb")
     _, card["question"] = chapters.opening(cells[0].source)
     for cell in (cell for cell in cells if cell.cell_type == "markdown"):
@@ -161,57 +156,44 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
                    if not one.get("metadata", {}).get("findings")]
         texts = list(map(chapters.shown, outputs))
         if all(texts):
-            yield _code(cell.source, tags=cell.metadata.get("tags", []))
+            yield _code(cell)
             yield new_markdown_cell(tables.shorten("\n\n".join(texts), known))
         else:
-            yield _code(cell.source, [
+            yield _code(cell, [
                 new_output("display_data", {"text/markdown": text}) if text else one
                 for one, text in zip(outputs, texts, strict=True)])
 
 
-def _committed(report: str, nb: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNode]:
-    # Prose and code of the notebook, and what the code put out from between the same prose, or at
-    # least the same heading, of the report.
-    text, place, waiting, rewritten = report.rpartition("\n---\n")[0], 0, [], False
-    for cell in [*nb.cells, None]:
-        if cell and cell.cell_type == "code":
-            waiting.append(_code(cell.source, tags=cell.metadata.get("tags", [])))
+def _committed(text: str, nb: nbformat.NotebookNode,
+               rewritten: bool) -> list[nbformat.NotebookNode]:
+    # Prose and code of the notebook, and behind the code what stands before the next prose in the
+    # report.
+    cells, behind, place = [], 0, 0
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cells.append(_code(cell))
+            behind = len(cells)
             continue
-        prose = cell.source.strip() if cell else ""
-        heading = re.search("^#.*|$", prose, re.M)[0]
-        known = [part for part in (prose, heading) if part and text.find(part, place) >= 0]
-        if cell and not known:
-            waiting.append(new_markdown_cell(prose))
-            continue
-        at = text.find(known[0], place) if cell else len(text)
-        yield from _placed(waiting, text[place:at], rewritten)
-        waiting = [new_markdown_cell(prose)]
-        rewritten = bool(cell) and known[0] != prose
-        place = at + len(known[0]) if cell else at
+        prose = cell.source.strip()
+        at = text.find(prose, place)
+        if at >= 0:
+            cells.insert(behind, _came_out(text[place:at], rewritten))
+            place, behind = at + len(prose), len(cells) + 1
+        cells.append(new_markdown_cell(prose))
+    cells.insert(behind, _came_out(text[place:], rewritten))
+    return cells
 
 
-def _placed(cells: list, text: str, rewritten: bool) -> Iterator[nbformat.NotebookNode]:
-    # What came out, behind the last code. Of sections that were rewritten since, only figures and
-    # tables, behind the code that names them.
-    code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"] or [len(cells) - 1]
-    out = defaultdict(list, {code[-1]: [text.strip()]})
-    new = (cell.source for cell in cells[1:] if cell.cell_type == "markdown")
-    rewritten |= not all(map(NEEDS_NO_RUN.match, new))
-    if rewritten or re.search("^#", text, re.M):
-        out.clear()
-        for found in OUTPUT.finditer(text):
-            name = re.search(r"\]\((\w+)\.", found[0])
-            homes = [i for i in code if name and f'"{name[1]}"' in cells[i].source]
-            out[(homes or code[-1:])[0]].append(found[0].strip())
-    for i, cell in enumerate(cells):
-        yield cell
-        if any(out[i]):
-            yield new_markdown_cell("\n\n".join(out[i]))
+def _came_out(text: str, rewritten: bool) -> nbformat.NotebookNode:
+    # All of it, or figures and tables where there is prose of another notebook between.
+    parts = [part for part in text.split("\n\n")
+             if not rewritten or part.startswith(("![", "|"))]
+    return new_markdown_cell("\n\n".join(parts).strip())
 
 
-def _code(source: str, outputs: list | None = None, tags: list = ()) -> nbformat.NotebookNode:
-    folded = [] if "unfolded" in tags else ["hide-input"]
-    return new_code_cell(source, outputs=outputs or [], metadata={"tags": folded})
+def _code(cell: nbformat.NotebookNode, outputs: list = ()) -> nbformat.NotebookNode:
+    folded = [] if "unfolded" in cell.metadata.get("tags", []) else ["hide-input"]
+    return new_code_cell(cell.source, outputs=list(outputs), metadata={"tags": folded})
 
 
 def _one_fold(cells: list) -> list:
@@ -292,6 +274,6 @@ def _ticks(combinations: Path, summary: Path) -> str:
     cases = [[*key, dict(zip(rows["subset"], rows[["score", "ci_low", "ci_high"]].values.tolist(),
                              strict=True))] for key, rows in frame.groupby(keys, sort=False)]
     best = pd.read_csv(summary).round(4)
-    names = {name: title_of(name) for name in {name for case in cases for name in case[:2]}}
+    names = {name: title_of(name) for case in cases for name in case[:2]}
     data = {"names": names, "cases": cases, "best": best[[*keys[:4], "best"]].values.tolist()}
     return json.dumps(data, separators=(",", ":"))
