@@ -202,6 +202,23 @@ def making(step: str, key: str) -> Iterator[Path]:
             _making.pop().leave()
 
 
+@contextlib.contextmanager
+def adopting(step: str, key: str, seconds: float) -> Iterator[Path]:
+    """`making` for an entry that took so many processor seconds elsewhere."""
+    with making(step, key) as folder:
+        _making[-1].started -= seconds
+        yield folder
+    _made.discard(f"{step}/{key}")
+
+
+def seconds_of(folder: Path) -> float:
+    """Processor seconds that an entry took, and what was made for it alone and is not kept."""
+    cost = json.loads((folder / "cost.json").read_text())
+    own = f"{folder.parent.name}/{folder.name}"
+    return sum(seconds for name, seconds in cost.items()
+               if name == own or not (cache_root() / name).exists())
+
+
 class _Cost:
     # Processor seconds of an entry in the making, without those of entries made for it.
     def __init__(self):

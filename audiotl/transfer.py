@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, check_known, datasets
 from audiotl.datasets.corpus import Corpus, LeakError, Split, check_split, deal_groups, splits_of
+from audiotl.datasets.own_sounds import read_table
 from audiotl.embedding import embed
 from audiotl.features import Features
 from audiotl.models.taps import weights_key
@@ -38,6 +40,8 @@ growing dilations or, with as many weights, none."""
 
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
 INNER_FOLDS = 3  # of a probe
+STEP = "fractions"  # of the cache: runs of a grid
+COLUMNS = ("key", "answers", "seconds", "core_seconds")
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
 
@@ -272,6 +276,26 @@ class Grid:
             missing = []
         return [self._read(run, folder) for run, folder in found.items() if folder], missing
 
+    def table(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """The runs that are finished, as `adopt` takes them.
+
+        Returns:
+            A row each: the fields of `Run`, ``key`` of its content, ``clips, answers`` (how many,
+            and a bit each in hexadecimal, 1 where a clip was named rightly: first those kept aside,
+            then those that were tested), ``train_clips, steps, seconds, core_seconds``.
+        """
+        rows = []
+        for run in dict.fromkeys(runs):
+            folder = _kept.find(*self.content(run))
+            if folder is not None:
+                right = np.load(folder / "right.npy")
+                rows.append(dataclasses.asdict(run) | {
+                    "key": folder.name, "clips": len(right),
+                    "answers": np.packbits(right).tobytes().hex(),
+                    "core_seconds": cache.seconds_of(folder)}
+                    | json.loads((folder / "run.json").read_text()))
+        return pd.DataFrame(rows)
+
     def content(self, run: Run) -> list:
         """What determines a run, for its key; no network is loaded or trained for it."""
         target, (_, rows, held, test_rows) = self.targets[run.target], self.rows(run)
@@ -326,7 +350,37 @@ class Grid:
                          validation=float(right[:len(held)].mean()))
 
 
-@cache.step("fractions", version=2)
+def adopt(path: str | Path) -> None:
+    """Take the runs of a `Grid.table` for finished, so that a grid that wants them finds them.
+
+    A run is known by its key: one of other clips, recipes or sources is never taken for another.
+
+    Raises:
+        AudiotlError: no such file, or no such table.
+    """
+    counts = ("clips", "train_clips", "steps")
+    for row in read_table(Path(path), (*COLUMNS, *counts), text=True).to_dict("records"):
+        try:
+            clips, taken, steps = (int(row[name]) for name in counts)
+            seconds, core_seconds = float(row["seconds"]), float(row["core_seconds"])
+            bits = np.unpackbits(np.frombuffer(bytes.fromhex(row["answers"]), np.uint8))
+            if not row["key"].isalnum() or len(bits) - clips not in range(8):
+                raise ValueError
+        except ValueError:
+            raise AudiotlError(f"{path} holds a run that is none ({row['key']!r}); leave its row "
+                               "out.") from None
+        if cache.find(STEP, row["key"]) is None:
+            with cache.adopting(STEP, row["key"], core_seconds) as folder:
+                about = {"train_clips": taken, "steps": steps, "seconds": seconds}
+                _write(folder, bits[:clips] > 0, about)
+
+
+def _write(folder: Path, right: np.ndarray, about: dict) -> None:
+    np.save(folder / "right.npy", right)
+    (folder / "run.json").write_text(json.dumps(about))
+
+
+@cache.step(STEP, version=2)
 def _kept(folder: Path, *_, grid: Grid, run: Run) -> None:
     how, source = INPUTS[run.input], None
     if run.mode != SCRATCH:
@@ -338,7 +392,6 @@ def _kept(folder: Path, *_, grid: Grid, run: Run) -> None:
     made = transfer(run.mode, grid.targets[run.target], (rows, np.r_[held, test_rows]),
                     grid.recipe(run), run.network, source, keep=False, progress=False,
                     device=grid.device, **({} if run.mode == PROBE else how))
-    np.save(folder / "right.npy", made.values[0, 0] > 0)
-    (folder / "run.json").write_text(json.dumps(
-        {"train_clips": made.keys["train_clips"], "steps": made.keys["steps"],
-         "seconds": time.perf_counter() - started}))
+    _write(folder, made.values[0, 0] > 0, {
+        "train_clips": made.keys["train_clips"], "steps": made.keys["steps"],
+        "seconds": time.perf_counter() - started})

@@ -48,6 +48,7 @@ least_steps = 60                  # a small fraction is passed over until it has
 learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
 rates_tried = [0.005]             # rates to choose from; a single one keeps those above
 only_finished = False             # start no run; report those that are kept
+known_runs = ""                   # a runs.csv.gz of a report: what is in it counts as finished
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
@@ -66,7 +67,17 @@ from audiotl.plots.style import title_of
 from audiotl.report.results import Results
 from audiotl.sources import source_network
 from audiotl.training import Recipe, find_device
-from audiotl.transfer import FINE_TUNED, ONE_RATE, PROBE, SCRATCH, Grid, Run, Start, target_folds
+from audiotl.transfer import (
+    FINE_TUNED,
+    ONE_RATE,
+    PROBE,
+    SCRATCH,
+    Grid,
+    Run,
+    Start,
+    adopt,
+    target_folds,
+)
 
 results = Results("04_cross_domain_transfer")
 device = find_device(device)
@@ -155,11 +166,14 @@ def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed, **({"learning_rate": rate} | how))
 
+if known_runs:
+    adopt(known_runs)
 trained = [mode for mode in modes if mode != PROBE]
-trials, _ = grid.run([plan(sources[0], targets[0], name, "plain", mode, "true", fraction, seeds[0],
-                           learning_rate=rate)
-                      for name in networks for mode in trained for rate in rates_tried
-                      for fraction in (0.1, 1.0) if len(rates_tried) > 1], only_finished)
+tries = [plan(sources[0], targets[0], name, "plain", mode, "true", fraction, seeds[0],
+              learning_rate=rate)
+         for name in networks for mode in trained for rate in rates_tried
+         for fraction in (0.1, 1.0) if len(rates_tried) > 1]
+trials, _ = grid.run(tries, only_finished)
 tried = pd.DataFrame([one.keys for one in trials], columns=[
     "network", "mode", "learning_rate", "fraction", "steps", "validation"])
 mean = tried.groupby(["network", "mode", "learning_rate"])["validation"].mean()
@@ -170,7 +184,8 @@ results.table("rates", tried)
 # %% [markdown]
 # ## The runs
 #
-# Each run is kept as it ends. Stop at any time: the next start goes on from there.
+# Each run is kept as it ends. Stop at any time: the next start goes on from there. `runs.csv.gz`
+# holds every answer of every run: with `known_runs` another machine goes on from it.
 
 # %%
 ways = [(s, t, inputs) for s in sources for t in targets]
@@ -229,18 +244,21 @@ results.table("fractions", fractions_of, show=fractions_of[
 own = [plan("", name, kind, "plain", SCRATCH, "none", 1.0, 0, official=True)
        for name, sound in target_sounds.items() if "official" in sound.corpus.clips
        for kind in networks]
-scored = []
+scored, kept = [], [grid.table([*tries, *wanted, *longer])]
 for each in official_hops if own else []:
     heard = {run.target: features(target_sounds[run.target].corpus, Settings(hop=each))
              for run in own}
     crops = {name: dataclasses.replace(one, crop=one.crop * hop // each)
              for name, one in recipes.items()}
-    parts, _ = dataclasses.replace(grid, targets=heard, recipes=crops).run(own, only_finished)
+    finer = dataclasses.replace(grid, targets=heard, recipes=crops)
+    parts, _ = finer.run(own, only_finished)
     scored += [one.named(hop=each) for one in parts]
+    kept.append(finer.table(own))
 if scored:
     official = stats.score_table(scored)
     first = ["target", "network", "hop", "score", "ci_low", "ci_high", "steps", "train_clips"]
     display(results.table("official", official[first].join(official.drop(columns=first))))
+results.table("runs.csv.gz", pd.concat(kept), digits=None, show=0)
 
 # %% [markdown]
 # ## Score against the share of training clips, both ways

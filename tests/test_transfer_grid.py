@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import pitches
 
-from audiotl import cache, datasets, training, transfer
+from audiotl import AudiotlError, cache, datasets, training, transfer
 from audiotl.features import features
 from audiotl.sources import source_network
 from audiotl.training import Recipe
@@ -85,6 +85,25 @@ def test_a_grid_that_was_killed_goes_on_to_the_undisturbed_results(sounds, tmp_p
     for one, other in zip(whole, resumed, strict=True):
         assert (one.values == other.values).all() and (one.groups == other.groups).all()
         assert one.keys | {"seconds": 0} == other.keys | {"seconds": 0}
+
+
+def test_a_table_of_runs_is_taken_for_the_runs_elsewhere(sounds, tmp_path, monkeypatch):
+    wanted = [WANTED[0], WANTED[3]]
+    whole, _ = grid(sounds).run(wanted, progress=False)
+    table, file = grid(sounds).table(WANTED), tmp_path / "runs.csv.gz"
+    table.to_csv(file, index=False)
+    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "elsewhere"))
+    transfer.adopt(file)
+    adopted, missing = grid(sounds).run(WANTED, only_finished=True)
+    assert missing == [run for run in WANTED if run not in wanted]
+    for one, other in zip(whole, adopted, strict=True):
+        assert (one.values == other.values).all() and one.keys == other.keys
+    others, _ = grid(sounds, epochs=4).run(WANTED[:1], only_finished=True)
+    assert not others and cache.spared() > 0
+    for broken in ({"answers": "0f"}, {"answers": "no"}, {"key": "../up"}, {"clips": "many"}):
+        table.assign(**broken).to_csv(file, index=False)
+        with pytest.raises(AudiotlError, match=file.name):
+            transfer.adopt(file)
 
 
 def test_reporting_what_is_finished_trains_nothing(sounds, monkeypatch):
