@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import torch
@@ -270,20 +270,22 @@ def fingerprint(module: nn.Module) -> str:
 
     Strides, activations and constants count, and buffers that are not saved with the weights.
     """
-    digest = hashlib.sha256(repr(module).encode())
+    text = repr(module)
     for name, part in module.named_modules():
         plain = {key: value for key, value in vars(part).items() if key != "training"
                  and isinstance(value, (bool, int, float, str, tuple, type(None)))}
-        kind = f"{type(part).__module__}.{type(part).__qualname__}"
-        digest.update(f"{name} {kind} {sorted(plain.items())}".encode())
-    for name, value in module.named_buffers():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:20]
+        text += f"{name} {type(part).__module__}.{type(part).__qualname__} {sorted(plain.items())}"
+    return _digest(text, module.named_buffers())
 
 
 def weights_key(model: nn.Module) -> str:
     """A digest of the network's class, settings and weights: equal networks give equal keys."""
-    digest = hashlib.sha256(repr((type(model).__name__, getattr(model, "settings", ""))).encode())
-    for name, value in sorted(model.state_dict().items()):
+    text = repr((type(model).__name__, getattr(model, "settings", "")))
+    return _digest(text, sorted(model.state_dict().items()))
+
+
+def _digest(text: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, value in tensors:
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]

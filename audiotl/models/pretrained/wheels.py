@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotl.models.pooling import pool
-from audiotl.models.pretrained.network import PublishedNetwork, over_patches, pad_to, patches_of
+from audiotl.models.pretrained.network import (
+    PublishedNetwork,
+    band_power,
+    over_patches,
+    pad_to,
+    patches_of,
+)
 from audiotl.models.pretrained.readers import part_of, read_ctranslate2, read_onnx, read_torch
 
 LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -61,11 +67,8 @@ class Staged(PublishedNetwork):
 
     def power(self, waveform: Tensor, hop: int, ends: str = "constant") -> Tensor:
         """Power in each band, ``(batch, bands, frames)``."""
-        n_fft = 2 * (self.bank.shape[1] - 1)
-        window = torch.hann_window(n_fft, device=waveform.device)
-        spectrum = torch.stft(waveform, n_fft, hop, window=window, pad_mode=ends,
-                              return_complex=True)
-        return self.bank @ (spectrum.real.square() + spectrum.imag.square())
+        window = torch.hann_window(2 * (self.bank.shape[1] - 1), device=waveform.device)
+        return band_power(waveform, self.bank.T, window, hop, ends)
 
 
 class Apply(nn.Module):
