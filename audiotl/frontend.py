@@ -224,9 +224,6 @@ class MFCCStatistics(MFCC):
 
     Shape:
         ``(batch, samples)`` to ``(batch, 6 * n_mfcc)``.
-
-    >>> MFCCStatistics()(torch.randn(2, 16_000)).shape
-    torch.Size([2, 120])
     """
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn import linear_model
 from tqdm import tqdm
 
 from audiotl import cache
@@ -28,6 +29,7 @@ TUNED, NESTED = "tuned on the reported folds", "nested"
 RAW, SCALED = "raw", "standardised"
 FEW_STEPS = 50_000
 """Pair steps on a linear kernel where only the optimum counts, not libsvm's path to it."""
+
 
 def tuned(task: Task, features: str | Sequence[str], scaled: bool = False, *,
           threads: int = 1) -> Scored:
@@ -84,9 +86,8 @@ def ridge(task: Task) -> Probe:
     """Ridge regression on classes or, for a regression, on values, with the same penalties."""
     if not task.regression:
         return Ridge()
-    from sklearn.linear_model import Ridge as OnValues
-
-    return Sklearn("ridge", OnValues(), [{"alpha": cell["lambda"]} for cell in Ridge().cells])
+    penalties = [{"alpha": cell["lambda"]} for cell in Ridge().cells]
+    return Sklearn("ridge", linear_model.Ridge(), penalties)
 
 
 def clip_scores(task: Task, predicted: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:
