@@ -116,7 +116,8 @@ def _content(corpus: Corpus, *degradation: Degradation) -> tuple:
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
              degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
     fronts = LogSpectrogram(settings), MFCCStatistics(_cepstra(settings))
-    shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
+    frames = 1 + round(duration * settings.sample_rate) // settings.hop
+    shape = len(corpus), settings.n_bands, frames
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
     with open(folder / "spectrograms.npy", "wb") as file:

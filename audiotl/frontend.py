@@ -62,10 +62,6 @@ class Settings:
     axis: str = "mel"
     range_db: float = 80.0
 
-    def frames(self, samples: int) -> int:
-        """Frames that a clip of `samples` samples gives."""
-        return 1 + samples // self.hop
-
 
 def band_edges(settings: Settings) -> Tensor:
     """Corner frequencies of the ``log`` and ``linear`` axes in Hz, shape ``(n_bands + 2,)``.

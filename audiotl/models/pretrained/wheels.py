@@ -42,7 +42,7 @@ class Staged(PublishedNetwork):
 
     @abc.abstractmethod
     def patches(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to ``(batch, patches, bands, time)``."""
+        """``(batch, samples)`` to ``(batch, patches, bands, time)``; maps have one more axis."""
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         waveform = pad_to(waveform, round(self.seconds * self.sample_rate))
@@ -212,11 +212,7 @@ class AiSFX(Staged):
     def patches(self, waveform: Tensor) -> Tensor:
         loudest = waveform.abs().amax(1, keepdim=True).clamp(min=1e-10)
         level = torch.log10(1 + 1e4 * self.power(waveform / loudest, 1024)) / 9.457798957824707
-        return patches_of(level, 100, 50, 12)
-
-    def hear(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """See `Staged`."""
-        return super().hear(x[:, None])
+        return patches_of(level, 100, 50, 12)[:, :, None]
 
 
 class Whisper(Staged):
