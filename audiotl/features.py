@@ -21,7 +21,6 @@ from audiotl.datasets.own_sounds import blocks_of
 from audiotl.degrade import Degradation
 from audiotl.frontend import LIBROSA, LogSpectrogram, MFCCStatistics, Settings
 
-FEW = 16  # clips that a thread takes at a time
 VERSION = 1  # raised whenever the same settings would give other features
 Heard = tuple[list[int], list[np.ndarray], list[tuple[int, str]]]
 """Rows, an array a front end, and ``(row, cause)`` of clips that could not be used."""
@@ -73,7 +72,8 @@ class Features:
 
 
 def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 0,  # noqa: B008
-             progress: bool = True, degradation: Degradation | None = None) -> Features:
+             batch: int = 16, progress: bool = True,
+             degradation: Degradation | None = None) -> Features:
     """Spectrograms and MFCC statistics of every clip, from the cache where they are there; of a
     corpus of embeddings its blocks.
 
@@ -83,6 +83,7 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
 
     Args:
         workers: threads, each with clips of its own; 0 is one a core.
+        batch: clips that a thread takes at a time.
 
     Raises:
         AudiotlError: not one clip could be decoded.
@@ -94,7 +95,7 @@ def features(corpus: Corpus, settings: Settings = Settings(), *, workers: int = 
         return Features(corpus, np.zeros((len(rows), 0, 0), np.float16), np.zeros((len(rows), 0)),
                         [], cache.key_of([*map(cache.array_key, blocks.values())]), blocks=blocks)
     content = settings, *_content(corpus, degradation)
-    folder = _extract(*content, corpus=corpus, workers=workers, progress=progress)
+    folder = _extract(*content, corpus=corpus, workers=workers, batch=batch, progress=progress)
     record = json.loads((folder / "record.json").read_text())
     kept = np.array(record["kept"], dtype=int)
     skipped = [(corpus.clips["path"].iloc[row], cause) for row, cause in record["skipped"]]
@@ -151,10 +152,9 @@ def _cepstra(settings: Settings) -> Settings:
 
 
 def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,
-           progress: bool, workers: int = 0) -> Iterator[Heard]:
+           progress: bool, workers: int = 0, batch: int = 16) -> Iterator[Heard]:
     # A thread takes its clips all the way, so that they stay near its core and none waits.
-    every = range(len(corpus))
-    chunks = (every[i:i + FEW] for i in every[::FEW])
+    chunks = (range(i, min(i + batch, len(corpus))) for i in range(0, len(corpus), batch))
     shared = corpus.clips["path"].tolist(), corpus.duration, degradation, fronts
     threads = workers or os.cpu_count() or 1
     name = f"{corpus.name}, {degradation.name}" if degradation else corpus.name

@@ -14,7 +14,7 @@ def corpus(class_folders, fresh_cache):
 
 
 def test_a_bad_clip_is_skipped_counted_and_named(corpus):
-    made = features(corpus, progress=False)
+    made = features(corpus, progress=False, batch=8)
     assert len(made.corpus) == 36 and not made.corpus.clips["path"].str.contains("broken").any()
     assert made.spectrograms.shape == (36, 64, 63) and made.mfcc.shape == (36, 120)
     assert [path.endswith("broken.wav") for path, _ in made.skipped] == [True]
