@@ -28,9 +28,6 @@ class Degradation:
             the factor by which the clip plays faster).
         amount: see `kind`.
         seed: of the noise.
-
-    >>> Degradation("gain", -6.0)(np.ones(3, np.float32), 16_000).round(3).tolist()
-    [0.5009999871253967, 0.5009999871253967, 0.5009999871253967]
     """
 
     kind: str

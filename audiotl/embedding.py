@@ -71,16 +71,17 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
         raise AudiotlError(f"{type(model).__name__} pools its taps itself, so it does not take "
                            f"pooling={pooling!r}; use 'mean'.")
     if rate is None:
-        step = _of_spectrograms
+        name = "embedding"
         content = [features.key, weights_key(model)] + [device] * (device != "cpu")
         model.to(memory_format=torch.channels_last)
     else:
-        step = _of_waveforms
+        name = "embedding of waveforms"
         # A published network may depend on its batch, so the size of the batch counts.
         sound = cache.fingerprint(features.corpus.clips["path"]), features.corpus.duration
         content = [*sound, rate, batch, weights_key(model)]
         content += [features.degradation] if features.degradation else []
     content += ["bfloat16"] * half
+    step = cache.step(name, VERSION, home="embeddings")(_embed)
     folder = step(*content, *how.values(), model=model.eval(), features=features, batch=batch,
                   workers=workers, progress=progress, how=how, device=device, half=half)
     with np.load(folder / "taps.npz", allow_pickle=False) as taps:
@@ -135,44 +136,33 @@ def with_weights(network: str, file: str | Path) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-@cache.step("embedding", VERSION, home="embeddings")
-def _of_spectrograms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                     workers: int, progress: bool, how: dict[str, str], device: str,
-                     half: bool) -> None:
-    # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
-    alone = isinstance(model, Tapped) or device != "cpu"
-    threads = 0 if alone else workers or os.cpu_count() or 1
-    batches = _spectrograms(features, batch)
-    shared = model.to(device), how, FEW if device == "cpu" else batch, device, half
-    _write(folder, features, batches, shared, batch, threads, progress)
-    model.to("cpu")
-
-
-@cache.step("embedding of waveforms", VERSION, home="embeddings")
-def _of_waveforms(folder: Path, *_, model: nn.Module, features: Features, batch: int,
-                  workers: int, progress: bool, how: dict[str, str], device: str,
-                  half: bool) -> None:
-    batches = _waveforms(features, model.sample_rate, batch, workers)
-    # A module of the user's may keep something of its pass, or fill the memory.
-    threads = (workers or os.cpu_count() or 1) if isinstance(model, PublishedNetwork) else 0
-    _write(folder, features, batches, (model, how, batch, "cpu", half), batch, threads, progress)
-
-
-def _write(folder: Path, features: Features, batches: Iterator[Tensor], shared: tuple, batch: int,
-           threads: int, progress: bool) -> None:
+def _embed(folder: Path, *_, model: nn.Module, features: Features, batch: int, workers: int,
+           progress: bool, how: dict[str, str], device: str, half: bool) -> None:
+    few, threads = batch, workers or os.cpu_count() or 1
+    if (rate := getattr(model, "sample_rate", None)) is None:
+        batches = _spectrograms(features, batch)
+        few = FEW if device == "cpu" else batch
+        # Hooks, which `taps_of` sets for each pass, are the module's and not the thread's.
+        alone = isinstance(model, Tapped) or device != "cpu"
+    else:
+        batches, device = _waveforms(features, rate, batch, threads), "cpu"
+        # A module of the user's may keep something of its pass, or fill the memory.
+        alone = not isinstance(model, PublishedNetwork)
+    shared = model.to(device), how, few, device, half
     n, start, out = len(features.corpus), 0, {}
     bar = tqdm(batches, total=-(-n // batch), desc=f"embedding {features.corpus.name}",
                unit="batch", disable=not progress, mininterval=1)
-    for taps in parallel.run(_taps, bar, shared, threads=threads):
+    for taps in parallel.run(_taps, bar, shared, threads=0 if alone else threads):
         for name, value in taps.items():
             if not np.isfinite(value).all():
-                raise AudiotlError(f"The tap {name!r} of {type(shared[0]).__name__} gives values "
+                raise AudiotlError(f"The tap {name!r} of {type(model).__name__} gives values "
                                    "that are not numbers (NaN or infinite); check its weights.")
             if name not in out:
                 out[name] = np.empty((n, value.shape[1]), np.float32)
             out[name][start:start + len(value)] = value
         start += len(value)
     np.savez(folder / "taps.npz", **out)
+    model.to("cpu")
 
 
 def _taps(x: Tensor, model: nn.Module, how: dict[str, str], few: int, device: str,
@@ -193,7 +183,7 @@ def _waveforms(features: Features, rate: int, batch: int, workers: int) -> Itera
     paths = features.corpus.clips["path"].tolist()
     how = rate, features.corpus.duration, features.degradation
     # One batch ahead of the network: soundfile and soxr release the interpreter lock.
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         ahead = []
         for start in range(0, len(paths) + batch, batch):
             ready = ahead

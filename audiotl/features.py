@@ -55,7 +55,7 @@ class Features:
         """``{"mfcc": (n, 120)}``; nothing where the corpus has no sound."""
         return {} if self.blocks else {"mfcc": self.mfcc}
 
-    def baselines(self, *, workers: int = 0, progress: bool = True) -> dict[str, np.ndarray]:
+    def baselines(self, *, progress: bool = True) -> dict[str, np.ndarray]:
         """Statistics without a network, ``{name: (n, d)}`` float32, each at its own width.
 
         ``mfcc`` as it is here; ``mfcc40``, the same with 40 coefficients (240 columns), which takes
@@ -65,7 +65,7 @@ class Features:
         if self.blocks:
             return {}
         content = _cepstra(self.settings), 40, *_content(self.corpus, self.degradation)
-        folder = _mfcc(*content, corpus=self.corpus, workers=workers, progress=progress)
+        folder = _mfcc(*content, corpus=self.corpus, progress=progress)
         levels = (level.astype(np.float32) for level in self.spectrograms)
         logmel = np.stack([np.r_[level.mean(-1), level.std(-1)] for level in levels])
         return {"mfcc": self.mfcc, "mfcc40": np.load(folder / "mfcc.npy"), "logmel": logmel}
@@ -117,7 +117,8 @@ def _content(corpus: Corpus, *degradation: Degradation) -> tuple:
 def _extract(folder: Path, settings: Settings, duration: float, sound: str,
              degradation: Degradation | None = None, *, corpus: Corpus, **how) -> None:
     fronts = LogSpectrogram(settings), MFCCStatistics(_cepstra(settings))
-    shape = len(corpus), settings.n_bands, settings.frames(round(duration * settings.sample_rate))
+    frames = 1 + round(duration * settings.sample_rate) // settings.hop
+    shape = len(corpus), settings.n_bands, frames
     mfcc, kept, skipped = [np.zeros((0, 120), np.float32)], [], []
     # Written as a plain file: on a full disk a memory map would end the process without a word.
     with open(folder / "spectrograms.npy", "wb") as file:
@@ -151,7 +152,7 @@ def _cepstra(settings: Settings) -> Settings:
 
 
 def _heard(corpus: Corpus, fronts: Sequence[nn.Module], degradation: Degradation | None, *,
-           workers: int, batch: int = 16, progress: bool) -> Iterator[Heard]:
+           progress: bool, workers: int = 0, batch: int = 16) -> Iterator[Heard]:
     # A thread takes its clips all the way, so that they stay near its core and none waits.
     chunks = (range(i, min(i + batch, len(corpus))) for i in range(0, len(corpus), batch))
     shared = corpus.clips["path"].tolist(), corpus.duration, degradation, fronts

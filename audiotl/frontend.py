@@ -62,10 +62,6 @@ class Settings:
     axis: str = "mel"
     range_db: float = 80.0
 
-    def frames(self, samples: int) -> int:
-        """Frames that a clip of `samples` samples gives."""
-        return 1 + samples // self.hop
-
 
 def band_edges(settings: Settings) -> Tensor:
     """Corner frequencies of the ``log`` and ``linear`` axes in Hz, shape ``(n_bands + 2,)``.
@@ -224,9 +220,6 @@ class MFCCStatistics(MFCC):
 
     Shape:
         ``(batch, samples)`` to ``(batch, 6 * n_mfcc)``.
-
-    >>> MFCCStatistics()(torch.randn(2, 16_000)).shape
-    torch.Size([2, 120])
     """
 
     def forward(self, waveform: Tensor) -> Tensor:

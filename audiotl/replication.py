@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn import linear_model
 from tqdm import tqdm
 
 from audiotl import cache
@@ -28,6 +29,7 @@ TUNED, NESTED = "tuned on the reported folds", "nested"
 RAW, SCALED = "raw", "standardised"
 FEW_STEPS = 50_000
 """Pair steps on a linear kernel where only the optimum counts, not libsvm's path to it."""
+
 
 def tuned(task: Task, features: str | Sequence[str], scaled: bool = False, *,
           threads: int = 1) -> Scored:
@@ -84,9 +86,8 @@ def ridge(task: Task) -> Probe:
     """Ridge regression on classes or, for a regression, on values, with the same penalties."""
     if not task.regression:
         return Ridge()
-    from sklearn.linear_model import Ridge as OnValues
-
-    return Sklearn("ridge", OnValues(), [{"alpha": cell["lambda"]} for cell in Ridge().cells])
+    penalties = [{"alpha": cell["lambda"]} for cell in Ridge().cells]
+    return Sklearn("ridge", linear_model.Ridge(), penalties)
 
 
 def clip_scores(task: Task, predicted: np.ndarray, splits: Sequence[Split] = ()) -> np.ndarray:
@@ -115,7 +116,12 @@ def predictions(task: Task, feature: str, scaled: bool = False, inner: bool = Fa
 
     With `inner`, for the inner test clips fold after fold.
     """
-    folder = _predictions(*_content(task, feature, scaled, inner), task=task, inner=inner,
+    content = hashlib.sha256(np.ascontiguousarray(task.y).tobytes())
+    for name in choi2017.names_of(feature):
+        content.update(np.ascontiguousarray(task.blocks[name]).tobytes())
+    for train, test in _splits(task, inner):
+        content.update(train.tobytes() + b"|" + test.tobytes())
+    folder = _predictions(content.hexdigest(), feature, scaled, task=task, inner=inner,
                           threads=threads)
     return np.load(folder / "predictions.npy"), json.loads((folder / "seconds.json").read_text())
 
@@ -145,20 +151,20 @@ def predict(task: Task, names: Sequence[str], splits: Sequence[Split], scaled: b
     return np.concatenate(found, 1)
 
 
-def table(tasks: Iterable[Task], published: pd.DataFrame, features: Sequence[str] | None = None, *,
+def table(tasks: Iterable[Task], published: pd.DataFrame, features: Sequence[str], *,
           threads: int = 2, progress: bool = True) -> pd.DataFrame:
     """The 2017 table, recomputed.
 
     Args:
         published: see `choi2017.published`; only to compare.
-        features: feature sets; all 33 if not given.
+        features: feature sets, see `choi2017.features`.
 
     Returns:
         ``task, features, published, reproduced, difference, inputs, best_params, seconds``;
         `reproduced` is empty where inputs are missing, `published` where no score was published.
     """
     known = published.set_index(["task", "features"])["published"].to_dict()
-    jobs = [(task, feature) for task in tasks for feature in features or choi2017.features()]
+    jobs = [(task, feature) for task in tasks for feature in features]
     bar = tqdm(jobs, desc="the table of 2017", unit="row", disable=not progress)
     return pd.DataFrame([_row(task, feature, known.get((task.name, feature), np.nan), threads)
                          for task, feature in bar])
@@ -220,12 +226,3 @@ def _predictions(folder: Path, content: str, feature: str, scaled: bool, *, task
                     follow=not (scaled or inner))
     np.save(folder / "predictions.npy", found if task.regression else found.astype(np.int8))
     (folder / "seconds.json").write_text(json.dumps(time.time() - started))
-
-
-def _content(task: Task, feature: str, scaled: bool, inner: bool) -> tuple[str, str, bool]:
-    digest = hashlib.sha256(np.ascontiguousarray(task.y).tobytes())
-    for name in choi2017.names_of(feature):
-        digest.update(np.ascontiguousarray(task.blocks[name]).tobytes())
-    for train, test in _splits(task, inner):
-        digest.update(train.tobytes() + b"|" + test.tobytes())
-    return digest.hexdigest(), feature, scaled

@@ -12,16 +12,6 @@ def scale_decibel(x: Tensor) -> Tensor:
     return (x + 40) / 20
 
 
-def unscale_decibel(x: Tensor) -> Tensor:
-    """The way back, for a layer that stands in front of a network.
-
-    >>> import torch
-    >>> unscale_decibel(scale_decibel(torch.tensor([-80.0, -7.0])))
-    tensor([-80.,  -7.])
-    """
-    return 20 * x - 40
-
-
 class Layered(nn.Module, abc.ABC):
     """Layers in a row, then the mean over frequency and time, then a linear `head`.
 

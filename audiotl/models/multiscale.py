@@ -8,7 +8,7 @@ not public; 3x3 and one map are our choice.
 import torch
 from torch import Tensor, nn
 
-from audiotl.models.layered import scale_decibel, unscale_decibel
+from audiotl.models.layered import scale_decibel
 
 
 class Multiscale(nn.Module):
@@ -35,7 +35,7 @@ class Multiscale(nn.Module):
     def front(self, x: Tensor) -> Tensor:
         """The stacked channels ``(batch, len(dilations), bands, frames)``, in decibels again."""
         x = scale_decibel(x)
-        return unscale_decibel(torch.cat([scale(x) for scale in self.scales], 1))
+        return 20 * torch.cat([scale(x) for scale in self.scales], 1) - 40
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(self.front(x))

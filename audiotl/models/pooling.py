@@ -19,9 +19,6 @@ def pool(x: Tensor, pooling: str = "mean") -> Tensor:
 
     Shape:
         ``(batch, d)``; maps and series with ``"mean+std"``: ``(batch, 2 * d)``, the means first.
-
-    >>> pool(torch.zeros(2, 8, 4, 50)).shape, pool(torch.zeros(2, 8, 4, 50), "mean+std").shape
-    (torch.Size([2, 8]), torch.Size([2, 16]))
     """
     check_known("pooling", pooling, POOLINGS)
     if x.ndim == 2:

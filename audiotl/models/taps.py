@@ -2,8 +2,9 @@
 
 import contextlib
 import difflib
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import torch
@@ -58,20 +59,19 @@ class Tapped(nn.Module):
             one_d = isinstance(module, ONE_D) and isinstance(out, Tensor) and out.ndim == 3
             channels[0] = out.shape[1] if one_d else 0
 
-        def keep(name: str):
-            def hook(module: nn.Module, _inputs, out) -> None:
-                layout = self.layout if self.layout != "auto" else _layout(
-                    module, out, name, channels[0])
-                found[name] = pooled(out, layout, name, len(x), pooling)
-            return hook
+        def keep(name: str, module: nn.Module, _inputs, out) -> None:
+            layout = self.layout
+            if layout == "auto":
+                layout = _layout(module, out, name, channels[0])
+            found[name] = pooled(out, layout, name, len(x), pooling)
 
-        layers = dict(self.module.named_modules())
         with contextlib.ExitStack() as hooks:
-            for layer in layers.values() if self.layout == "auto" else ():
+            for layer in self.module.modules() if self.layout == "auto" else ():
                 if isinstance(layer, ONE_D) or any(True for _ in layer.parameters(recurse=False)):
-                    hooks.callback(layer.register_forward_hook(watch).remove)
+                    hooks.enter_context(layer.register_forward_hook(watch))
             for name in self.tap_names:
-                hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
+                layer, hook = self.module.get_submodule(name), functools.partial(keep, name)
+                hooks.enter_context(layer.register_forward_hook(hook))
             try:
                 self.module(x)
             except RuntimeError as error:
@@ -182,18 +182,18 @@ def tap_table(module: nn.Module, x: Tensor,
     >>> tap_table(net, torch.zeros(2, 1, 64))["receptive_field"].tolist()
     [5, 5, 9]
     """
-    tapped = taps_of(module, names)
-    layers, rows = dict(module.named_modules()), {}
+    tapped, rows = taps_of(module, names), {}
     parts = [name for name, _ in module.named_children()]
 
-    def keep(name: str):
-        return lambda part, _inputs, out: rows.update({name: {
-            "number": parts.index(name) + 1 if name in parts else 0, "tap": name,
-            "module": type(part).__name__, "shape": tuple(getattr(_first(out), "shape", ()))}})
+    def keep(name: str, part: nn.Module, _inputs, out) -> None:
+        number = parts.index(name) + 1 if name in parts else 0
+        shape = tuple(getattr(_first(out), "shape", ()))
+        rows[name] = number, name, type(part).__name__, shape
 
     with torch.no_grad(), contextlib.ExitStack() as hooks:
         for name in tapped.tap_names:
-            hooks.callback(layers[name].register_forward_hook(keep(name)).remove)
+            hook = functools.partial(keep, name)
+            hooks.enter_context(module.get_submodule(name).register_forward_hook(hook))
         module(x)
     table = pd.DataFrame([rows[name] for name in tapped.tap_names if name in rows],
                          columns=["number", "tap", "module", "shape"])
@@ -246,11 +246,7 @@ def _first(out):
 
 
 def pooled(out, layout: str, name: str, batch: int, pooling: str = "mean") -> Tensor:
-    """One vector a clip, ``(batch, d)``, of what a layer gave; see `taps_of` and `pool`.
-
-    >>> pooled((torch.ones(2, 50, 8), None), "auto", "encoder", 2).shape
-    torch.Size([2, 8])
-    """
+    """One vector a clip, ``(batch, d)``, of what a layer gave; see `taps_of` and `pool`."""
     out = _first(out)
     if (not isinstance(out, Tensor) or out.ndim < 2 or (layout == "auto" and out.ndim > 4)
             or len(out) != batch):
@@ -270,20 +266,22 @@ def fingerprint(module: nn.Module) -> str:
 
     Strides, activations and constants count, and buffers that are not saved with the weights.
     """
-    digest = hashlib.sha256(repr(module).encode())
+    text = repr(module)
     for name, part in module.named_modules():
         plain = {key: value for key, value in vars(part).items() if key != "training"
                  and isinstance(value, (bool, int, float, str, tuple, type(None)))}
-        kind = f"{type(part).__module__}.{type(part).__qualname__}"
-        digest.update(f"{name} {kind} {sorted(plain.items())}".encode())
-    for name, value in module.named_buffers():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:20]
+        text += f"{name} {type(part).__module__}.{type(part).__qualname__} {sorted(plain.items())}"
+    return _digest(text, module.named_buffers())
 
 
 def weights_key(model: nn.Module) -> str:
     """A digest of the network's class, settings and weights: equal networks give equal keys."""
-    digest = hashlib.sha256(repr((type(model).__name__, getattr(model, "settings", ""))).encode())
-    for name, value in sorted(model.state_dict().items()):
+    text = repr((type(model).__name__, getattr(model, "settings", "")))
+    return _digest(text, sorted(model.state_dict().items()))
+
+
+def _digest(text: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, value in tensors:
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]

@@ -44,16 +44,9 @@ def test_taps_are_what_hooks_find_in_one_pass(name):
     def keep(where):
         return lambda module, _, out: found.setdefault(where, []).append(out.mean((-2, -1)))
 
-    places = {"stem": model.stem}
-    if "resnet" in name:
-        places |= {f"block{i + 1}": block for i, block in enumerate(model.blocks)}
-    else:
-        places["final"] = model.final
-        for where, part in model.body.items():
-            for module in part if "dense" in where else [part]:
-                module.register_forward_hook(keep(where))
-    for where, module in places.items():
-        module.register_forward_hook(keep(where))
+    for where, part in model.layers.items():
+        for module in part if where.startswith("dense") else [part]:
+            module.register_forward_hook(keep(where))
     model.stem[0].register_forward_hook(lambda *_: passes.append(1))
     with torch.no_grad():
         taps = model.taps(x)

@@ -54,8 +54,6 @@ def test_a_name_that_is_not_there_and_a_layer_that_does_not_run():
         taps_of(idle, ["net.0", "spare"]).taps(torch.zeros(1, 1, 8, 8))
     with pytest.raises(AudiotlError, match=r"raw sound of shape \(4, 800\)"):
         taps_of(net, ["0"], sample_rate=16_000).taps(torch.zeros(4, 800))
-    with pytest.raises(AudiotlError, match="1 to 2 and -1 to -2"):
-        taps_of(net, [0])
     assert counted(idle) == counted(net) == 0
 
 
@@ -64,15 +62,8 @@ def test_layers_by_number_and_all():
     assert taps_of(net, [1, -1]).tap_names == ("0", "2")
     assert taps_of(net, "all").tap_names == ("0", "1", "2")
     for number in (0, 4, -4):
-        with pytest.raises(AudiotlError, match=str(number)):
+        with pytest.raises(AudiotlError, match=f"no layer {number}; near it are 1 to 3 and -1"):
             taps_of(net, [number])
-
-
-def test_hooks_go_when_the_pass_fails():
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(1, 1))
-    with pytest.raises(AudiotlError):
-        taps_of(net, ["0", "1"]).taps(torch.zeros(1, 1, 8, 8))
-    assert counted(net) == 0
 
 
 def test_what_counts_of_an_output():

@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, elu_, max_pool2d, pad
 
 from audiotl.models.convnet5 import PAPER_POOLS
 from audiotl.models.pooling import pool
-from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
+from audiotl.models.pretrained.network import PublishedNetwork, band_power, in_parts, repeat_to
 from audiotl.models.pretrained.readers import KERAS_EPSILON, keras_dense, keras_norm
 
 SAMPLES = 29 * 12_000
@@ -54,10 +54,8 @@ class MelSpectrogram(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         right = 256 * (FRAMES - 1) + 512 - self.left - SAMPLES
         framed = pad(repeat_to(waveform, SAMPLES), (self.left, right))
-        spectrum = torch.stft(framed, 512, 256, window=self.window, center=False,
-                              return_complex=True)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return 10 * torch.log10((self.bank.T @ power).clamp(min=1e-10))
+        power = band_power(framed, self.bank, self.window, 256, center=False)
+        return 10 * torch.log10(power.clamp(min=1e-10))
 
 
 class OriginalRelease(PublishedNetwork):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from audiotl.frontend import Settings, filterbank
 from audiotl.models.pooling import pool
-from audiotl.models.pretrained.network import PublishedNetwork, pad_to
+from audiotl.models.pretrained.network import PublishedNetwork, band_power, pad_to
 from audiotl.models.pretrained.readers import part_of, read_torch
 
 HOP, WINDOW = 441, 882
@@ -57,9 +57,7 @@ class CRNN(PublishedNetwork):
         self.head.load_state_dict(part_of(weights, "outputlayer"))
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
-        spectrum = torch.stft(pad_to(waveform, LEAST), 2048, HOP, WINDOW, self.window,
-                              pad_mode="reflect", return_complex=True)
-        power = self.bank.T @ (spectrum.real.square() + spectrum.imag.square())
+        power = band_power(pad_to(waveform, LEAST), self.bank, self.window, HOP)
         x = torch.log(power + torch.finfo(torch.float64).eps)[:, None]
         frames, out = x.shape[-1], {}
         for name, block, narrow in zip(self.tap_names, self.blocks, self.pools, strict=False):

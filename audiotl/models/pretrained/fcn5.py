@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from audiotl.models.pooling import pool
-from audiotl.models.pretrained.network import PublishedNetwork, in_parts, repeat_to
+from audiotl.models.pretrained.network import PublishedNetwork, band_power, in_parts, repeat_to
 from audiotl.models.pretrained.readers import part_of, read_torch
 
 WIDTHS = (1, 64, 128, 128, 128, 64)
@@ -49,9 +49,7 @@ class FCN5(PublishedNetwork):
         return in_parts(lambda part: self._few(part, pooling), waveform, CHUNK)
 
     def _few(self, waveform: Tensor, pooling: str) -> tuple[dict[str, Tensor], Tensor]:
-        spectrum = torch.stft(repeat_to(waveform, SAMPLES), 512, 256, window=self.window,
-                              pad_mode="reflect", return_complex=True)
-        power = self.bank.T @ (spectrum.real.square() + spectrum.imag.square())
+        power = band_power(repeat_to(waveform, SAMPLES), self.bank, self.window, 256)
         x = self.norm(10 * torch.log10(power.clamp(min=1e-10))[:, None])
         out = {}
         for name, block in zip(self.tap_names, self.blocks, strict=True):

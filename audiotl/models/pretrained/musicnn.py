@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from audiotl.frontend import Settings, filterbank
 from audiotl.models.pretrained.network import (
     PublishedNetwork,
+    band_power,
     over_patches,
     patches_of,
     repeat_to,
@@ -43,10 +44,7 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         waveform = repeat_to(waveform, max(waveform.shape[1], (PATCH - 1) * 256))
-        spectrum = torch.stft(waveform, 512, 256, window=self.window, center=True,
-                              pad_mode="reflect", return_complex=True)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return torch.log10(10_000 * (self.bank.T @ power) + 1)
+        return torch.log10(10_000 * band_power(waveform, self.bank, self.window, 256) + 1)
 
 
 class Musicnn(PublishedNetwork):

@@ -95,6 +95,14 @@ def pad_to(waveform: Tensor, samples: int) -> Tensor:
     return nn.functional.pad(waveform, (0, max(0, samples - waveform.shape[1])))
 
 
+def band_power(waveform: Tensor, bank: Tensor, window: Tensor, hop: int, ends: str = "reflect",
+               center: bool = True) -> Tensor:
+    """Power of an STFT in the bands of `bank`, ``(bins, bands)``: ``(batch, bands, frames)``."""
+    spectrum = torch.stft(waveform, 2 * (len(bank) - 1), hop, len(window), window, center=center,
+                          pad_mode=ends, return_complex=True)
+    return bank.T @ (spectrum.real.square() + spectrum.imag.square())
+
+
 def in_parts(run: Callable, waveform: Tensor, few: int) -> tuple[dict[str, Tensor], Tensor]:
     """Taps and tags of `few` clips at a time, so that memory does not grow with the batch.
 

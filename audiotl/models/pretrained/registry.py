@@ -66,10 +66,9 @@ class Card(NamedTuple):
 
 
 def _cards() -> dict[str, Card]:
-    here, pinned = Path(__file__), {}
-    for line in here.with_name("networks.sha256").read_text().splitlines():
-        digest, file, address = line.split()
-        pinned[file] = digest, address
+    here = Path(__file__)
+    lines = here.with_name("networks.sha256").read_text().splitlines()
+    pinned = {file: (digest, address) for digest, file, address in map(str.split, lines)}
     with open(here.with_name("tags.csv"), newline="") as file:
         tags = {name: tuple(row) for name, *row in csv.reader(file)}
     rows = pd.read_csv(here.with_name("networks.csv"), index_col="network", keep_default_na=False)

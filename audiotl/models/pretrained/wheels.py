@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotl.models.pooling import pool
-from audiotl.models.pretrained.network import PublishedNetwork, over_patches, pad_to, patches_of
+from audiotl.models.pretrained.network import (
+    PublishedNetwork,
+    band_power,
+    over_patches,
+    pad_to,
+    patches_of,
+)
 from audiotl.models.pretrained.readers import part_of, read_ctranslate2, read_onnx, read_torch
 
 LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -36,7 +42,7 @@ class Staged(PublishedNetwork):
 
     @abc.abstractmethod
     def patches(self, waveform: Tensor) -> Tensor:
-        """``(batch, samples)`` to ``(batch, patches, bands, time)``."""
+        """``(batch, samples)`` to ``(batch, patches, bands, time)``; maps have one more axis."""
 
     def forward(self, waveform: Tensor, pooling: str = "mean") -> tuple[dict[str, Tensor], Tensor]:
         waveform = pad_to(waveform, round(self.seconds * self.sample_rate))
@@ -61,11 +67,8 @@ class Staged(PublishedNetwork):
 
     def power(self, waveform: Tensor, hop: int, ends: str = "constant") -> Tensor:
         """Power in each band, ``(batch, bands, frames)``."""
-        n_fft = 2 * (self.bank.shape[1] - 1)
-        window = torch.hann_window(n_fft, device=waveform.device)
-        spectrum = torch.stft(waveform, n_fft, hop, window=window, pad_mode=ends,
-                              return_complex=True)
-        return self.bank @ (spectrum.real.square() + spectrum.imag.square())
+        window = torch.hann_window(2 * (self.bank.shape[1] - 1), device=waveform.device)
+        return band_power(waveform, self.bank.T, window, hop, ends)
 
 
 class Apply(nn.Module):
@@ -209,11 +212,7 @@ class AiSFX(Staged):
     def patches(self, waveform: Tensor) -> Tensor:
         loudest = waveform.abs().amax(1, keepdim=True).clamp(min=1e-10)
         level = torch.log10(1 + 1e4 * self.power(waveform / loudest, 1024)) / 9.457798957824707
-        return patches_of(level, 100, 50, 12)
-
-    def hear(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """See `Staged`."""
-        return super().hear(x[:, None])
+        return patches_of(level, 100, 50, 12)[:, :, None]
 
 
 class Whisper(Staged):
