@@ -63,8 +63,9 @@ def build(reports: Path, notebooks: Path, strict: bool = False) -> Path:
             shutil.copytree(notebooks / "pictures", source / "pictures")
         decided = _claims(reports / claims.CLAIMS)
         for card in found:  # a claim by the first of its statements that has a row here
-            card["claims"] = {row["claim"]: row["statement"] for row in reversed(decided)
-                              if row["chapter"] == card["name"]}
+            said = {row["claim"]: row["statement"] for row in reversed(decided)
+                    if row["chapter"] == card["name"]}
+            card["claims"] = dict(sorted(said.items()))
             card["any_claims"] = bool(decided)
             _chapter(card, reports / card["name"], notebooks, source / card["name"])
         _front(found, decided, reports, source)
