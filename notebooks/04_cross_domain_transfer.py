@@ -55,6 +55,7 @@ known_runs = ""                   # runs.csv.gz of a report: what is in it count
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -277,6 +278,10 @@ for key, parts in by_arm.items():
     if key[0] not in control_sources:
         in_all[key[2:5]] = in_all.get(key[2:5], parts.keys()) & parts.keys()
 
+def common(keys):
+    """The seeds that all these arms have."""
+    return set.intersection(*(set(by_arm.get(key, ())) for key in keys))
+
 def together(key, chosen):
     """The scores of an arm over the folds of some seeds."""
     return stats.over_folds([by_arm[key][seed] for seed in sorted(chosen)]).named(seed="all")
@@ -316,14 +321,10 @@ for name in networks:
 #
 # The interaction is what fine-tuning gains on dilated kernels beyond what it gains on undilated
 # ones, which have as many weights. Above zero, transfer and scales help together more than apart.
-# *Names* is what true labels of the source give over shuffled ones. A family for Holm's correction
-# is one effect over all pairs, networks and fractions. Arms are compared over every seed that they
-# share. With one seed a single fold is tested, there is no p-value, and no difference can be clear.
-
-# %%
-starts = means[means["arm"].isin(["from scratch", "fine-tuned"]) & means["target"].isin(targets)]
-results.table("starts", starts.pivot_table("score", ["target", "network", "fraction", "input"],
-                                           "arm", sort=False).reset_index())
+# *Names* is what true labels of the source give over shuffled ones, *scales* what dilation gives
+# over no dilation. A family for Holm's correction is one effect over all pairs, networks and
+# fractions. Arms are compared over every seed that they share. With one seed a single fold is
+# tested, there is no p-value, and no difference can be clear.
 
 # %%
 def at(here, kind, mode, fraction, told="true"):
@@ -332,13 +333,27 @@ def at(here, kind, mode, fraction, told="true"):
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return (*known, target, name, kind, mode, fraction)
 
+starts = []
+for (source, target, kinds), name, fraction in itertools.product(ways, networks, fractions):
+    here = (source, target, name)
+    cells = {kind: [at(here, kind, mode, fraction) for mode in (SCRATCH, ONE_RATE)]
+             for kind in kinds}
+    chosen = common(itertools.chain(*cells.values()))
+    if chosen and len(kinds) > 1:
+        starts += [{"source": source, "target": target, "network": name, "fraction": fraction,
+                    "input": kind, "from scratch": together(scratch, chosen).mean,
+                    "fine-tuned": together(tuned, chosen).mean, "seeds": len(chosen)}
+                   for kind, (scratch, tuned) in cells.items()]
+results.table("starts", pd.DataFrame(starts))
+
+# %%
 def minus(one, other):
     """Score of one less the other on the same clips, as scores."""
     return dataclasses.replace(one, values=one.values - other.values)
 
 def difference(here, what, fraction, *arms):
     """A row: one arm less another, or the gains of two pairs; none where an arm is missing."""
-    chosen = set.intersection(*(set(by_arm.get(key, ())) for key in arms))
+    chosen = common(arms)
     if not chosen:
         return []
     made = [together(key, chosen) for key in arms]
@@ -363,6 +378,9 @@ for *pair, kinds in ways:
                     for which in (mode, SCRATCH)))
                 rows += difference(here, f"names, {short[mode]}", fraction, *(
                     at(here, "plain", mode, fraction, told) for told in ("true", "shuffled")))
+            if len(kinds) > 1:
+                rows += difference(here, "scales, from scratch", fraction, *(
+                    at(here, kind, SCRATCH, fraction) for kind in ("dilated", "undilated")))
         for what, arm_at_half in (("fine-tuned and dilated", ("dilated", ONE_RATE, 0.5)),
                                   ("the placebo", ("plain", SCRATCH, 0.5))):
             rows += difference(here, f"half: {what}", 0.5, at(here, *arm_at_half),
@@ -372,13 +390,15 @@ shown = ["effect", "source", "target", "network", "fraction", "difference", "ci_
 effects = pd.DataFrame(rows, columns=shown)
 families = [rows.assign(clear=stats.clear(rows)) for _, rows in effects.groupby("effect")]
 effects = pd.concat([effects.iloc[:0], *families], ignore_index=True)
-most = effects[effects["fraction"] == max(fractions)]
+ends = effects["fraction"].isin([effects["fraction"].min(), effects["fraction"].max()])
+most = effects[ends | effects["effect"].str.startswith(("half", "interaction", "scales"))]
 results.table("effects", effects, show=most)
 
 # %%
 figure = compare.forest(most, "case", None, "effect")
-display(results.figure("effects", figure, "Gains by transfer, interaction, and names, all clips.",
-                       f"With all clips {stats.tally(most)} effects are clearly above zero"))
+display(results.figure("effects", figure, "Gains by transfer, its interaction with scales, names "
+                       "and scales, at the smallest and the largest share of the clips.",
+                       f"{stats.tally(most)} effects are clearly above zero"))
 
 # %% [markdown]
 # ## A control: does fine-tuning help where it should?
@@ -449,7 +469,7 @@ for here, rows in means.groupby([name for name in arm if name != "fraction"], so
     source, told, target, name, kind, mode = here
     whole = ("none", "none", target, name, "plain", SCRATCH, 1.0)
     keys = [(*here, fraction) for fraction in rows["fraction"]]
-    chosen = set.intersection(*(set(by_arm.get(key, ())) for key in [whole, *keys]))
+    chosen = common([whole, *keys])
     if chosen and len(keys) > 1:
         level, *scores = (together(key, chosen).mean for key in [whole, *keys])
         curve = rows.assign(score=scores)
