@@ -258,3 +258,30 @@ def test_a_number_drawn_at_random_comes_out_again(file, row, column, how, reques
     found, tolerance = how(row, column, data)
     print(f"{row[column]:.9g} in the table, {found:.9g} again, tolerance {tolerance:.2g}")
     assert found == pytest.approx(row[column], abs=tolerance)
+
+
+def test_scores_and_gains_of_transfer_are_those_of_the_answers_that_were_kept():
+    folder = REPORTS / "04_cross_domain_transfer"
+    fractions, runs, effects = (pd.read_csv(folder / name, dtype={"answers": str}) for name in (
+        "fractions.csv", "runs.csv.gz", "effects.csv"))
+    runs = runs[(runs["budget"] == 1) & ~runs["official"]].rename(columns={"clips": "bits"})
+    run = ["source", "source_labels", "target", "network", "input", "mode", "fraction", "seed"]
+    both = fractions.merge(runs[[*run, "learning_rate", "answers", "bits"]],
+                           on=[*run, "learning_rate"])
+    assert len(both) == len(fractions) > 50
+    answers = {}
+    for row in both.itertuples():
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(row.answers), np.uint8))
+        tested = bits[row.bits - row.clips:row.bits]
+        assert tested.mean() == pytest.approx(row.score, rel=PRINTED)
+        answers.setdefault(tuple(row[1:8]), {})[row.seed] = tested
+    gains = effects[effects["effect"] == "fine-tuned - scratch, plain"]
+    for row in gains.itertuples():
+        case = row.target, row.network, "plain"
+        tuned = answers[row.source, "true", *case, "fine-tuned at one rate", row.fraction]
+        scratch = answers["none", "none", *case, "scratch", row.fraction]
+        seeds = sorted(tuned.keys() & scratch.keys())
+        gain = np.concatenate([tuned[seed] for seed in seeds]).mean() - np.concatenate(
+            [scratch[seed] for seed in seeds]).mean()
+        assert len(seeds) == row.seeds and gain == pytest.approx(row.difference, rel=PRINTED)
+    assert len(gains) >= 4
