@@ -297,8 +297,7 @@ results.table("means", means.drop(columns=["seed", "seconds", "train_clips"]),
 short = {SCRATCH: "from scratch", ONE_RATE: "fine-tuned", FINE_TUNED: "lower early rates",
          PROBE: "frozen, ridge"}
 told = means["source_labels"].map({"shuffled": ", shuffled labels"}).fillna("")
-first = means["source"].where(means["source"].isin(control_sources))
-after = (" after " + first.map(title_of, na_action="ignore")).fillna("")
+after = [f" after {title_of(name)}" if name in control_sources else "" for name in means["source"]]
 means["arm"] = means["mode"].map(short) + told + after
 chance = {name: np.bincount(sound.corpus.targets()).max() / len(sound.corpus)
           for name, sound in target_sounds.items()}
@@ -344,7 +343,8 @@ for (source, target, kinds), name, fraction in itertools.product(ways, networks,
                     "input": kind, "from scratch": together(scratch, chosen).mean,
                     "fine-tuned": together(tuned, chosen).mean, "seeds": len(chosen)}
                    for kind, (scratch, tuned) in cells.items()]
-results.table("starts", pd.DataFrame(starts))
+results.table("starts", pd.DataFrame(starts, columns=[
+    "source", "target", "network", "fraction", "input", "from scratch", "fine-tuned", "seeds"]))
 
 # %%
 def minus(one, other):
