@@ -34,7 +34,7 @@ The notebook was rewritten since this run, of which figures and tables are shown
 
 QUOTED = re.compile(r"(?:^>.*(?:\n|\Z))+", re.M)
 REPORT = re.compile(r"(\d\d_\w+)/report\.md")
-NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)^(?:## Exercises|<details>)", re.M)
+NEEDS_NO_RUN = re.compile(r"!\[|(?s:.*)(?:\]\(pictures/|^## Exercises|^<details>)", re.M)
 """Drawings and exercises: a page shows them as the notebook has them now."""
 
 PLAYED = {"ticker": (r"live_\d+", ("combinations", "summary")),
