@@ -51,7 +51,7 @@ least_steps = 60                  # a small fraction is passed over until it has
 learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
 rates_tried = {"convnet5": []}    # rates to choose from, by network; none keeps those above
 only_finished = False             # start no run; report those that are kept
-known_runs = ""                   # runs.csv.gz of a report: what is in it counts as finished
+known_runs = ""                   # runs.csv.gz of a report, taken for finished; from this folder on
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
 import dataclasses
@@ -378,6 +378,8 @@ for *pair, kinds in ways:
                     for which in (mode, SCRATCH)))
                 rows += difference(here, f"names, {short[mode]}", fraction, *(
                     at(here, "plain", mode, fraction, told) for told in ("true", "shuffled")))
+            rows += difference(here, "names, frozen", fraction, *(
+                at(here, "plain", PROBE, fraction, told) for told in ("true", "shuffled")))
             if len(kinds) > 1:
                 rows += difference(here, "scales, from scratch", fraction, *(
                     at(here, kind, SCRATCH, fraction) for kind in ("dilated", "undilated")))
