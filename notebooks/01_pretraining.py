@@ -30,7 +30,7 @@ import pandas as pd
 import seaborn as sns
 import torch
 from IPython.display import display
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
 from audiotl import datasets, stats, widgets
 from audiotl.embedding import embed
@@ -181,16 +181,19 @@ for domain, net in networks.items():
            "train_minutes": net.history["seconds"].sum() / 60, "score": net.score,
            "chance": chance[domain]}
     if not corpus.multilabel:
-        correct = net.outputs.argmax(1) == truth
-        scored = stats.Scored.of(correct, np.zeros(len(truth)), corpus.groups[net.test_rows])
+        answers = net.outputs.argmax(1)
+        scored = stats.Scored.of(answers == truth, np.zeros(len(truth)),
+                                 corpus.groups[net.test_rows])
         found = stats.score_table([scored]).iloc[0]
         row |= found[["ci_low", "ci_high", "groups"]].to_dict()
+        row["recall"] = recall_score(truth, answers, labels=np.unique(truth), average="macro")
     scores.append(row)
 results.table("scores", pd.DataFrame(scores))
 
 # %% [markdown]
 # The interval draws whole groups, because clips cut from one recording succeed and fail together;
-# that is why it is wider than the number of clips would suggest.
+# that is why it is wider than the number of clips would suggest. *Recall* counts every class alike,
+# however few clips it has.
 #
 # ## Which sounds are confused?
 
