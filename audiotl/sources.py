@@ -60,7 +60,7 @@ class SourceNetwork:
 
 def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *,
                    labels: str = "true", clips: int = 0, classes: Sequence[str] = (),
-                   steps: int = 0, seed: int = 0, progress: bool = True,
+                   steps: int = 0, seed: int = 0, progress: bool = True, device: str = "cpu",
                    **settings) -> SourceNetwork:
     """A network trained on a corpus, whose last fold is the test; from the cache where it is there.
 
@@ -72,7 +72,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
         classes: only clips of these; none is all.
         steps: 0 takes the recipe as it is. Else so many optimiser steps, each on one second of each
             clip, and no clip is set aside: nothing is chosen by a validation score.
-        **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``, and `training.train`'s device.
+        **settings: of the network, e.g. ``multiscale=(1, 2, 3, 4)``.
     """
     check_known("kind of labels", labels, LABELS)
     if labels == "none":
@@ -88,7 +88,7 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
         recipe = dataclasses.replace(recipe, crop=SECOND, validation=0.0, patience=0)
     recipe, taken = budget(recipe, corpus.groups, rows, steps)
     told = shuffled(sound, rows, seed) if labels == "shuffled" else sound
-    made = train(told, (rows, test_rows), recipe, network, progress, **settings)
+    made = train(told, (rows, test_rows), recipe, network, progress, device=device, **settings)
     heard, tested = corpus.subset(rows), known[test_rows]
     own = np.nan
     if tested.any():

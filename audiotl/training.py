@@ -30,7 +30,6 @@ VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
-LARGE = 1_000_000
 NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
@@ -435,8 +434,8 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
 
 
 def is_large(model: nn.Module) -> bool:
-    """Whether AdamW's fused step pays: it has more than `LARGE` weights."""
-    return sum(weight.numel() for weight in model.parameters()) > LARGE
+    """Whether AdamW's fused step pays: it has more than a million weights."""
+    return sum(weight.numel() for weight in model.parameters()) > 1_000_000
 
 
 def has_bfloat16(device: str = "cpu") -> bool:

@@ -1,9 +1,8 @@
 """Transfer: a target learnt from scratch or on a source's weights, from a part of its clips.
 
 Four modes. ``scratch`` starts from random weights; ``fine-tuned`` trains all layers, early ones at
-a lower rate; ``fine-tuned at one rate`` trains all alike. These three take the same number of
-passes over the same clips. ``probe`` reads the frozen taps, all side by side, with a ridge probe
-that is solved exactly and takes none.
+a lower rate; ``fine-tuned at one rate`` trains all alike. These three take equally many passes over
+the same clips. ``probe`` reads the frozen taps, all side by side, with an exactly solved ridge.
 """
 
 import dataclasses
@@ -41,7 +40,6 @@ growing dilations or, with as many weights, none."""
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
 INNER_FOLDS = 3  # of a probe
 STEP = "fractions"  # of the cache: runs of a grid
-COLUMNS = ("key", "answers", "seconds", "core_seconds")
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
 
@@ -226,7 +224,7 @@ class Run:
     """One run of a `Grid`; the seed is of weights, order, clips drawn, and of the fold tested."""
 
     source: str  # corpus that was learnt first; "none" from scratch
-    source_labels: str  # "true" or "shuffled"; "none" from scratch
+    source_labels: str  # one of `sources.LABELS`; "none" from scratch, or random weights
     target: str
     network: str  # one of `models.NETWORKS`
     input: str  # one of `INPUTS`
@@ -247,6 +245,7 @@ class Grid:
         recipes: of each network. Its epochs are those on a source.
         epochs: of each target, passes of each network over its clips.
         least_steps: of a run: a small fraction is passed over more often, up to so many steps.
+        crops: of a target, the frames that training draws from a clip; without it the recipe's.
         source_seeds: of the source networks; a run takes the one of its seed, in turn.
         device: see `training.find_device`.
     """
@@ -259,6 +258,7 @@ class Grid:
     source_seeds: Sequence[int] = (0,)
     corpus_seed: int = 0
     device: str = "cpu"
+    crops: dict[str, int] = dataclasses.field(default_factory=dict)
     splits: dict[tuple, tuple] = dataclasses.field(default_factory=dict)
 
     def run(self, wanted: Sequence[Run], only_finished: bool = False,
@@ -308,6 +308,7 @@ class Grid:
                 sound = shuffled(sound, split[0], recipe.seed)
             source = network_key(sound, split, recipe, run.network, device=self.device,
                                  **INPUTS[run.input])
+            source += ", untrained" * (run.source_labels == "none")
         return [target.key, labels, rows.tolist(), held.tolist(), test_rows.tolist(), run.network,
                 run.input, run.mode, how, source] + [self.device] * (self.device != "cpu")
 
@@ -329,8 +330,10 @@ class Grid:
 
     def recipe(self, run: Run) -> Recipe:
         """How a run is trained: nothing is chosen within it, so it keeps no clip aside."""
-        recipe = dataclasses.replace(self.recipes[run.network], seed=run.seed, validation=0.0,
-                                     patience=0, learning_rate=run.learning_rate)
+        recipe = self.recipes[run.network]
+        recipe = dataclasses.replace(recipe, seed=run.seed, validation=0.0, patience=0,
+                                     crop=self.crops.get(run.target, recipe.crop),
+                                     learning_rate=run.learning_rate)
         a_pass = -(-len(self.rows(run)[1]) // recipe.batch)
         passes = max(self.epochs[run.target][run.network], -(-self.least_steps // a_pass))
         return dataclasses.replace(recipe, epochs=max(1, round(run.budget * passes)))
@@ -358,10 +361,10 @@ def adopt(path: str | Path) -> None:
     Raises:
         AudiotlError: no such file, or no such table.
     """
-    counts = ("clips", "train_clips", "steps")
-    for row in read_table(Path(path), (*COLUMNS, *counts), text=True).to_dict("records"):
+    ints, rest = ("clips", "train_clips", "steps"), ("key", "answers", "seconds", "core_seconds")
+    for row in read_table(Path(path), (*ints, *rest), text=True).to_dict("records"):
         try:
-            clips, taken, steps = (int(row[name]) for name in counts)
+            clips, taken, steps = (int(row[name]) for name in ints)
             seconds, core_seconds = float(row["seconds"]), float(row["core_seconds"])
             bits = np.unpackbits(np.frombuffer(bytes.fromhex(row["answers"]), np.uint8))
             if not row["key"].isalnum() or len(bits) - clips not in range(8):

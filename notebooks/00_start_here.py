@@ -181,18 +181,22 @@ widgets.live(every_front_end, hear, domain=list(sounds),
 # The mean level of each band over a clip; the line is the median clip, and half of all clips lie
 # in the shade. The wider the shade, the more the clips of a domain differ from each other. A level
 # is measured below the loudest point of its own clip, so a steady noise sits high and a short
-# click in silence sits low.
+# click in silence sits low. *Filled* is the share of a clip's frames that come within 40 dB of its
+# loudest point, at the median clip.
 
 # %%
 centres = band_centres(Settings()).numpy()
 rows, about = [], []
 for domain, sound in sounds.items():
-    levels = sound.spectrograms[:].astype("float32").mean(2)
+    levels = sound.spectrograms[:].astype("float32")
+    filled = (levels.max(axis=1) > -40).mean(axis=1)
+    levels = levels.mean(axis=2)
     low, middle, high = np.percentile(levels, [25, 50, 75], axis=0)
     rows += [pd.DataFrame({"domain": domain, "hz": centres, "lower": low, "median": middle,
                            "upper": high})]
     about += [{"domain": domain, "corpus": sound.corpus.title, "clips": len(sound.corpus),
-               "median_db": middle.mean(), "spread_db": (high - low).mean()}]
+               "median_db": middle.mean(), "spread_db": (high - low).mean(),
+               "filled": np.median(filled)}]
 spectra = pd.concat(rows)
 results.table("spectra", spectra, show=0)
 results.table("domains", pd.DataFrame(about))

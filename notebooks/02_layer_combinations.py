@@ -39,6 +39,7 @@ from audiotl.embedding import embed
 from audiotl.features import features
 from audiotl.plots import compare
 from audiotl.plots.style import colour_of, styled, title_of
+from audiotl.probes import controls
 from audiotl.probes.coalitions import guesses
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
@@ -175,10 +176,10 @@ for name in sources if targets != given else []:
 
 networks = {domain: [source_network(sound, how, seed=seed).model for seed in network_seeds]
             for domain, sound in source_sounds.items()}
-if source_sounds:
-    first = next(iter(source_sounds.values()))
-    networks["random"] = [source_network(first, how, labels="none", seed=seed).model
-                          for seed in network_seeds]
+untrained = {domain: [source_network(sound, how, labels="none", seed=seed).model
+                      for seed in network_seeds] for domain, sound in source_sounds.items()}
+if untrained:
+    networks["random"] = next(iter(untrained.values()))
 
 # %%
 heard = [sound.corpus for sound in source_sounds.values()]
@@ -386,7 +387,8 @@ results.figure("single_layers", figure, "Accuracy of each layer alone by depth."
 #
 # Differences on the same clips, over all seeds. *Best* is the combination chosen without the fold
 # on which it is scored. Is it the training at all? *Random* is the same network with random
-# weights, its batch norm measured on unlabelled clips of the first source; MFCC needs no network.
+# weights, its batch norm measured on unlabelled clips of the same source (by itself it is shown
+# with that of the first); MFCC needs no network.
 
 # %%
 sides = {"all": lambda found: found.scored(found.names),
@@ -397,17 +399,27 @@ def scored(side, *case):
     """What each clip scored, all seeds together."""
     return stats.over_seeds([sides[side](found) for found in runs[case]])
 
+def random(domain, target, pooling, name):
+    """The same of all layers of the networks with random weights of a source."""
+    corpus, few = target_sounds[target].corpus, len(seeds_of(domain, name))
+    blocks = [embed(model, target_sounds[target], pooling=pooling)
+              for model in untrained[domain][:few]]
+    return stats.over_seeds([controls.score(
+        each, corpus.targets(), [corpus.splits(seed=corpus_seed)], corpus.groups,
+        probe_kinds.named(name)) for each in blocks])
+
 paired, summary = [], []
 for case, found in searches.items():
     domain, target, pooling, name = case
     keys = {"source": domain, "target": target, "pooling": pooling, "probe": name}
     everything = scored("all", *case)
     others = {"last": scored("last", *case), "best": scored("best", *case)}
+    if domain in untrained:
+        others["random"] = random(*case)
     if domain in networks:
-        others["random"] = scored("all", "random", *case[1:])
         others["mfcc"] = alone[target, name].scored(["mfcc"])
     paired += [stats.compare(everything, other, comparison=f"all - {side}", **keys)
-               for side, other in others.items() if (domain, side) != ("random", "random")]
+               for side, other in others.items()]
     picks = [found.labels()[found.position(pick)] for pick in found.nested_best()[1]]
     enough = [len(subset) for subset, score in zip(found.subsets, found.scores(), strict=True)
               if score >= found.scored(found.names).mean - 0.01]

@@ -106,9 +106,13 @@ def test_a_table_of_runs_is_taken_for_the_runs_elsewhere(sounds, tmp_path, monke
             transfer.adopt(file)
 
 
-def test_reporting_what_is_finished_trains_nothing(sounds, monkeypatch):
+def test_reporting_and_a_probe_on_random_weights_train_nothing(sounds, monkeypatch):
     monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("a network was trained"))
     assert grid(sounds).run(WANTED, only_finished=True) == ([], WANTED)
+    made, run = grid(sounds), dataclasses.replace(WANTED[3], source_labels="none")
+    random = source_network(sounds[0], RECIPE, labels="none")
+    read = transfer.transfer(PROBE, sounds[1], made.rows(run)[1::2], RECIPE, source=random)
+    assert (made.run([run], progress=False)[0][0].values == read.values).all()
 
 
 def test_a_multiscale_source_serves_the_multiscale_runs_and_no_network_of_a_run_is_kept(sounds):
@@ -130,10 +134,11 @@ def test_what_determines_a_run_is_in_its_key(sounds, monkeypatch):
     keys = {key(dataclasses.replace(TUNED, **change)) for change in changes}
     other = dataclasses.replace(RECIPE, epochs=4)
     others = {key(TUNED), key(TUNED, least=90), key(TUNED, recipe=other),
-              key(TUNED, device="cuda")}
-    assert len(keys | others) == 12
+              key(TUNED, device="cuda"), key(TUNED, crops={"target": 16})}
+    assert len(keys | others) == 13 and key(TUNED, crops={"source": 16}) == key(TUNED)
     probe = dataclasses.replace(TUNED, mode=PROBE)
     assert key(probe, least=90) == key(probe) != key(probe, recipe=other)
+    assert key(probe) != key(dataclasses.replace(probe, source_labels="none"))
     before, draw = key(TUNED), transfer.fraction_rows
     monkeypatch.setattr(transfer, "fraction_rows", lambda *args: draw(*args)[1:])
     assert key(TUNED) != before
