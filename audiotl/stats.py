@@ -74,13 +74,13 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
 
 
 def over_folds(parts: Sequence[Scored]) -> Scored:
-    """Scores of several folds, each with one seed and test groups of its own, as one."""
-    groups = np.concatenate([part.groups for part in parts])
-    apart = sum(len(np.unique(part.groups)) for part in parts) == len(np.unique(groups))
-    if not apart or any(part.values.shape[:2] != (1, 1) for part in parts):
-        raise AudiotlError("Folds must test different groups, each with one seed and one repeat.")
-    folds = np.concatenate([np.full(part.values.shape[2], k) for k, part in enumerate(parts)])
-    return dataclasses.replace(parts[0], groups=groups, folds=folds[None],
+    """Scores of different folds, each with one seed, as one; a group may be tested in several."""
+    folds = np.concatenate([part.folds for part in parts], 1)
+    shapes = {part.values.shape[:2] for part in parts}
+    if len(np.unique(folds)) < len(parts) or shapes != {(1, 1)}:
+        raise AudiotlError("Folds must be different ones, each with one seed and one repeat.")
+    return dataclasses.replace(parts[0], groups=np.concatenate([part.groups for part in parts]),
+                               folds=folds,
                                values=np.concatenate([part.values for part in parts], 2))
 
 

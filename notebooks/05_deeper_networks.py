@@ -44,6 +44,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import display
+from tqdm import tqdm
 
 from audiotl import datasets, models, probes, shapley, stats, widgets
 from audiotl.embedding import embed
@@ -186,8 +187,7 @@ cases = [(source, network, target) for source, network in trained for target in 
              source_sounds[source].corpus, target_sounds[target].corpus))]
 cases += [("given", "embeddings", target) for target in given]
 
-def layers_of(source, network, target):
-    """Blocks of each of the network's trainings."""
+def layers_of(source, network, target):  # blocks of each of its trainings
     return [embed(model, target_sounds[target], pooling=pooling)
             for model in trained.get((source, network), [None])]
 
@@ -225,12 +225,12 @@ def score(target, blocks, transform=None, deal=True, **keys):
     return controls.score(blocks, y, folds, corpus.groups, probes.named("ridge"), transform,
                           target=target, **keys)
 
-def columns_of(blocks):
-    return sum(block.shape[1] for block in blocks.values())
+def columns_of(blocks):  # those that vary: a layer of one frame has no deviation
+    return sum((block != block[0]).any(axis=0).sum() for block in blocks.values())
 
 # %%
 arms, columns = {}, {}
-for source, network, target in cases:
+for source, network, target in tqdm(cases, "networks and targets"):
     sound, layers = target_sounds[target], layers_of(source, network, target)
     last = [dict(list(blocks.items())[-1:]) for blocks in layers]
     narrow, broad = columns_of(last[0]), columns_of(layers[0])

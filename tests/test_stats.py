@@ -67,8 +67,12 @@ def test_seeds_and_repeats_are_put_side_by_side():
     assert np.array_equal(whole.values[2], parts[2].values[0])
     assert stats.over_repeats(parts).values.shape == (1, 3, 60)
     assert stats.over_repeats(parts).folds.shape == (3, 60)
-    with pytest.raises(AudiotlError):
-        stats.over_seeds([scored(), scored(repeats=2)])
+    apart = [Scored.of(one.values[0, 0], np.full(60, k), one.groups) for k, one in enumerate(parts)]
+    assert (stats.over_folds(apart).folds == np.repeat([[0, 1, 2]], 60, 1)).all()
+    for together, wrong in ((stats.over_seeds, [scored(), scored(repeats=2)]),
+                            (stats.over_folds, apart[:1] * 2)):
+        with pytest.raises(AudiotlError):
+            together(wrong)
 
 
 def test_clear_asks_for_interval_p_after_holm_and_groups():
