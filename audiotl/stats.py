@@ -76,12 +76,11 @@ def over_repeats(parts: Sequence[Scored]) -> Scored:
 def over_folds(parts: Sequence[Scored]) -> Scored:
     """Scores of different folds, each with one seed, as one; a group may be tested in several."""
     folds = np.concatenate([part.folds for part in parts], 1)
-    shapes = {part.values.shape[:2] for part in parts}
-    if len(np.unique(folds)) < len(parts) or shapes != {(1, 1)}:
+    values = np.concatenate([part.values for part in parts], 2)
+    if values.shape[:2] != (1, 1) or len(np.unique(folds)) < len(parts):
         raise AudiotlError("Folds must be different ones, each with one seed and one repeat.")
-    return dataclasses.replace(parts[0], groups=np.concatenate([part.groups for part in parts]),
-                               folds=folds,
-                               values=np.concatenate([part.values for part in parts], 2))
+    groups = np.concatenate([part.groups for part in parts])
+    return dataclasses.replace(parts[0], values=values, folds=folds, groups=groups)
 
 
 def score_table(scored: Iterable[Scored]) -> pd.DataFrame:

@@ -38,7 +38,6 @@ INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
 growing dilations or, with as many weights, none."""
 
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
-INNER_FOLDS = 3  # of a probe
 STEP = "fractions"  # of the cache: runs of a grid
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
 
@@ -157,8 +156,8 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
            probe: Probe) -> np.ndarray:
     """Predictions ``(n_test,)`` of a probe on all blocks, its cell chosen inside the training rows.
 
-    Chosen is the cell that is best over `INNER_FOLDS` folds of whole groups (as many as there are,
-    where they are fewer).
+    Chosen is the cell that is best over three folds of whole groups, as many as there are
+    where they are fewer, and of single clips where there is but one group.
     """
     train_rows, test_rows = split
 
@@ -166,8 +165,10 @@ def probed(blocks: Blocks, y: np.ndarray, groups: np.ndarray, split: Split,
         fitted, tested = standardise(*rows_of(blocks, fit, test))
         return probe.fold(fitted, y[fit], tested, [tuple(blocks)])[0]
 
-    folds = min(INNER_FOLDS, len(np.unique(groups[train_rows])))
-    place = deal_groups(groups[train_rows], y[train_rows], folds, 0, "the training part")
+    inner = groups[train_rows]
+    inner = np.arange(len(inner)) if len(np.unique(inner)) == 1 else inner
+    folds = min(3, len(np.unique(inner)))
+    place = deal_groups(inner, y[train_rows], folds, 0, "the training part")
     inside = [(train_rows[fit], train_rows[held]) for fit, held in splits_of(place)]
     correct = sum((fold(fit, held) == y[held]).sum(1) for fit, held in inside)
     return fold(train_rows, test_rows)[int(correct.argmax())]

@@ -39,14 +39,16 @@ most_classes = 4                  # classes of a target at most
 networks = ["convnet5"]           # also resnet18, resnet34, resnet50, densenet121
 inputs = ["plain", "dilated", "undilated"]               # see transfer.INPUTS
 modes = ["scratch", "fine-tuned at one rate", "probe"]   # see transfer.MODES
-labels = ["true", "shuffled"]     # of a source; shuffled ones on the plain input only
+labels = ["true", "shuffled", "none"]   # of a source; "none", random weights, for the probe
 fractions = [0.1, 0.5, 1.0]       # of the training clips
+back_fractions = [0.1, 0.5, 1.0]
 seeds = [0]                       # of weights, of the clips drawn, and of the fold that is tested
 checked = 1                       # seeds that are also run for half as many steps again
 recipe = {"epochs": 10, "crop": 63}   # of ConvNet5, epochs on the source (training.Recipe)
 deep_recipe = {"epochs": 6, "crop": 63, "learning_rate": 1e-3, "weight_decay": 1e-2}
 epochs = {"convnet5": 10}         # passes over all clips of a target
 back_epochs = {"convnet5": 10}
+back_crop = 63                    # frames that training draws from a clip of back_targets
 least_steps = 60                  # a small fraction is passed over until it has so many steps
 learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
 rates_tried = {"convnet5": []}    # rates to choose from, by network; none keeps those above
@@ -157,32 +159,41 @@ print("rates from the first stage to the head:", ", ".join(f"{rate:.5f}" for rat
 # %% [markdown]
 # ## Which learning rate?
 #
-# Each mode may want its own. The rate with the best mean score on the training speakers kept
-# aside, at 10 and 100 % of the clips of the first target, is used everywhere.
+# Each mode may want its own. The rate with the best mean score on the training clips kept aside, at
+# 10 and 100 % of the clips of the first target of a direction (those of the two that it runs), is
+# used for all of that direction.
 
 # %%
 passes = dict.fromkeys(back_targets, back_epochs) | dict.fromkeys(targets, epochs)
-grid = Grid(target_sounds, sounds, recipes, passes, least_steps, network_seeds, corpus_seed, device)
+shares = dict.fromkeys(back_targets, back_fractions) | dict.fromkeys(targets, fractions)
+all_shares = sorted({*fractions, *back_fractions})
+crops = {name: back_crop for name in back_targets if name not in targets}
+grid = Grid(target_sounds, sounds, recipes, passes, least_steps, network_seeds, corpus_seed, device,
+            crops)
+chosen_rates = {}
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
-    rate = learning_rates.get(name, {}).get(mode, recipes[name].learning_rate) * (mode != PROBE)
+    rate = learning_rates.get(name, {}).get(mode, recipes[name].learning_rate)
+    rate = chosen_rates.get((target in targets, name, mode), rate) * (mode != PROBE)
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed, **({"learning_rate": rate} | how))
 
 if known_runs:
     adopt(known_runs)
 trained = [mode for mode in modes if mode != PROBE]
-tries = [plan(sources[0], targets[0], name, "plain", mode, "true", fraction, seeds[0],
-              learning_rate=rate)
-         for name in networks for mode in trained for rate in rates_tried.get(name, [])
-         for fraction in (0.1, 1.0)]
+firsts = [*zip(sources[:1], targets[:1], strict=False),
+          *zip(back_sources[:1], back_targets[:1], strict=False)]
+tries = [plan(*first, name, "plain", mode, "true", fraction, seeds[0], learning_rate=rate)
+         for first in firsts for name in networks for mode in trained
+         for rate in rates_tried.get(name, []) for fraction in (0.1, 1.0)
+         if fraction in shares[first[1]]]
 trials, _ = grid.run(tries, only_finished)
 tried = pd.DataFrame([one.keys for one in trials], columns=[
-    "network", "mode", "learning_rate", "fraction", "steps", "validation"])
-mean = tried.groupby(["network", "mode", "learning_rate"])["validation"].mean()
-for name, mode in dict.fromkeys(zip(tried["network"], tried["mode"], strict=True)):
-    learning_rates.setdefault(name, {})[mode] = mean[name, mode].idxmax()
+    "target", "network", "mode", "learning_rate", "fraction", "steps", "validation"])
+mean = tried.groupby(["target", "network", "mode", "learning_rate"])["validation"].mean()
+for target, name, mode in mean.index.droplevel("learning_rate").unique():
+    chosen_rates[target in targets, name, mode] = mean[target, name, mode].idxmax()
 results.table("rates", tried)
 
 # %% [markdown]
@@ -198,8 +209,8 @@ ways += [(s, t, ["plain"]) for s in back_sources for t in back_targets]
 wanted = list(dict.fromkeys(
     plan(source, target, name, kind, mode, told, fraction, seed)
     for seed in seeds for name in networks for source, target, kinds in ways for kind in kinds
-    for fraction in sorted(fractions, reverse=True) for mode in modes
-    for told in (labels if kind == "plain" else labels[:1])
+    for fraction in sorted(shares[target], reverse=True) for mode in modes
+    for told in (labels if kind == "plain" else labels[:1]) if told != "none" or mode == PROBE
     if seed < len(target_folds(target_sounds[target].corpus, corpus_seed))))
 longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
@@ -297,6 +308,7 @@ results.table("means", means.drop(columns=["seed", "seconds", "train_clips"]),
 short = {SCRATCH: "from scratch", ONE_RATE: "fine-tuned", FINE_TUNED: "lower early rates",
          PROBE: "frozen, ridge"}
 told = means["source_labels"].map({"shuffled": ", shuffled labels"}).fillna("")
+told[(means["source_labels"] == "none") & (means["mode"] == PROBE)] = ", random weights"
 after = [f" after {title_of(name)}" if name in control_sources else "" for name in means["source"]]
 means["arm"] = means["mode"].map(short) + told + after
 chance = {name: np.bincount(sound.corpus.targets()).max() / len(sound.corpus)
@@ -320,10 +332,10 @@ for name in networks:
 #
 # The interaction is what fine-tuning gains on dilated kernels beyond what it gains on undilated
 # ones, which have as many weights. Above zero, transfer and scales help together more than apart.
-# *Names* is what true labels of the source give over shuffled ones, *scales* what dilation gives
-# over no dilation. A family for Holm's correction is one effect over all pairs, networks and
-# fractions. Arms are compared over every seed that they share. With one seed a single fold is
-# tested, there is no p-value, and no difference can be clear.
+# *Names* is what true labels of the source give over shuffled ones, *training* what they give over
+# random weights, *scales* what dilation gives over no dilation. A family for Holm's correction is
+# one effect over all pairs, networks and fractions. Arms are compared over every seed that they
+# share. With one seed a single fold is tested, there is no p-value, and no difference can be clear.
 
 # %%
 def at(here, kind, mode, fraction, told="true"):
@@ -333,7 +345,7 @@ def at(here, kind, mode, fraction, told="true"):
     return (*known, target, name, kind, mode, fraction)
 
 starts = []
-for (source, target, kinds), name, fraction in itertools.product(ways, networks, fractions):
+for (source, target, kinds), name, fraction in itertools.product(ways, networks, all_shares):
     here = (source, target, name)
     cells = {kind: [at(here, kind, mode, fraction) for mode in (SCRATCH, ONE_RATE)]
              for kind in kinds}
@@ -368,7 +380,7 @@ def difference(here, what, fraction, *arms):
 rows = []
 for *pair, kinds in ways:
     for here in [(*pair, name) for name in networks]:
-        for fraction in fractions:
+        for fraction in all_shares:
             for mode in [mode for mode in (ONE_RATE, FINE_TUNED) if mode in modes]:
                 for kind in kinds:
                     rows += difference(here, f"{short[mode]} - scratch, {kind}", fraction, at(
@@ -378,8 +390,9 @@ for *pair, kinds in ways:
                     for which in (mode, SCRATCH)))
                 rows += difference(here, f"names, {short[mode]}", fraction, *(
                     at(here, "plain", mode, fraction, told) for told in ("true", "shuffled")))
-            rows += difference(here, "names, frozen", fraction, *(
-                at(here, "plain", PROBE, fraction, told) for told in ("true", "shuffled")))
+            for told, what in (("shuffled", "names"), ("none", "training")):
+                rows += difference(here, f"{what}, frozen", fraction, *(
+                    at(here, "plain", PROBE, fraction, each) for each in ("true", told)))
             if len(kinds) > 1:
                 rows += difference(here, "scales, from scratch", fraction, *(
                     at(here, kind, SCRATCH, fraction) for kind in ("dilated", "undilated")))
