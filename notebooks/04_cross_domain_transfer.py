@@ -263,9 +263,10 @@ scored, kept = [], [grid.table([*tries, *wanted, *longer])]
 for each in official_hops if own else []:
     heard = {run.target: features(target_sounds[run.target].corpus, Settings(hop=each))
              for run in own}
-    crops = {name: dataclasses.replace(one, crop=one.crop * hop // each)
-             for name, one in recipes.items()}
-    finer = dataclasses.replace(grid, targets=heard, recipes=crops)
+    finer = dataclasses.replace(
+        grid, targets=heard, crops={name: crop * hop // each for name, crop in crops.items()},
+        recipes={name: dataclasses.replace(one, crop=one.crop * hop // each)
+                 for name, one in recipes.items()})
     parts, _ = finer.run(own, only_finished)
     scored += [one.named(hop=each) for one in parts]
     kept.append(finer.table(own))

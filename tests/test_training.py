@@ -16,7 +16,6 @@ CUT_SHORT = dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
 
 @pytest.fixture
 def learn(sound):
-    """Training on two of three folds of the class folders."""
     return partial(train, sound, sound.corpus.splits(3)[0], progress=False)
 
 

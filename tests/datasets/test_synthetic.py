@@ -17,7 +17,6 @@ from audiotl.datasets.synthetic import acoustics, environment, espeak, music, sp
 
 @pytest.fixture
 def two_workers(monkeypatch):
-    """Corpora of any size are made by two processes."""
     get_reusable_executor().shutdown(wait=True)
     monkeypatch.setattr(synthetic, "JOBS_A_WORKER", 1)
     monkeypatch.setattr(joblib, "cpu_count", lambda *_: 2)

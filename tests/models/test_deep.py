@@ -14,7 +14,6 @@ TAPS = {"resnet18": 9, "resnet34": 17, "resnet50": 17, "densenet121": 12}
 
 
 def multiply_adds(model, x):
-    """Of all convolutions and linear layers."""
     work = []
 
     def note(module, _, out):

@@ -100,7 +100,6 @@ def test_copies_of_a_recording_stay_on_one_side(tmp_path):
 
 
 def test_a_recording_of_the_source_is_no_target(tmp_path):
-    """Clips that are files of the source under other names are left out and counted."""
     for i in range(10):
         path = write_clip(tmp_path / "source" / "ab"[i % 2] / f"{i}.wav", seed=i)
         mine = write_clip(tmp_path / "target" / "cd"[i % 2] / f"mine {i}.wav", seed=50 + i)
