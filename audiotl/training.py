@@ -9,7 +9,6 @@ import io
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,9 +21,7 @@ from tqdm import tqdm
 from audiotl import AudiotlError, cache, models, parallel
 from audiotl.datasets.corpus import Corpus, Split, check_split
 from audiotl.features import Features
-
-if TYPE_CHECKING:
-    from audiotl.transfer import Start
+from audiotl.models.taps import weights_key
 
 VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
@@ -85,8 +82,49 @@ class Trained:
     key: str  # of the weights
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Weights to start from instead of random ones, and how far each layer may move from them.
+
+    All but the head is copied. The learning rate of the first stage is `early` times the head's,
+    with equal ratios between; 1 trains all layers alike.
+    """
+
+    model: nn.Module
+    early: float = 0.1
+
+    @property
+    def key(self) -> list:
+        """What of it determines a network, for keys."""
+        return [weights_key(self.model), self.early]
+
+    def copy_to(self, model: nn.Module) -> None:
+        """Copy every weight and statistic but the head's, to a network of the same kind."""
+        try:
+            if _kind(model) != _kind(self.model):
+                raise RuntimeError
+            for mine, theirs in zip(model.stages[:-1], self.model.stages[:-1], strict=True):
+                mine.load_state_dict(theirs.state_dict())
+        except RuntimeError:
+            raise AudiotlError(
+                f"The weights to start from are those of {_kind(self.model)}, and the network to "
+                f"train is {_kind(model)}; train a source of the same kind.") from None
+
+    def rates(self, model: nn.Module, peak: float) -> list[dict]:
+        """Parameter groups for the optimiser, one a stage, with `peak` for the head."""
+        last = len(model.stages) - 1
+        return [{"params": list(stage.parameters()), "lr": peak * self.early ** (1 - i / last)}
+                for i, stage in enumerate(model.stages)]
+
+
+def _kind(model: nn.Module) -> str:
+    settings = {key: value for key, value in model.settings.items()
+                if key not in ("n_classes", "dropout")}
+    return f"{type(model).__name__} {settings}"
+
+
 def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: B008
-          network: str = "convnet5", progress: bool = True, start: "Start | None" = None,
+          network: str = "convnet5", progress: bool = True, start: Start | None = None,
           device: str = "cpu", **settings) -> Trained:
     """Train a network by name on one split, from the cache where the same was trained before.
 
@@ -131,13 +169,13 @@ def find_device(name: str) -> str:
 
 
 def network_key(features: Features, split: Split, recipe: Recipe, network: str,
-                start: "Start | None" = None, device: str = "cpu", **settings) -> str:
+                start: Start | None = None, device: str = "cpu", **settings) -> str:
     """The content key of what `train` makes of the same arguments, without making it."""
     return _trained.key(*_content(features, split, recipe, network, start, device, settings))
 
 
 def _content(features: Features, split: Split, recipe: Recipe, network: str,
-             start: "Start | None", device: str, settings: dict) -> list:
+             start: Start | None, device: str, settings: dict) -> list:
     labels = [list(features.corpus.classes), features.corpus.clips["label"].tolist()]
     if start:
         settings = settings | {"start": start.key}
@@ -149,7 +187,7 @@ def _content(features: Features, split: Split, recipe: Recipe, network: str,
 
 @cache.step("training", VERSION, home="networks")
 def _trained(folder: Path, *content, model: nn.Module, features: Features, split: Split,
-             recipe: Recipe, start: "Start | None", progress: bool) -> None:
+             recipe: Recipe, start: Start | None, progress: bool) -> None:
     parallel.keep_freed_memory()
     key = _trained.key(*content)
     history = _fit(model, features, split[0], recipe, key, start, progress)
@@ -173,7 +211,7 @@ class _State:
 
 
 def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe, key: str,
-         start: "Start | None", progress: bool) -> pd.DataFrame:
+         start: Start | None, progress: bool) -> pd.DataFrame:
     corpus = features.corpus
     fit_rows, held = inner_split(corpus.groups, rows, recipe.validation, recipe.seed)
     if len(fit_rows) < 2:
@@ -205,7 +243,7 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
     return pd.DataFrame(state.history)
 
 
-def _begin(model: nn.Module, recipe: Recipe, clips: int, start: "Start | None") -> _State:
+def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
     model.to(memory_format=torch.channels_last)
     groups = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
     if start is not None:

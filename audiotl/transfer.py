@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import nn
 from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, check_known, datasets
@@ -21,16 +20,15 @@ from audiotl.datasets.corpus import Corpus, LeakError, Split, check_split, deal_
 from audiotl.datasets.own_sounds import read_table
 from audiotl.embedding import embed
 from audiotl.features import Features
-from audiotl.models.taps import weights_key
 from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
-from audiotl.training import Recipe, network_key, train
+from audiotl.training import Recipe, Start, network_key, train
 
 SCRATCH, PROBE, FINE_TUNED, ONE_RATE = MODES = (
     "scratch", "probe", "fine-tuned", "fine-tuned at one rate")
 RATES = {FINE_TUNED: 0.1, ONE_RATE: 1.0}
-"""Rate of the first layers as a fraction of the head's (see `Start`)."""
+"""Rate of the first layers as a fraction of the head's (see `training.Start`)."""
 
 INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
           "undilated": {"multiscale": [1, 1, 1, 1]}}
@@ -40,47 +38,6 @@ growing dilations or, with as many weights, none."""
 HELD = 0.15  # training groups on which learning rates and budgets are judged, as a share of all
 STEP = "fractions"  # of the cache: runs of a grid
 FEW_GROUPS = 20  # groups from which a fraction of one in twenty is at least a group
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Weights to start from instead of random ones, and how far each layer may move from them.
-
-    All but the head is copied. The learning rate of the first stage is `early` times the head's,
-    with equal ratios between; 1 trains all layers alike.
-    """
-
-    model: nn.Module
-    early: float = RATES[FINE_TUNED]
-
-    @property
-    def key(self) -> list:
-        """What of it determines a network, for keys."""
-        return [weights_key(self.model), self.early]
-
-    def copy_to(self, model: nn.Module) -> None:
-        """Copy every weight and statistic but the head's, to a network of the same kind."""
-        try:
-            if _kind(model) != _kind(self.model):
-                raise RuntimeError
-            for mine, theirs in zip(model.stages[:-1], self.model.stages[:-1], strict=True):
-                mine.load_state_dict(theirs.state_dict())
-        except RuntimeError:
-            raise AudiotlError(
-                f"The weights to start from are those of {_kind(self.model)}, and the network to "
-                f"train is {_kind(model)}; train a source of the same kind.") from None
-
-    def rates(self, model: nn.Module, peak: float) -> list[dict]:
-        """Parameter groups for the optimiser, one a stage, with `peak` for the head."""
-        last = len(model.stages) - 1
-        return [{"params": list(stage.parameters()), "lr": peak * self.early ** (1 - i / last)}
-                for i, stage in enumerate(model.stages)]
-
-
-def _kind(model: nn.Module) -> str:
-    settings = {key: value for key, value in model.settings.items()
-                if key not in ("n_classes", "dropout")}
-    return f"{type(model).__name__} {settings}"
 
 
 def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
