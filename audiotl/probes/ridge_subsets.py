@@ -193,12 +193,19 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted, w
             best[:], where[:] = -np.inf, 0.0
             for c in range(k):
                 place = float(c)  # as wide as the values, so that the loop vectorises
-                for i in range(size):
-                    value = before[d + c, i] - change[d - first + c, i]
-                    outputs[c, i] = value
-                    more = value > best[i]
-                    best[i] = value if more else best[i]
-                    where[i] = place if more else where[i]
+                if inner[node] or way > 1:  # not in the loop: a leaf writes nothing
+                    for i in range(size):
+                        value = before[d + c, i] - change[d - first + c, i]
+                        outputs[c, i] = value
+                        more = value > best[i]
+                        best[i] = value if more else best[i]
+                        where[i] = place if more else where[i]
+                else:
+                    for i in range(size):
+                        value = before[d + c, i] - change[d - first + c, i]
+                        more = value > best[i]
+                        best[i] = value if more else best[i]
+                        where[i] = place if more else where[i]
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
