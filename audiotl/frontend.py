@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from audiotl import AudiotlError
 
 AXES = ("mel", "log", "linear")
-CHUNK = 2**16  # samples whose STFT is taken at a time: what one makes of a clip of 4 s fills 2 MB
+CHUNK = 2**17  # samples whose STFT is taken at a time: two clips of 4 s, which make 4 MB
 WIDTH = 16  # bands that one product makes: fewer keep the processor idle, more meet zeros
 
 

@@ -186,36 +186,28 @@ def _eliminate(system, state, edges, depth, block, slot, inner, truth, wanted, w
         for part in range(state.shape[1]):
             before, after = state[level - 1, part], state[level, part]
             np.dot(share, before[lo:hi], change[:rows])
-            for r in range(d - first):
-                for i in range(size):
-                    after[first + r, i] = before[first + r, i] - change[r, i]
-            outputs = after[d:] if inner[node] else change[d - first:rows]
+            if inner[node] or way > 1:
+                for r in range(rows):
+                    for i in range(size):
+                        after[first + r, i] = before[first + r, i] - change[r, i]
             best[:], where[:] = -np.inf, 0.0
             for c in range(k):
                 place = float(c)  # as wide as the values, so that the loop vectorises
-                if inner[node] or way > 1:  # not in the loop: a leaf writes nothing
-                    for i in range(size):
-                        value = before[d + c, i] - change[d - first + c, i]
-                        outputs[c, i] = value
-                        more = value > best[i]
-                        best[i] = value if more else best[i]
-                        where[i] = place if more else where[i]
-                else:
-                    for i in range(size):
-                        value = before[d + c, i] - change[d - first + c, i]
-                        more = value > best[i]
-                        best[i] = value if more else best[i]
-                        where[i] = place if more else where[i]
+                for i in range(size):
+                    value = before[d + c, i] - change[d - first + c, i]
+                    more = value > best[i]
+                    best[i] = value if more else best[i]
+                    where[i] = place if more else where[i]
             if at >= 0:
                 start = part * size
                 for i in range(min(size, n - start)):
                     if way == 1:
                         labels[at, start + i] = np.int32(where[i])
                     elif way == 2:
-                        scores[at, start + i] = precision(outputs[:k, i], wanted[start + i])
+                        scores[at, start + i] = precision(after[d:, i], wanted[start + i])
                     elif way == 3:
-                        scores[at, start + i] = -(outputs[0, i] - wanted[start + i, 0]) ** 2
+                        scores[at, start + i] = -(after[d, i] - wanted[start + i, 0]) ** 2
                     elif way == 4:
-                        said[at, start + i] = outputs[:k, i]
+                        said[at, start + i] = after[d:, i]
                     elif where[i] == truth[start + i]:
                         bits[at, (start + i) >> 3] |= np.uint8(128 >> ((start + i) & 7))
