@@ -112,10 +112,8 @@ def embed_files(files: Sequence[str | Path], network: str, seconds: float, *,
         raise AudiotlError(sound.skipped[0][1])
     if network == "mfcc":
         return sound.mfcc_block
-    if network not in models.NETWORKS:
-        model = pretrained.load(network, root)
-    else:
-        model = with_weights(network, weights)
+    model = (with_weights(network, weights) if network in models.NETWORKS
+             else pretrained.load(network, root))
     return embed(model, sound, pooling=pooling, progress=False)
 
 

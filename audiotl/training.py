@@ -21,7 +21,7 @@ from tqdm import tqdm
 from audiotl import AudiotlError, cache, models, parallel
 from audiotl.datasets.corpus import Corpus, Split, check_split
 from audiotl.features import Features
-from audiotl.models.taps import weights_key
+from audiotl.models.start import Start
 
 VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
@@ -80,47 +80,6 @@ class Trained:
     outputs: np.ndarray  # logits of the test clips, (n_test, n_classes)
     score: float  # accuracy, or mean AUC over tags
     key: str  # of the weights
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Weights to start from instead of random ones, and how far each layer may move from them.
-
-    All but the head is copied. The learning rate of the first stage is `early` times the head's,
-    with equal ratios between; 1 trains all layers alike.
-    """
-
-    model: nn.Module
-    early: float = 0.1
-
-    @property
-    def key(self) -> list:
-        """What of it determines a network, for keys."""
-        return [weights_key(self.model), self.early]
-
-    def copy_to(self, model: nn.Module) -> None:
-        """Copy every weight and statistic but the head's, to a network of the same kind."""
-        try:
-            if _kind(model) != _kind(self.model):
-                raise RuntimeError
-            for mine, theirs in zip(model.stages[:-1], self.model.stages[:-1], strict=True):
-                mine.load_state_dict(theirs.state_dict())
-        except RuntimeError:
-            raise AudiotlError(
-                f"The weights to start from are those of {_kind(self.model)}, and the network to "
-                f"train is {_kind(model)}; train a source of the same kind.") from None
-
-    def rates(self, model: nn.Module, peak: float) -> list[dict]:
-        """Parameter groups for the optimiser, one a stage, with `peak` for the head."""
-        last = len(model.stages) - 1
-        return [{"params": list(stage.parameters()), "lr": peak * self.early ** (1 - i / last)}
-                for i, stage in enumerate(model.stages)]
-
-
-def _kind(model: nn.Module) -> str:
-    settings = {key: value for key, value in model.settings.items()
-                if key not in ("n_classes", "dropout")}
-    return f"{type(model).__name__} {settings}"
 
 
 def train(features: Features, split: Split, recipe: Recipe = Recipe(),  # noqa: B008

@@ -20,15 +20,16 @@ from audiotl.datasets.corpus import Corpus, LeakError, Split, check_split, deal_
 from audiotl.datasets.own_sounds import read_table
 from audiotl.embedding import embed
 from audiotl.features import Features
+from audiotl.models.start import Start
 from audiotl.probes import Blocks, Probe, Ridge, rows_of, standardise
 from audiotl.sources import SourceNetwork, shuffled, source_network
 from audiotl.stats import Scored
-from audiotl.training import Recipe, Start, network_key, train
+from audiotl.training import Recipe, network_key, train
 
 SCRATCH, PROBE, FINE_TUNED, ONE_RATE = MODES = (
     "scratch", "probe", "fine-tuned", "fine-tuned at one rate")
 RATES = {FINE_TUNED: 0.1, ONE_RATE: 1.0}
-"""Rate of the first layers as a fraction of the head's (see `training.Start`)."""
+"""Rate of the first layers as a fraction of the head's (see `models.start.Start`)."""
 
 INPUTS = {"plain": {}, "dilated": {"multiscale": [1, 2, 3, 4]},
           "undilated": {"multiscale": [1, 1, 1, 1]}}

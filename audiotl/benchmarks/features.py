@@ -9,14 +9,13 @@ import librosa
 import numpy as np
 import torch
 
-from audiotl import audio, datasets
+from audiotl import audio, datasets, parallel
 from audiotl.benchmarks import fresh_cache, median_seconds, row, timed, using
 from audiotl.datasets.corpus import Corpus
 from audiotl.embedding import embed
 from audiotl.features import Features, features
 from audiotl.frontend import LogSpectrogram, MFCCStatistics, Settings
 from audiotl.models import ConvNet5, pretrained
-from audiotl.parallel import in_threads
 
 
 def bench_mfcc_statistics() -> Iterator[dict]:
@@ -32,7 +31,7 @@ def bench_mfcc_statistics() -> Iterator[dict]:
         return front(torch.from_numpy(waves[rows])).numpy()
 
     def ours(rows: np.ndarray, threads: int) -> np.ndarray:
-        return np.concatenate(list(in_threads(
+        return np.concatenate(list(parallel.in_threads(
             batch, np.array_split(rows, -(-len(rows) // 64)), (), threads)))
 
     def theirs(rows: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def _rows(taps: int, threads: int, sample: int) -> list[dict]:
     for name, way in (("scikit-learn Ridge", by_sklearn),
                       ("NumPy, one covariance and a solve a subset", by_numpy)):
         peer, same = theirs(*whole, found, chosen, threads, way)
-        work = NAME.format(n, taps, WIDTH, CLIPS, CLASSES)
-        rows.append(row(work, mine, PEER.format(name, sample), peer * n / sample,
-                        threads, f"{same:,} of {asked:,} predictions agree"))
+        rows.append(row(NAME.format(n, taps, WIDTH, CLIPS, CLASSES), mine,
+                        PEER.format(name, sample), peer * n / sample, threads,
+                        f"{same:,} of {asked:,} predictions agree"))
     return rows

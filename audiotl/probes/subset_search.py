@@ -78,7 +78,6 @@ def search(blocks: Blocks, y: np.ndarray, splits: Splits, groups: np.ndarray, pr
         "search", VERSION, {name: cache.array_key(block) for name, block in blocks.items()},
         cache.array_key(y), [cache.array_key(rows) for sides in splits for rows in sides],
         probe.name, probe.cells, subsets, scale, nested, *([] if width is None else [width]))
-
     make = functools.partial(_make, key, problem, fold, nested, progress, title, threads)
     folder = cache.entry("searches", key, make)
     for done in (cache.cache_root() / "fits").glob(f"{key}-*"):
