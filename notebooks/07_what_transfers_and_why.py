@@ -56,7 +56,7 @@ from audiotl.plots.style import title_of
 from audiotl.probes.subset_search import search
 from audiotl.report.results import Results
 from audiotl.sources import source_network, weights_permuted
-from audiotl.training import Recipe
+from audiotl.training import Recipe, calibrated
 
 results = Results("07_what_transfers_and_why")
 
@@ -246,12 +246,12 @@ for name in networks:
 #
 # ## If not the names, what?
 #
-# Whatever shuffled labels give beyond random weights was learnt without names. Five controls take
+# Whatever shuffled labels give beyond random weights was learnt without names. Controls take
 # training apart, all without augmentation, all on the clips of the first source. *Noise*: each clip
 # becomes stationary noise of its own mean spectrum, under its true label. *Frames*: each clip keeps
 # its frames in random order, under its true label. *Permuted*: the weights of the network with true
 # labels, every layer's in random order, so that only their sizes are left. Then shuffled and true
-# labels. All stand against random weights.
+# labels, once with batch norm measured *anew* on whole clips, as random weights have it.
 
 # %%
 plainly = dataclasses.replace(how, mixup=0.0, mask=0.0, tilt=0.0)
@@ -286,6 +286,8 @@ def controls_of(seed):
             "permuted weights": weights_permuted(true, sound, seed),
             "noise of equal spectra": trained(as_noise(seed)),
             "frames in random order": trained(frames_shuffled(seed)),
+            "shuffled, batch norm anew": calibrated(trained(sound, "shuffled"), sound, seed),
+            "true, batch norm anew": calibrated(trained(sound), sound, seed),
             "shuffled labels": trained(sound, "shuffled"), "true labels": true}
 
 # %%
@@ -298,9 +300,10 @@ for seed in network_seeds:
             one = read(model, target_sounds[name], target=name)[0][-1]
             found.setdefault((kind, name), []).append(one)
 found = {key: stats.over_seeds(parts) for key, parts in found.items()}
+pairs = [(kind, "random weights") for kind, name in found if name == asked[0]][1:]
+pairs += [("true labels", "shuffled labels"), ("shuffled labels", "frames in random order")]
 rows = [stats.compare(found[kind, name], found[against, name], kind=kind, against=against)
-        for kind, name in found for against in ("random weights", "shuffled labels")
-        if kind != against and (against == "random weights" or kind == "true labels")]
+        for kind, against in pairs for name in asked]
 rows = pd.DataFrame(rows).drop(columns=["subset", "probe", "protocol"])
 rows["clear"] = stats.clear(rows, "against")
 rows["score"] = [found[key].mean for key in rows[["kind", "target"]].itertuples(index=False)]
@@ -326,12 +329,10 @@ results.figure("controls", figure, "What each control leaves of the gain over ra
 
 # %%
 gains = []
-for draw in draws:
-    for source in source_sounds:
-        for target in target_sounds:
-            a, b = score_of(source, "true", draw, target), score_of(source, "none", "all", target)
-            if a and b:
-                gains.append(stats.compare(a, b, draw=draw))
+for draw, source, target in itertools.product(draws, source_sounds, target_sounds):
+    a, b = score_of(source, "true", draw, target), score_of(source, "none", "all", target)
+    if a and b:
+        gains.append(stats.compare(a, b, draw=draw))
 gains = pd.DataFrame(gains).drop(columns=["subset", "probe", "protocol"], errors="ignore")
 gains["clear"] = stats.clear(gains)
 results.table("gains", gains, show=20)
@@ -491,14 +492,15 @@ same = [cell for cell in cells if cell["keys"]["target"] == common
         and cell["keys"]["draw"] == "all" and cell["keys"]["network"] == network]
 
 def kinship(one, other):
-    """How two networks are related."""
     told = one["keys"]["labels"], other["keys"]["labels"]
     if "none" in told:
         return "with random weights" if told != ("none", "none") else "two random networks"
     start = "same start" if one["seed"] == other["seed"] else "other start"
     if one["keys"]["source"] != other["keys"]["source"]:
         return f"two sources, {start}" if told == ("true", "true") else ""
-    return f"same source, {start}" if told[0] == told[1] else f"true and shuffled, {start}"
+    if told[0] != told[1]:
+        return f"true and shuffled, {start}"
+    return f"{'same source' if told[0] == 'true' else 'two shuffles'}, {start}"
 
 alike = []
 for i, one in enumerate(same):
