@@ -78,13 +78,13 @@ def test_jupyterlab_opens_chapter_00_and_runs_it(lab):
     code, other = ([cell["source"] for cell in content["cells"] if cell["cell_type"] == "code"]
                    for content in (notebook, script))
     assert code == other, "the pair opens as one"
-    session = {"path": "00_start_here.ipynb", "name": "", "type": "notebook",
-               "kernel": {"name": "python3"}}
+    session = {"path": "00_start_here.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
     with ask(f"{lab}/api/sessions", session) as answer:
         kernel = json.load(answer)["kernel"]["id"]
     client = BlockingKernelClient()
     client.load_connection_file(str(folder.parent / "RUNTIME" / f"kernel-{kernel}.json"))
     client.start_channels()
+    client.wait_for_ready(300)  # a message that comes before is lost, and would be waited for
     shown = []
     for cell in code:
         reply = client.execute_interactive(
