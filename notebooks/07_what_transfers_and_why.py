@@ -77,12 +77,14 @@ for name in sources:
     sound = features(datasets.load(name, data, size, corpus_seed))
     source_sounds[sound.corpus.domain] = sound
 source_corpora = [sound.corpus for sound in source_sounds.values()]
-
 target_sounds = {}
 for name in targets:
     corpus = datasets.load(name, data, size, corpus_seed)
     kept, _ = datasets.without_shared(corpus, source_corpora)
     target_sounds[name] = features(kept)
+controlled = [name for name in control_targets if name in target_sounds
+              and not datasets.related(source_corpora[0], target_sounds[name].corpus)]
+assert controlled, "control_targets: name one of targets that is not cut from the first source"
 results.corpora(*source_sounds.values(), *target_sounds.values())
 
 # %% [markdown]
@@ -246,12 +248,12 @@ for name in networks:
 #
 # ## If not the names, what?
 #
-# Whatever shuffled labels give beyond random weights was learnt without names. Controls take
-# training apart, all without augmentation, all on the clips of the first source. *Noise*: each clip
-# becomes stationary noise of its own mean spectrum, under its true label. *Frames*: each clip keeps
-# its frames in random order, under its true label. *Permuted*: the weights of the network with true
-# labels, every layer's in random order, so that only their sizes are left. Then shuffled and true
-# labels, once with batch norm measured *anew* on whole clips, as random weights have it.
+# Whatever shuffled labels give beyond random weights was learnt without names. Is it the sound,
+# then? Controls take training apart, all without augmentation, all from the clips of the first
+# source. *Noise*: each clip becomes stationary noise of its own mean spectrum. *Frames*: each clip
+# keeps its frames, in random order. Both under true and under shuffled labels. *Weights permuted*:
+# those of every layer in random order, so that only their sizes are left. *Anew*: batch norm
+# measured on whole clips, as random weights have it.
 
 # %%
 plainly = dataclasses.replace(how, mixup=0.0, mask=0.0, tilt=0.0)
@@ -278,48 +280,48 @@ def as_noise(seed):
 # %%
 def controls_of(seed):
     """Networks of the first source by what their training was left with."""
-    def trained(heard, labels="true"):
+    def trained(heard, labels="shuffled"):
         return source_network(heard, plainly, network, labels=labels, steps=steps, seed=seed).model
 
-    true = trained(sound)
-    return {"random weights": trained(sound, "none"),
-            "permuted weights": weights_permuted(true, sound, seed),
-            "noise of equal spectra": trained(as_noise(seed)),
-            "frames in random order": trained(frames_shuffled(seed)),
-            "shuffled, batch norm anew": calibrated(trained(sound, "shuffled"), sound, seed),
-            "true, batch norm anew": calibrated(trained(sound), sound, seed),
-            "shuffled labels": trained(sound, "shuffled"), "true labels": true}
+    made = {"random weights": trained(sound, "none"),
+            "weights permuted, shuffled labels": weights_permuted(trained(sound), sound, seed)}
+    heard = {"noise, ": as_noise(seed), "frames reordered, ": frames_shuffled(seed), "": sound}
+    for (what, clips), told in itertools.product(heard.items(), ("true", "shuffled")):
+        made[f"{what}{told} labels"] = trained(clips, told)
+    return made | {f"{told} labels, batch norm anew": calibrated(trained(sound, told), sound, seed)
+                   for told in ("true", "shuffled")}
 
 # %%
-asked = [name for name in control_targets if name in target_sounds
-         and not datasets.related(sound.corpus, target_sounds[name].corpus)]
 found = {}
 for seed in network_seeds:
     for kind, model in controls_of(seed).items():
-        for name in asked:
+        for name in controlled:
             one = read(model, target_sounds[name], target=name)[0][-1]
             found.setdefault((kind, name), []).append(one)
 found = {key: stats.over_seeds(parts) for key, parts in found.items()}
-pairs = [(kind, "random weights") for kind, name in found if name == asked[0]][1:]
-pairs += [("true labels", "shuffled labels"), ("shuffled labels", "frames in random order")]
+pairs = [(kind, "random weights") for kind, name in found if name == controlled[0]][1:]
+pairs += [("true labels", "shuffled labels")]
+for what in ("noise, ", "frames reordered, "):
+    pairs += [(f"{what}shuffled labels", f"{what}true labels"),
+              (f"{what}shuffled labels", "shuffled labels")]
 rows = [stats.compare(found[kind, name], found[against, name], kind=kind, against=against)
-        for kind, against in pairs for name in asked]
+        for kind, against in pairs for name in controlled]
 rows = pd.DataFrame(rows).drop(columns=["subset", "probe", "protocol"])
 rows["clear"] = stats.clear(rows, "against")
 rows["score"] = [found[key].mean for key in rows[["kind", "target"]].itertuples(index=False)]
 rows["random"] = [found["random weights", name].mean for name in rows["target"]]
 shown = rows[rows["against"] == "random weights"]
-results.table("controls", rows, show=shown[shown["target"] == asked[0]] if asked else 0)
+results.table("controls", rows, show=shown[shown["target"] == controlled[0]])
 
 # %%
 titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(shown.replace({"target": titles_of}), "kind", None, "target",
                         xlabel="points over random weights")
-gain = shown[~shown["kind"].str.endswith("anew")].groupby("kind", sort=False)["difference"]
-results.figure("controls", figure, "What each control leaves of the gain over random weights, by "
-               "target, with intervals.",
-               "Points over random weights, mean of targets: " + ", ".join(
-                   f"{kind} {points:+.1f}" for kind, points in (100 * gain.mean()).items()))
+gain = 100 * shown.groupby("kind")["difference"].mean()
+results.figure("controls", figure, "Gain over random weights by control and target.",
+               "Points over random weights, mean of targets: " + "; ".join(
+                   f"{told} {gain[told]:+.1f} on sound, {gain[f'noise, {told}']:+.1f} on noise"
+                   for told in ("shuffled labels", "true labels")))
 
 # %% [markdown]
 # ## Which source serves which target?
@@ -411,7 +413,6 @@ results.figure("factorial", figure, "Score by labels, clips and classes of the s
                + ", ".join(f"{points:.1f} on {title_of(name)}" for name, points in spread.items()))
 
 # %%
-titles_of = {name: target.corpus.title for name, target in target_sounds.items()}
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
 won = [f"{effect} in {stats.tally(rows)}"
        for effect, rows in effects.groupby("effect", sort=False)]
@@ -453,8 +454,7 @@ results.table("coverage", spans, show=20)
 
 # %%
 points = table[(table["labels"] != "none") & (table["network"] == network)]
-points = points.groupby(["source", "labels", "draw", "target"],
-                                                   as_index=False)
+points = points.groupby(["source", "labels", "draw", "target"], as_index=False)
 points = points[["score", "logme", "h_score"]].mean()
 points = points.merge(spans[["source", "target", "coverage"]], how="left", on=["source", "target"])
 once = (points["labels"] == "true") & (points["draw"] == "all")
