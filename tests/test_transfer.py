@@ -111,8 +111,9 @@ def test_a_source_that_has_heard_a_test_recording_is_refused(sound, source, mode
         run(sound.corpus.subset(np.append(train_rows[:5], test_rows[2])))
     # Another slice of a tested recording, under another file name, is a leak as well.
     clips = sound.corpus.clips.iloc[test_rows[:1]].assign(path="another_slice.wav")
-    with pytest.raises(datasets.LeakError, match=str(sound.corpus.clips["path"][test_rows[0]])):
-        run(dataclasses.replace(sound.corpus, clips=clips.reset_index(drop=True)))
+    for name in (sound.corpus.name, f"other+{sound.corpus.name}"):
+        with pytest.raises(datasets.LeakError, match=str(sound.corpus.clips["path"][test_rows[0]])):
+            run(dataclasses.replace(sound.corpus, name=name, clips=clips.reset_index(drop=True)))
     assert run(sound.corpus.subset(train_rows[:5])).values.shape == (1, 1, len(test_rows))
 
 

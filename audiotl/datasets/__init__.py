@@ -8,7 +8,7 @@ import numpy as np
 
 from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets import own_sounds, recordings
-from audiotl.datasets.corpus import Corpus, LeakError, check_split
+from audiotl.datasets.corpus import Corpus, LeakError, check_split, joined
 
 __all__ = ["Corpus", "LeakError", "check_split"]
 
@@ -16,6 +16,7 @@ BUILTIN = ("environment", "speech", "music")
 BUILT_IN = "built-in"
 """In place of a data folder: the corpora made here, or ``AUDIOTL_DATA`` for those of recordings."""
 
+FREESOUND = {"urbansound8k", "esc50"}
 OWN = {"folder": own_sounds.read, "manifest": own_sounds.read_manifest,
        "embeddings": own_sounds.read_embeddings}
 
@@ -41,7 +42,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     """One corpus by name.
 
     Args:
-        name: see `names`.
+        name: see `names`; ``"one+other"`` joins corpora, see `corpus.joined`.
         data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given);
             for ``folder`` the folder of class folders itself, for ``manifest`` the CSV file or the
             folder of ``manifest.csv``, for ``embeddings`` the ``.npz`` or its folder.
@@ -53,6 +54,8 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     """
     from audiotl.datasets import synthetic
 
+    if "+" in name:
+        return joined([load(part, data, size, seed) for part in name.split("+")])
     if name in BUILTIN:
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":
@@ -85,7 +88,7 @@ def shared(source: Corpus, target: Corpus) -> np.ndarray:
     same = np.isin(source.clips["path"], target.clips["path"])
     ours, theirs = (np.array(cache.digests(corpus.clips["path"])) for corpus in (source, target))
     same |= np.isin(ours, theirs) & (ours != "")
-    if {source.name, target.name} == {"urbansound8k", "esc50"}:
+    if source.parts | target.parts >= FREESOUND and source.parts != target.parts:
         same |= np.isin(source.groups, target.groups)
     return same
 

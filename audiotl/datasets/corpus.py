@@ -67,6 +67,11 @@ class Corpus:
         """Group of each clip, shape ``(n,)``."""
         return self.clips["group"].to_numpy(dtype=str)
 
+    @property
+    def parts(self) -> set[str]:
+        """The names of the corpora it was joined from, or its own."""
+        return set(self.name.split("+"))
+
     def targets(self) -> np.ndarray:
         """Class indices ``(n,)`` int64, for tags a 0/1 matrix ``(n, n_classes)`` float32, or
         numbers ``(n,)`` float64."""
@@ -129,6 +134,26 @@ class Corpus:
             raise AudiotlError(f"{self.name} has a single fold; a split needs two or more: "
                                "add folds or groups.")
         return out
+
+
+def joined(corpora: Sequence[Corpus]) -> Corpus:
+    """Several corpora of classes as one, ``"speech: yes"`` a class; groups keep their names.
+
+    Folds are dealt anew; clips are fitted to the longest duration.
+    """
+    for one in corpora:
+        if one.multilabel or one.numeric or one.blocks_file:
+            raise AudiotlError(f"{one.name} is no corpus of sounds with one class a clip, so it "
+                               "cannot be joined to another; name it alone.")
+    tables = [one.clips.assign(label=f"{one.name}: " + one.clips["label"], fold=-1)
+              for one in corpora]
+    clips = pd.concat(tables, ignore_index=True)[COLUMNS]
+    domains = {one.domain for one in corpora}
+    return Corpus("+".join(one.name for one in corpora), clips, classes_of(clips),
+                  max(one.duration for one in corpora), listed=len(clips),
+                  synthetic=any(one.synthetic for one in corpora),
+                  domain=domains.pop() if len(domains) == 1 else "",
+                  title=" and ".join(one.title for one in corpora))
 
 
 def splits_of(folds: np.ndarray) -> list[Split]:
