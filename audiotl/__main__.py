@@ -62,8 +62,7 @@ def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("--only", default="", help="notebooks to run, e.g. 01,02")
     report.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
                         help="a notebook's parameter; lists by commas, mappings as YAML")
-    report.add_argument("--device",
-                        help="where networks are trained: auto, cpu, cuda or mps")
+    report.add_argument("--device", help="where networks are trained: auto, cpu, cuda or mps")
     report.add_argument("--help-parameters", action="store_true",
                         help="list the parameters of the notebooks, and run nothing")
     report.add_argument("--out", type=Path, help="folder for the reports (reports/PROFILE)")

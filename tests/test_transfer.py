@@ -12,19 +12,9 @@ from audiotl.features import features
 from audiotl.models import build
 from audiotl.sources import SourceNetwork
 from audiotl.training import Recipe, train
-from audiotl.transfer import (
-    FINE_TUNED,
-    MODES,
-    ONE_RATE,
-    PROBE,
-    SCRATCH,
-    Start,
-    fraction_rows,
-    held_out,
-    probed,
-    transfer,
-)
+from audiotl.transfer import MODES, Start, fraction_rows, held_out, probed, transfer
 
+SCRATCH, PROBE, FINE_TUNED, ONE_RATE = MODES
 RECIPE = Recipe(batch=8, crop=64, validation=0.0)
 SHORT = dataclasses.replace(RECIPE, epochs=1)
 
@@ -196,8 +186,7 @@ def test_the_probe_is_chosen_without_the_test_clips():
         def fold(self, train, y, test, subsets):
             assert list(subsets) == [("a", "b")]
             seen.append((len(train["a"]), len(test["a"])))
-            right = np.zeros(len(test["a"]), int)
-            return np.stack([right, right + 1])[None]
+            return np.stack([np.full(len(test["a"]), label) for label in (0, 1)])[None]
 
     seen = []
     assert (probed(blocks, np.where(y > 0, 1, 0), groups, split, Watch()) == 1).all()

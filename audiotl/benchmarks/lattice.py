@@ -20,14 +20,9 @@ NAME = ("ridge, all {:,} subsets of {} taps of width {}, {:,} clips, {} classes,
 PEER = "{}, subset by subset, on a sample of {} subsets (extrapolated)"
 
 
-def bench_ridge_12_taps() -> list[dict]:
-    """All 4,095 subsets of 12 taps, five folds, five penalties, at one thread and at two."""
-    return [one for threads in (1, 2) for one in _rows(12, threads, sample=60)]
-
-
-def bench_ridge_16_taps() -> list[dict]:
-    """All 65,535 subsets of 16 taps: some minutes."""
-    return _rows(16, 2, sample=40)
+def bench_ridge_subsets() -> list[dict]:
+    """All 4,095 subsets of 12 taps at one thread and at two, and all 65,535 of 16: some minutes."""
+    return [*_rows(12, 1, sample=60), *_rows(12, 2, sample=60), *_rows(16, 2, sample=40)]
 
 
 def bench_search_of_many_clips(clips: int = 100_000, taps: int = 12) -> list[dict]:

@@ -26,7 +26,7 @@ def bench_training_step() -> Iterator[dict]:
     kind = "bfloat16" if has_bfloat16(device) else "no bfloat16"
     for name in NETWORKS:
         model = models.build(name, 10).to(device)
-        steps = [make(copy.deepcopy(model)) for make in (stepper, textbook_stepper)]
+        steps = [stepper(copy.deepcopy(model), plain) for plain in (False, True)]
         first, second = (step(x, targets) for step in steps)
         with using(threads):
             ours, theirs = median_seconds(*(partial(step, x, targets) for step in steps), runs=5)
@@ -37,29 +37,23 @@ def bench_training_step() -> Iterator[dict]:
                   f"{BATCH / ours:,.0f} clips a second")
 
 
-def stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:
-    """A training step as `training` takes it."""
-    model.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=is_large(model))
+def stepper(model: nn.Module, plain: bool = False) -> Callable[[Tensor, Tensor], float]:
+    """A training step as `training` takes it; or `plain`, without a word on layout, precision or
+    optimiser."""
+    model.train()
+    layout = torch.contiguous_format if plain else torch.channels_last
+    model.to(memory_format=layout)
+    fused = is_large(model) and not plain
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=fused)
 
     def step(x: Tensor, targets: Tensor) -> float:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bfloat16(x.device.type)):
-            outputs = model(x.contiguous(memory_format=torch.channels_last))
-        return _descend(optimiser, outputs.float(), targets)
+        half = has_bfloat16(x.device.type) and not plain
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+            outputs = model(x.contiguous(memory_format=layout))
+        loss = nn.functional.cross_entropy(outputs.float(), targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.item()
 
     return step
-
-
-def textbook_stepper(model: nn.Module) -> Callable[[Tensor, Tensor], float]:
-    """A training step as one would write it: nothing said of layout, precision or optimiser."""
-    model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE)
-    return lambda x, targets: _descend(optimiser, model(x), targets)
-
-
-def _descend(optimiser: torch.optim.Optimizer, outputs: Tensor, targets: Tensor) -> float:
-    loss = nn.functional.cross_entropy(outputs, targets)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.item()

@@ -8,7 +8,7 @@ import numpy as np
 
 from audiotl import AudiotlError, cache, check_known
 from audiotl.datasets import own_sounds, recordings
-from audiotl.datasets.corpus import Corpus, LeakError, check_split, joined
+from audiotl.datasets.corpus import Corpus, LeakError, check_split, combined
 
 __all__ = ["Corpus", "LeakError", "check_split"]
 
@@ -42,7 +42,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     """One corpus by name.
 
     Args:
-        name: see `names`; ``"one+other"`` joins corpora, see `corpus.joined`.
+        name: see `names`; ``"one+other"`` joins corpora, see `corpus.combined`.
         data: ``"built-in"``, or the folder that holds the corpora (``AUDIOTL_DATA`` if not given);
             for ``folder`` the folder of class folders itself, for ``manifest`` the CSV file or the
             folder of ``manifest.csv``, for ``embeddings`` the ``.npz`` or its folder.
@@ -55,7 +55,7 @@ def load(name: str, data: str | Path | None = BUILT_IN, size: str = "quick",
     from audiotl.datasets import synthetic
 
     if "+" in name:
-        return joined([load(part, data, size, seed) for part in name.split("+")])
+        return combined([load(part, data, size, seed) for part in name.split("+")])
     if name in BUILTIN:
         return synthetic.load(name, size=size, seed=seed)
     if name == "music_family":

@@ -136,23 +136,18 @@ class Corpus:
         return out
 
 
-def joined(corpora: Sequence[Corpus]) -> Corpus:
-    """Several corpora of classes as one, ``"speech: yes"`` a class; groups keep their names.
-
-    Folds are dealt anew; clips are fitted to the longest duration.
-    """
+def combined(corpora: Sequence[Corpus]) -> Corpus:
+    """Corpora of classes as one: ``"speech: yes"`` a class, groups as they are, no folds."""
     for one in corpora:
         if one.multilabel or one.numeric or one.blocks_file:
             raise AudiotlError(f"{one.name} is no corpus of sounds with one class a clip, so it "
                                "cannot be joined to another; name it alone.")
-    tables = [one.clips.assign(label=f"{one.name}: " + one.clips["label"], fold=-1)
-              for one in corpora]
-    clips = pd.concat(tables, ignore_index=True)[COLUMNS]
-    domains = {one.domain for one in corpora}
+    clips = pd.concat([one.clips.assign(label=f"{one.name}: " + one.clips["label"], fold=-1)
+                       for one in corpora], ignore_index=True)[COLUMNS]
     return Corpus("+".join(one.name for one in corpora), clips, classes_of(clips),
                   max(one.duration for one in corpora), listed=len(clips),
                   synthetic=any(one.synthetic for one in corpora),
-                  domain=domains.pop() if len(domains) == 1 else "",
+                  domain=" and ".join(sorted({one.domain for one in corpora})),
                   title=" and ".join(one.title for one in corpora))
 
 

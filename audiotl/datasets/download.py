@@ -73,11 +73,6 @@ def pinned(name: str) -> dict[str, str]:
     return {path: digest for digest, path in lines}
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    return pooch.file_hash(str(path))
-
-
 def download(url: str, path: Path, digest: str, progress: bool = False) -> None:
     """One file, from where an earlier try broke off; it takes its name once its SHA-256 is right.
 

@@ -40,8 +40,7 @@ def get_scene_embeddings(audio: Tensor, model: Model) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: Model) -> tuple[Tensor, Tensor]:
-    """``(n, samples)`` to ``(n, times, timestamp_embedding_size)`` and times in ms ``(n, times)``.
-    """
+    """``(n, samples)`` to ``(n, times, timestamp_embedding_size)``, times in ms ``(n, times)``."""
     hop, window = (round(seconds * model.sample_rate) for seconds in (HOP, WINDOW))
     padded = nn.functional.pad(audio, (window // 2, window - window // 2))
     windows = padded.unfold(1, window, hop)

@@ -112,8 +112,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     """
     there = [name for name, _ in module.named_modules() if name]
     parts = [name for name, _ in module.named_children()]
-    numbered = {number: name for i, name in enumerate(parts)
-                for number in (i + 1, i - len(parts))}
+    numbered = {number: name for i, name in enumerate(parts) for number in (i + 1, i - len(parts))}
     names = parts if names == "all" else [numbered.get(name, name) for name in names]
     for name in names:
         if name not in there:

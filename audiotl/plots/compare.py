@@ -74,8 +74,7 @@ def heat_map(frame: pd.DataFrame, rows: str, columns: str, value: str = "differe
     panels = _panels(frame, panel)
     down, across = (list(dict.fromkeys(frame[name])) for name in (rows, columns))
     named = max(len(title_of(name)) for name in down)
-    size = (1.2 + 0.08 * named + 1.35 * len(across),
-            1.2 + (0.5 * len(down) + 0.6) * len(panels))
+    size = (1.2 + 0.08 * named + 1.35 * len(across), 1.2 + (0.5 * len(down) + 0.6) * len(panels))
     figure, axes = plt.subplots(len(panels), 1, figsize=size, squeeze=False, sharex=True)
     reach = max(100 * frame[value].abs().max(), 1e-9)
     signed = bool((frame[value] < 0).any())

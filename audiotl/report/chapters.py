@@ -67,8 +67,7 @@ def _tidy(nb: nbformat.NotebookNode, folder: Path) -> None:
                 count += 1
                 path = folder / f"live_{count}.png"
                 path.write_bytes(base64.b64decode(output.data["image/png"]))
-                output.metadata["image/png"] = {"alt": output.data["text/plain"],
-                                                "file": path.name}
+                output.metadata["image/png"] = {"alt": output.data["text/plain"], "file": path.name}
 
 
 def _fill(nb: nbformat.NotebookNode, folder: Path) -> None:

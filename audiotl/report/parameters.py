@@ -77,7 +77,7 @@ def _check(parameter: Parameter, value: Any) -> None:
     listed, own = (one if isinstance(one, list | dict) else [one] for one in (value, default))
     known = NAMES.get(name.rsplit("_", 1)[-1].removesuffix("s"))
     for one in listed if known else ():
-        if one not in known and one not in own:
+        if not set(str(one).split("+")) <= {*known, *own} and one not in own:
             raise AudiotlError(f"The parameter {name} knows no {one!r}; choose among "
                                f"{', '.join(known)}.")
 

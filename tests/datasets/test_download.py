@@ -7,6 +7,7 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
 
 from audiotl import AudiotlError
@@ -130,7 +131,7 @@ def serve(server, monkeypatch):
     def serving(members: dict) -> None:
         path = pack(server[0] / "toy.tar.gz", members)
         address = download.SETS["toy"][0] + "toy.tar.gz"
-        packed = download.Archive(address, download.sha256(path), "Toy/v1")
+        packed = download.Archive(address, pooch.file_hash(path), "Toy/v1")
         monkeypatch.setitem(download.ARCHIVES, "packed", packed)
 
     return serving

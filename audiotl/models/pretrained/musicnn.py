@@ -116,8 +116,7 @@ class Musicnn(PublishedNetwork):
         pooled = torch.stack([every.amax(-1), every.mean(-1)], -1).flatten(1)
         penultimate = self.dense(self.pool_norm(pooled))
         taps = (timbral, temporal, first, second, third, every.amax(-1), penultimate)
-        return (dict(zip(self.tap_names, taps, strict=True)),
-                torch.sigmoid(self.head(penultimate)))
+        return (dict(zip(self.tap_names, taps, strict=True)), torch.sigmoid(self.head(penultimate)))
 
 
 def _convolution(module: nn.Conv2d, weights: dict[str, Tensor], layer: str) -> None:

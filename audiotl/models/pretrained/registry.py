@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import pooch
 import torch
 from torch import Tensor
 
@@ -191,7 +192,7 @@ def _check_digest(known: Card, file: str, path: Path) -> None:
     folder, _, inside = file.partition("/")
     listed = download.pinned(folder) if folder in download.SETS else {}
     digest = known.sources[file][0] if file in known.sources else listed.get(inside)
-    if digest and download.sha256(path) != digest:
+    if digest and pooch.file_hash(path) != digest:
         raise AudiotlError(f"{path} is not the file that was published (its SHA-256 is "
                            "another); copy the file anew.")
 

@@ -187,8 +187,7 @@ def _committed(text: str, nb: nbformat.NotebookNode,
 
 def _came_out(text: str, rewritten: bool) -> nbformat.NotebookNode:
     # All of it, or figures and tables where there is prose of another notebook between.
-    parts = [part for part in text.split("\n\n")
-             if not rewritten or part.startswith(("![", "|"))]
+    parts = [part for part in text.split("\n\n") if not rewritten or part.startswith(("![", "|"))]
     return new_markdown_cell("\n\n".join(parts).strip())
 
 

@@ -99,8 +99,7 @@ def _captions(app, doctree, docname):
             for one in pictures:
                 if not one["uri"].endswith(".svg"):
                     one["scale"] = _scale(Path(app.srcdir) / one["uri"])
-            said = (nodes.caption("", one.get("alt", "").rpartition(" — ")[2])
-                    for one in pictures)
+            said = (nodes.caption("", one.get("alt", "").rpartition(" — ")[2]) for one in pictures)
             paragraph.replace_self([nodes.figure("", one, words, ids=[f"figure-{next(count)}"])
                                     for one, words in zip(pictures, said, strict=True)])
 
