@@ -33,7 +33,7 @@ official_hops = [256]             # the same, of runs on a corpus's own split
 sources = ["environment"]         # corpora that the networks learn first
 targets = ["speech"]              # corpora that they learn next
 control_sources = []              # of the targets' kind: what transfer that works would look like
-back_sources = ["speech"]         # the same for the other direction
+back_sources = ["speech"]         # the same for the other direction; "a+b" is both at once
 back_targets = ["environment"]
 most_classes = 4                  # classes of a target at most
 networks = ["convnet5"]           # also resnet18, resnet34, resnet50, densenet121
@@ -47,7 +47,7 @@ checked = 1                       # seeds that are also run for half as many ste
 recipe = {"epochs": 10, "crop": 63}   # of ConvNet5, epochs on the source (training.Recipe)
 deep_recipe = {"epochs": 6, "crop": 63, "learning_rate": 1e-3, "weight_decay": 1e-2}
 epochs = {"convnet5": 10}         # passes over all clips of a target
-back_epochs = {"convnet5": 10}
+back_epochs = {"convnet5": 10}    # or those of one target: {"esc50": {"convnet5": 10}}
 back_crop = 63                    # frames that training draws from a clip of back_targets
 least_steps = 60                  # a small fraction is passed over until it has so many steps
 learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
@@ -164,13 +164,15 @@ print("rates from the first stage to the head:", ", ".join(f"{rate:.5f}" for rat
 # used for all of that direction.
 
 # %%
-passes = dict.fromkeys(back_targets, back_epochs) | dict.fromkeys(targets, epochs)
+passes = {name: back_epochs | back_epochs.get(name, {}) for name in back_targets}
+passes |= dict.fromkeys(targets, epochs)
 shares = dict.fromkeys(back_targets, back_fractions) | dict.fromkeys(targets, fractions)
 all_shares = sorted({*fractions, *back_fractions})
 crops = {name: back_crop for name in back_targets if name not in targets}
 grid = Grid(target_sounds, sounds, recipes, passes, least_steps, network_seeds, corpus_seed, device,
             crops)
 chosen_rates = {}
+first_sources = ["none", *sources[:1], *back_sources[:1]]
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
@@ -216,13 +218,12 @@ longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
 compared = [run for run in wanted if run.input == "plain" and run.fraction == max(fractions)
             and (run.mode == SCRATCH or (run.mode, run.source_labels) == (ONE_RATE, "true"))
-            and (run.source == "none" or (run.source, run.target) in firsts)]
+            and run.source in first_sources]
 rates_of = {}
 for run in compared:
     rates_of.setdefault((run.network, run.target), set()).add(run.learning_rate)
 equal = [dataclasses.replace(run, learning_rate=rate) for run in compared
-         for rate in sorted(rates_of[run.network, run.target])
-         if run.target in dict(firsts).values()]
+         for rate in sorted(rates_of[run.network, run.target])]
 done, missing = grid.run(wanted, only_finished)
 again, _ = grid.run(longer, only_finished)
 alike, _ = grid.run(equal, only_finished)
@@ -269,8 +270,7 @@ results.table("fractions", fractions_of, show=fractions_of[
 own = [plan("", name, kind, "plain", SCRATCH, "none", 1.0, 0, official=True)
        for name, sound in target_sounds.items() if "official" in sound.corpus.clips
        for kind in networks]
-scored, kept = [], [grid.table(list(dict.fromkeys(
-    [*tries, *wanted, *longer, *equal])))]
+scored, kept = [], [grid.table([*tries, *wanted, *longer, *equal])]
 for each in official_hops if own else []:
     heard = {run.target: features(target_sounds[run.target].corpus, Settings(hop=each))
              for run in own}
@@ -321,7 +321,7 @@ short = {SCRATCH: "from scratch", ONE_RATE: "fine-tuned", FINE_TUNED: "lower ear
          PROBE: "frozen, ridge"}
 told = means["source_labels"].map({"shuffled": ", shuffled labels"}).fillna("")
 told[(means["source_labels"] == "none") & (means["mode"] == PROBE)] = ", random weights"
-after = [f" after {title_of(name)}" if name in control_sources else "" for name in means["source"]]
+after = ["" if name in first_sources else f" after {title_of(name)}" for name in means["source"]]
 means["arm"] = means["mode"].map(short) + told + after
 chance = {name: np.bincount(sound.corpus.targets()).max() / len(sound.corpus)
           for name, sound in target_sounds.items()}

@@ -23,15 +23,15 @@ SOURCES = {"environment": COLOURS["green"], "speech": COLOURS["blue"], "music": 
 CYCLE = [COLOURS[name] for name in ("blue", "orange", "green", "red", "pink", "sky", "black")]
 
 TITLES = {name: about.title for name, about in CORPORA.items()} | {
-    "music_family": "music, instrument family", "mfcc": "MFCC", "convnet5": "ConvNet5",
-    "resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50",
-    "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017", "random": "random weights",
-    "fcn5-msd": "FCN-5, MSD", "fcn5-jamendo": "FCN-5, Jamendo", "fcn5-mtat": "FCN-5, MTT",
-    "musicnn-msd": "musicnn, MSD", "musicnn-mtt": "musicnn, MTT", "yamnet": "YAMNet",
-    "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
+    "music_family": "music, instrument family", "speech_embedding": "speech_embedding",
+    "arabic_speech_commands+speech_commands": "Arabic and English words", "mfcc": "MFCC",
+    "convnet5": "ConvNet5", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50", "densenet121": "DenseNet-121", "choi2017-keras2": "Choi 2017",
+    "random": "random weights", "fcn5-msd": "FCN-5, MSD", "fcn5-jamendo": "FCN-5, Jamendo",
+    "fcn5-mtat": "FCN-5, MTT", "musicnn-msd": "musicnn, MSD", "musicnn-mtt": "musicnn, MTT",
+    "yamnet": "YAMNet", "crnn-teacher1": "CRNN, AudioSet", "crnn-vox2": "CRNN, VoxCeleb2",
     "crnn-audioset2": "CRNN, speech in AudioSet", "crnn-sre": "CRNN, telephone speech",
     "crnn-audio2_vox2": "CRNN, AudioSet and VoxCeleb2", "crnn-c1": "CRNN, noisy read speech",
-    "speech_embedding": "speech_embedding",
 }
 """How corpora and networks are called where a person reads, one table for all figures."""
 
