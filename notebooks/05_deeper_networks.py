@@ -199,9 +199,8 @@ def names_of(rows):
 tapped = {title_of(network): {name: block.shape[1] for name, block in layers_of(
     source, network, target)[0].items()} for source, network, target in cases}
 sums = sorted({sum(columns.values()) for columns in tapped.values()})
-results.figure("networks", taps(tapped), "Each network from input to output, a box a tap, with the "
-               "columns that it gives.",
-               "All taps side by side are {} columns".format(" to ".join(
+results.figure("networks", taps(tapped), "Taps of each network.",
+               "All taps are {} columns".format(" to ".join(
                    dict.fromkeys(f"{n:,}" for n in (sums[0], sums[-1])))))
 
 # %% [markdown]
@@ -211,9 +210,10 @@ results.figure("networks", taps(tapped), "Each network from input to output, a b
 # to the width of the last by principal components of the training clips (*joint*); and the last
 # layer *widened* to the width of all by random Fourier features of its own (Rahimi and Recht 2007).
 # If all layers only won by width, *joint* would be no better than the last, and *widened* as good
-# as all. MFCC (20 and 40 coefficients), the mean and deviation of log-mel bands, and the same
-# network with random weights stand beside, each at its own width. Networks that were trained here
-# are trained once a seed, and stand against as many random ones.
+# as all. (A target of fewer training clips than components has no *joint*.) MFCC (20 and 40
+# coefficients), the mean and deviation of log-mel bands, and the same network with random weights
+# stand beside, each at its own width. Networks that were trained here are trained once a seed, and
+# stand against as many random ones.
 
 # %%
 def score(target, blocks, transform=None, deal=True, **keys):
@@ -237,6 +237,8 @@ for source, network, target in tqdm(cases, "networks and targets"):
     sides = {"last": (last, None), "all": (layers, None),
              "joint": (layers, partial(probes.joint_pca, width=narrow)),
              "widened": (last, partial(probes.random_features, width=broad))}
+    if narrow >= min(len(train) for train, _ in sound.corpus.splits(seed=corpus_seed)):
+        del sides["joint"]  # fewer clips than components
     if target not in given:
         sides["with mfcc"] = [blocks | sound.mfcc_block for blocks in layers], None
     if (source, network) in untrained:
@@ -286,18 +288,17 @@ results.table("by_width", by_width, show=joint.sort_values("difference", ascendi
 shown = by_width[by_width["comparison"].isin([OWN, JOINT])]
 figure = compare.forest(shown, "case", "source", "comparison", margin=0.01)
 own, joint = (stats.tally(shown[shown["comparison"] == name]) for name in (OWN, JOINT))
-results.figure("widths", figure, "All layers against the last: at own width, and brought down to "
-               "the width of the last, with intervals.",
-               f"All layers clearly beat the last in {own} cases, brought down to its width in "
-               f"{joint}")
+results.figure("widths", figure, "All layers less the last, in points.", f"All layers clearly beat "
+               f"the last in {own} cases, at its width in {joint}")
 
 # %%
 claimed = {name: rows for name, rows in by_width.groupby("comparison")}
 results.claim(1, claimed[OWN], "by_width.csv")
 
 # %%
-results.claim(2, claimed[JOINT], "by_width.csv",
-              "all layers, brought down to the width of the last, beat it")
+if JOINT in claimed:
+    display(results.claim(2, claimed[JOINT], "by_width.csv",
+                          "all layers, brought down to the width of the last, beat it"))
 
 # %%
 results.claim(2, claimed[WIDENED], "by_width.csv",
@@ -397,8 +398,8 @@ shown[["heard", "asked"]] = shown["case"].str.split(" → ", expand=True)
 figure = compare.heat_map(shown, "heard", "asked", panel="step")
 middle = 100 * shown.groupby("comparison")["difference"].median()
 results.figure("cover", figure, "Steps from the last layer to a picked subset, in points.",
-               f"At the median the best layer leads the last by {middle['best layer - last']:.0f} "
-               f"points, all lead it by {middle['all - best layer']:.0f}; a picked subset clearly "
+               f"Median lead of the best layer over the last {middle['best layer - last']:.0f}, of "
+               f"all over it {middle['all - best layer']:.0f} points; a picked subset clearly "
                f"beats all in {stats.tally(picked)} cases")
 
 # %% [markdown]
@@ -444,7 +445,7 @@ def sizes(table, scores):
     return figure
 
 figure = sizes(of_source(table[~table["mfcc"]]), of_source(scores))
-results.figure("sizes", figure, "Worst, median and best score over all subsets of each size.",
+results.figure("sizes", figure, "Scores by size of subset.",
                f"Half of the cases need {scores['smallest'].median():g} layers or fewer to come "
                f"within a point of all, none more than {scores['smallest'].max()}")
 
@@ -493,10 +494,8 @@ for (source, network), rows in values.groupby(["source", "network"], sort=False)
     tops = rows.loc[rows.groupby("target", sort=False)["value"].idxmax(), "layer"]
     top, times = tops.mode()[0], tops.eq(tops.mode()[0]).sum()
     display(results.figure(
-        f"shapley_{network}_{source}", bars(rows),
-        f"Shapley value of each layer and MFCC by depth: {title_of(network)}.",
-        f"{title_of(network)}, {source}: {title_of(top)} is worth most on {times} of {len(tops)} "
-        "targets"))
+        f"shapley_{network}_{source}", bars(rows), "Shapley values by depth.",
+        f"{title_of(network)}, {source}: {title_of(top)} worth most on {times} of {len(tops)}"))
 
 # %% [markdown]
 # ## Which layers need each other?
@@ -526,7 +525,7 @@ def interactions(pairs):
 
 
 figure = interactions(of_source(pairs))
-results.figure("interactions", figure, "Interaction index of each pair of layers and MFCC.",
+results.figure("interactions", figure, "Interaction index by pair.",
                f"{(pairs['index'] < 0).mean():.0%} of all pairs add less together than apart")
 
 # %% [markdown]

@@ -258,7 +258,7 @@ for name in networks:
     display(results.figure(
         "cover" if name == network else f"labels_{name}",
         compare.forest(shown, "case", "source", "comparison"),
-        f"{title_of(name)}: true against shuffled labels against no training.",
+        "True against shuffled labels against no training.",
         f"{title_of(name)}, clearly above zero: " + ", ".join(won)))
 
 # %% [markdown]
@@ -423,7 +423,7 @@ results.figure("factorial", figure, "Score by labels, clips and classes of the s
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
 won = [f"{effect} in {stats.tally(rows)}"
        for effect, rows in effects.groupby("effect", sort=False)]
-results.figure("factors", figure, "What labels, clips and classes of the source give, in points.",
+results.figure("factors", figure, "What each gives, in points.",
                "Clearly above zero: " + ", ".join(won))
 
 # %% [markdown]
@@ -526,7 +526,7 @@ doubled = alike["kind"].str.endswith("same start") | (alike["kind"] == "two rand
 shown = alike[~doubled] if other_starts else alike
 figure = compare.curves(shown.assign(target=common), "layer", "mean", "kind", "target",
                         ylabel="linear CKA (%)")
-results.figure("cka", figure, "CKA of each layer between two networks, by how they are related.",
+results.figure("cka", figure, "CKA of each layer, by pair.",
                "How alike two networks' layers are, by what they share")
 
 # %% [markdown]
