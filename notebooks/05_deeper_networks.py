@@ -397,10 +397,10 @@ shown = pd.concat([paired[paired["comparison"] == name].assign(step=said)
 shown[["heard", "asked"]] = shown["case"].str.split(" → ", expand=True)
 figure = compare.heat_map(shown, "heard", "asked", panel="step")
 middle = 100 * shown.groupby("comparison")["difference"].median()
-results.figure("cover", figure, "Steps from the last layer to a picked subset, in points.",
-               f"Median lead of the best layer over the last {middle['best layer - last']:.0f}, of "
-               f"all over it {middle['all - best layer']:.0f} points; a picked subset clearly "
-               f"beats all in {stats.tally(picked)} cases")
+results.figure("cover", figure, "Three steps, in points.",
+               f"The best layer leads the last by {middle['best layer - last']:.0f} points, all "
+               f"lead it by {middle['all - best layer']:.0f} (medians); a picked subset clearly "
+               f"beats all in {stats.tally(picked)}")
 
 # %% [markdown]
 # Bold: a clear difference. Where its interval lies within a point of zero, the table says that the
@@ -494,7 +494,7 @@ for (source, network), rows in values.groupby(["source", "network"], sort=False)
     tops = rows.loc[rows.groupby("target", sort=False)["value"].idxmax(), "layer"]
     top, times = tops.mode()[0], tops.eq(tops.mode()[0]).sum()
     display(results.figure(
-        f"shapley_{network}_{source}", bars(rows), "Shapley values by depth.",
+        f"shapley_{network}_{source}", bars(rows), "Shapley values.",
         f"{title_of(network)}, {source}: {title_of(top)} worth most on {times} of {len(tops)}"))
 
 # %% [markdown]
@@ -526,7 +526,7 @@ def interactions(pairs):
 
 figure = interactions(of_source(pairs))
 results.figure("interactions", figure, "Interaction index by pair.",
-               f"{(pairs['index'] < 0).mean():.0%} of all pairs add less together than apart")
+               f"{(pairs['index'] < 0).mean():.0%} of pairs add less together than apart")
 
 # %% [markdown]
 # ## Try it
