@@ -36,6 +36,7 @@ deep_recipe = {"crop": 63, "validation": 0.0, "learning_rate": 1e-3, "weight_dec
 pooling = "mean+std"                # mean or mean+std over time
 matched = True                      # also train on equally many clips of each source
 control_targets = ["speech"]        # on which further controls are read; four more trainings a seed
+other_levels = [-60, -20]           # mean dB of white noise, beside -40
 factorial_seeds = [0]               # of networks of fewer clips and classes; four trainings each
 
 # %% jupyter={"source_hidden": true} tags=["hide-input"]
@@ -202,11 +203,11 @@ def score_of(source, told, draw, target, name=network):
     parts = [cell["all"] for cell in cells if cell["keys"] == wanted]
     return stats.over_seeds(parts) if parts else None
 
-def white_noise(sound, seed):
-    """The corpus with pictures of independent points in place of its own."""
-    levels = np.random.default_rng(seed).normal(-40, 10, sound.spectrograms.shape).clip(-80, 0)
+def white_noise(sound, seed, level=-40):
+    """The corpus with pictures of independent points, of this mean level in dB, for its own."""
+    levels = np.random.default_rng(seed).normal(level, 10, sound.spectrograms.shape).clip(-80, 0)
     return dataclasses.replace(sound, spectrograms=levels.astype(np.float16),
-                               key=f"{sound.key}-white-{seed}")
+                               key=f"{sound.key}-white-{seed}" + f" at {level}" * (level != -40))
 
 sound = source_sounds[next(iter(source_sounds))]
 blank = {}
@@ -263,17 +264,15 @@ for name in networks:
 
 # %% [markdown]
 # Filled dots are clear: the interval leaves zero out, the corrected t-test stays below 0.05 after
-# Holm's correction within the panel, and at least ten groups were tested. Targets of fewer groups
-# have no interval.
+# Holm's correction within the panel, and ten groups or more were tested (else: no interval).
 #
 # ## If not the names, what?
 #
 # Whatever shuffled labels give beyond random weights was learnt without names; in vision, too, they
 # give something (Maennel et al., NeurIPS 2020). Controls take training apart, without augmentation,
-# on the clips of the first source. *White noise*: nothing can be heard in it. *Frames reordered*:
-# each clip's, in random order. *Weights permuted*: those of every layer, so that only their sizes
-# are left. *Anew*: batch norm measured on whole clips, as random weights have it. And random
-# weights with batch norm measured on white noise.
+# on the clips of the first source. *White noise*: nothing can be heard in it, at -40 dB or other
+# levels. *Frames reordered*: each clip's. *Weights permuted*: those of every layer, so that only
+# their sizes are left. *Anew*: batch norm measured on whole clips, as random weights have it.
 
 # %%
 plainly = dataclasses.replace(how, mixup=0.0, mask=0.0, tilt=0.0)
@@ -298,6 +297,8 @@ def controls_of(seed):
     for (what, clips), told in itertools.product(heard.items(), ("true", "shuffled")):
         made[f"{what}{told} labels"] = trained(clips, told)
     made["white noise, shuffled labels, batch norm anew"] = calibrated(trained(white), sound, seed)
+    made |= {f"random weights, batch norm of white noise at {level} dB":
+             untrained(white_noise(sound, seed, level), network, seed) for level in other_levels}
     return made | {f"{told} labels, batch norm anew": calibrated(trained(sound, told), sound, seed)
                    for told in ("true", "shuffled")}
 
@@ -314,6 +315,8 @@ pairs += [("true labels", "shuffled labels"),
           ("frames reordered, shuffled labels", "frames reordered, true labels")]
 pairs += [(kind, "random weights, batch norm of white noise")
           for kind in ("true labels", "shuffled labels", "white noise, shuffled labels")]
+pairs += [("true labels", f"random weights, batch norm of white noise at {level} dB")
+          for level in other_levels]
 rows = [stats.compare(found[kind, name], found[against, name], kind=kind, against=against)
         for kind, against in pairs for name in controlled]
 rows = pd.DataFrame(rows).drop(columns=["subset", "probe", "protocol"])
@@ -421,8 +424,7 @@ results.figure("factorial", figure, "Score by labels, clips and classes of the s
 
 # %%
 figure = compare.forest(effects.replace({"target": titles_of}), "target", None, "effect")
-won = [f"{effect} in {stats.tally(rows)}"
-       for effect, rows in effects.groupby("effect", sort=False)]
+won = [f"{effect} in {stats.tally(rows)}" for effect, rows in effects.groupby("effect", sort=False)]
 results.figure("factors", figure, "What each gives, in points.",
                "Clearly above zero: " + ", ".join(won))
 
@@ -445,9 +447,8 @@ asked = {name: frames(sound, np.arange(len(sound.corpus))) for name, sound in ta
 spans = []
 for source, target in gains[["source", "target"]].drop_duplicates().itertuples(index=False):
     levels, groups = asked[target]
-    inside = stats.Scored.of(similarity.covered(levels, *heard[source]), np.zeros(len(levels)),
-                             groups, source=source, target=target)
-    spans.append(inside)
+    spans.append(stats.Scored.of(similarity.covered(levels, *heard[source]),
+                                 np.zeros(len(levels)), groups, source=source, target=target))
 spans = stats.score_table(spans).rename(columns={"score": "coverage"})
 results.table("coverage", spans, show=20)
 
@@ -554,8 +555,7 @@ widgets.live(layer_by_layer, pair=choices)
 # ## What we learnt
 #
 # - Three questions hide in "does it transfer?": does training help at all (*shuffled* or *true*
-#   against *none*), do the names help (*true* against *shuffled*), and does the domain (one row of
-#   the heat map against another). The figures above answer them one at a time.
+#   against *none*), do the names (*true* against *shuffled*), and does the domain of the source?
 # - "Random weights" are not one baseline: what their batch norm was measured on moves them.
 # - The probe is frozen and linear. Fine-tuning may rank sources otherwise: chapter 04 asks that.
 # - Intervals are over groups of clips and over seeds; one corpus stands for each kind of sound.
