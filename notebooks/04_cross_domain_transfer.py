@@ -217,8 +217,7 @@ wanted = list(dict.fromkeys(
 longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
 compared = [run for run in wanted if run.input == "plain" and run.fraction == max(fractions)
-            and (run.mode == SCRATCH or (run.mode, run.source_labels) == (ONE_RATE, "true"))
-            and run.source in first_sources]
+            and (run.mode == SCRATCH or (run.mode, run.source_labels) == (ONE_RATE, "true"))]
 rates_of = {}
 for run in compared:
     rates_of.setdefault((run.network, run.target), set()).add(run.learning_rate)
@@ -446,24 +445,26 @@ display(effects[effects["source"].isin(control_sources)])
 # %% [markdown]
 # ## A control: is it the learning rate?
 #
-# The two modes chose their rates apart. Here both run at both, on all clips. Claims keep to those
-# that were chosen.
+# The modes chose their rates apart. Here both run at both. Claims keep to those that were chosen.
 
 # %%
 by_rate = {}
 for one in alike:
     place = one.keys["network"], one.keys["target"], one.keys["learning_rate"]
-    by_rate.setdefault(place, {}).setdefault(one.keys["mode"], {})[one.keys["seed"]] = one
+    by_rate.setdefault(place, {}).setdefault(one.keys["source"], {})[one.keys["seed"]] = one
 rows = []
 for (name, target, rate), of in by_rate.items():
-    if chosen := sorted(of.get(ONE_RATE, {}).keys() & of.get(SCRATCH, {}).keys()):
-        tuned, scratch = (stats.over_folds([of[mode][seed] for seed in chosen])
-                          for mode in (ONE_RATE, SCRATCH))
+    for source in of:
+        chosen = sorted(of[source].keys() & of.get("none", {}).keys())
+        if source == "none" or not chosen:
+            continue
+        tuned, scratch = (stats.over_folds([of[first][seed] for seed in chosen])
+                          for first in (source, "none"))
         rows.append(stats.compare(tuned, scratch) | {
-            "network": name, "target": target, "learning_rate": rate,
+            "network": name, "source": source, "target": target, "learning_rate": rate,
             "from scratch": scratch.mean, "fine-tuned": tuned.mean, "seeds": len(chosen)})
-columns = ["network", "target", "learning_rate", "from scratch", "fine-tuned", "difference",
-           "ci_low", "ci_high", "p", "groups", "seeds"]
+columns = ["network", "source", "target", "learning_rate", "from scratch", "fine-tuned",
+           "difference", "ci_low", "ci_high", "p", "groups", "seeds"]
 display(results.table("equal_rates", pd.DataFrame(rows, columns=columns)))
 
 # %% [markdown]
