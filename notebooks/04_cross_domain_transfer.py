@@ -436,8 +436,7 @@ display(results.figure("effects", figure, "Gains by transfer, its interaction wi
 # %% [markdown]
 # ## A control: does fine-tuning help where it should?
 #
-# Speech learnt first, then other speech. If this does not help either, the recipe is at fault and
-# not the source. No claim rests on it.
+# Speech first, then other speech: if that does not help, it is the recipe. No claim rests on it.
 
 # %%
 display(effects[effects["source"].isin(control_sources)])
