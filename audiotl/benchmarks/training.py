@@ -38,13 +38,10 @@ def bench_training_step() -> Iterator[dict]:
 
 
 def stepper(model: nn.Module, plain: bool = False) -> Callable[[Tensor, Tensor], float]:
-    """A training step as `training` takes it; or `plain`, without a word on layout, precision or
-    optimiser."""
-    model.train()
+    """A training step as `training` takes it, or `plain`: nothing said of layout or precision."""
     layout = torch.contiguous_format if plain else torch.channels_last
-    model.to(memory_format=layout)
-    fused = is_large(model) and not plain
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=fused)
+    model.train().to(memory_format=layout)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=is_large(model) and not plain)
 
     def step(x: Tensor, targets: Tensor) -> float:
         half = has_bfloat16(x.device.type) and not plain

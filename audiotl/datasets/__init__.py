@@ -1,5 +1,6 @@
 """Corpora by name, each the same `Corpus` whatever the layout on disk."""
 
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -100,9 +101,11 @@ def related(source: Corpus, target: Corpus) -> bool:
 
 def shared_labels(source: Corpus, target: Corpus) -> list[str]:
     """Classes of `target` whose sound those of `source` teach by name: no case of transfer."""
-    pairs = recordings.SAME_SOUND.get(frozenset((source.name, target.name)), set())
-    either_way = pairs | {(b, a) for a, b in pairs}
-    return sorted(b for a, b in either_way if a in source.classes and b in target.classes)
+    pairs = {pair for both in itertools.product(source.parts, target.parts)
+             for pair in recordings.SAME_SOUND.get(frozenset(both), ())}
+    heard = {name.rpartition(": ")[2] for name in source.classes}
+    sounds = {b for a, b in pairs if a in heard} | {a for a, b in pairs if b in heard}
+    return sorted(name for name in target.classes if name.rpartition(": ")[2] in sounds)
 
 
 def without_shared(corpus: Corpus, others: Iterable[Corpus]) -> tuple[Corpus, int]:

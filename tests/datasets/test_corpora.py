@@ -164,16 +164,16 @@ def test_real_corpora_have_their_published_sizes(recordings):
 
 def test_recordings_of_another_corpus_go_but_views_of_one_corpus_stay():
     toy = corpus_of([1, 1, 2, 2], list("abcd"))
-    assert datasets.shared_labels(toy, toy) == []
     assert datasets.shared(toy, toy).all() and datasets.related(toy, toy)
     kept, gone = datasets.without_shared(toy, [toy.subset([0])])
     assert (len(kept), gone) == (4, 0)
 
 
 def test_joined_corpora_keep_groups_and_tell_equal_labels_apart(fresh_cache):
-    one, other = corpus_of([0, 1, 2, 3], list("abcd")), datasets.load("speech", size="smoke")
-    both = datasets.corpus.combined([one, other])
-    assert both.classes[0] == "speech: " + other.classes[0] and both.classes[-1] == "toy: b"
-    assert list(both.groups) == [*one.groups, *other.groups] and both.domain == "speech and toy"
+    one, esc50 = (corpus_of([0, 1, 2], list("abc"), ["siren", "x", "y"], name)
+                  for name in ("urbansound8k", "esc50"))
+    both = datasets.corpus.combined([one, datasets.load("speech", size="smoke")])
+    assert list(both.groups[:3]) == list("abc") and both.classes[-1] == "urbansound8k: y"
+    assert datasets.shared_labels(both, esc50) == ["siren"] and datasets.shared(esc50, both).all()
     with pytest.raises(AudiotlError, match="music is no corpus"):
         datasets.load("speech+music", size="smoke")
