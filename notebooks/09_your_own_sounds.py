@@ -374,7 +374,8 @@ results.table("advice", advice)
 #
 # Whole groups in random order: the first eighth, quarter, half of each class's training clips, then
 # all, tested on every clip. The thin line is the curve $a - b\,n^{-c}$ nearest to the points; at
-# twice the clips it says what doubling would bring. Shares too small for nested folds are left out.
+# twice the clips it says what doubling would bring (a limit of 1 is one that the points cannot
+# tell). Shares too small for nested folds are left out.
 
 # %%
 def fewer(share, seed):
@@ -415,8 +416,8 @@ results.table("labels", curve)
 def at(fit, n):
     return fit[0] - fit[1] * np.asarray(n, float) ** -fit[2]
 
-n = curve["clips_a_label"].max()
-doubling = pd.DataFrame([{"network": name, "clips_a_label": n, "now": at(fit, n),
+n, now = curve["clips_a_label"].max(), curve.groupby("network")["score"].last()
+doubling = pd.DataFrame([{"network": name, "clips_a_label": n, "now": now[name],
                           "with twice as many": at(fit, 2 * n), "limit of the curve": fit[0]}
                          for name, fit in fits.items()])
 if fits:
@@ -492,9 +493,8 @@ results.figure("confusion", confusion(), "What was said of the clips of each cla
 # %% [markdown]
 # ## Take it away
 #
-# The probe is four arrays, saved as safetensors beside a JSON card that names network, layers,
-# length and pooling. Below is the whole program that labels new clips. To see that it does, a probe
-# fitted without the first fold labels that fold's clips in a fresh process as the notebook did.
+# The probe is four arrays, saved as safetensors beside a JSON card. Below is the whole program that
+# labels new clips. A probe fitted without the first fold labels its clips in a fresh process.
 
 # %%
 x = np.concatenate(list(blocks[take].values()), axis=1).astype(float)
