@@ -163,7 +163,6 @@ def _damage(folder: Path) -> str | None:
 
 
 def _mark(path: Path) -> list[int]:
-    # Size and CRC-32.
     crc = 0
     with open(path, "rb") as file:
         while block := file.read(1 << 22):

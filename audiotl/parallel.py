@@ -3,8 +3,6 @@
 The engine is ``AUDIOTL_ENGINE``: ``local``, or ``dask://HOST:PORT`` of a running scheduler whose
 workers have this package installed and see the recordings under the same paths. Results are the
 same, and arrive in the order of the jobs. A job on a worker that dies goes to another one.
-
-Both engines are futures: joblib's generators run all jobs whether or not anybody reads the results.
 """
 
 import contextlib

@@ -130,7 +130,6 @@ def blocks_of(file: Path | str) -> dict[str, np.ndarray]:
 
 
 def _unfit(values: np.ndarray, clips: int) -> str:
-    # What is wrong with a block, or nothing.
     if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
         return (f"is {values.dtype} of shape {values.shape}; it must be numbers of shape (clips, "
                 "columns)")
@@ -158,7 +157,6 @@ def _row(path: Path, row: int) -> str:
 
 
 def _clips(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    # The columns of a corpus, once every row has what it must.
     if table.empty:
         raise AudiotlError(f"{path} lists no clips; give it a row a clip.")
     for name in ("path", "label"):
@@ -183,7 +181,6 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _kind(labels: pd.Series, path: Path) -> dict:
-    # What `Corpus` is to be told of labels: classes, tags or numbers.
     if labels.str.contains(";").any():
         classes = corpus.classes_of(labels.to_frame())
         return {"classes": _few_classes(classes, path), "multilabel": True}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 import soxr
-from scipy import fft
+from scipy import fft, signal
 from scipy.sparse import coo_array, csgraph
 
 from audiotl import audio, cache, parallel
@@ -22,9 +22,9 @@ SILENT, CLIPPED = -60.0, 1e-3
 """A clip is silent below this peak in dB of full scale, and clipped from this share of its samples
 that stay at its peak for three or more."""
 
-FEWEST_FRAMES, MOST_ERRORS, MOST_SHARING = 40, 0.25, 30
-"""Frames two clips must share, share of bits in which near-duplicates differ at most, and clips
-that may have a word in common for it to be looked up."""
+FEWEST_FRAMES, MOST_ERRORS, MOST_SHARING, LEAST_ALIKE = 32, 0.25, 30, 0.8
+"""Frames two clips must share, share of bits in which near-duplicates differ at most, clips that
+may have a word in common for it to be looked up, and the least that their waveforms correlate."""
 
 COUNTER = re.compile(r"(.+?)(?:[-_. ]+[A-Za-z]|"
                      r"[-_. ]*(?:take|part|copy|clip|seg)?[-_. ]*\(?(?<!\d)\d{1,3}\)?)")
@@ -35,7 +35,7 @@ def survey(corpus: Corpus) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """What each clip is, and its fingerprint; from the cache where it is there.
 
     Returns:
-        A row a clip: ``seconds, hertz, channels, peak, level`` (dB of full scale; level is the root
+        A row a clip: ``seconds, hertz, peak, level`` (dB of full scale; level is the root
         mean square), ``silent``, ``clipped``, and ``fault``, why it cannot be decoded, else empty.
         The words of each clip as of `words`, none of a clip that cannot be decoded.
     """
@@ -46,7 +46,7 @@ def survey(corpus: Corpus) -> tuple[pd.DataFrame, list[np.ndarray]]:
         return table, np.split(saved["words"], saved["ends"][:-1])
 
 
-@cache.step("survey", version=1)
+@cache.step("survey", version=2)
 def _survey(folder: Path, _, *, paths: list[str]) -> None:
     found = [*parallel.run(_look, paths, (), threads=os.cpu_count() or 1)]
     rows = pd.DataFrame([row for row, _ in found])
@@ -57,8 +57,8 @@ def _survey(folder: Path, _, *, paths: list[str]) -> None:
 
 def _look(path: str) -> tuple[dict, np.ndarray]:
     none = np.zeros((0, 2), np.uint32)
-    blank = dict.fromkeys(("seconds", "peak", "level"), np.nan) | dict.fromkeys(
-        ("hertz", "channels"), 0) | dict.fromkeys(("silent", "clipped"), False)
+    blank = dict.fromkeys(("seconds", "peak", "level"), np.nan)
+    blank |= {"hertz": 0, "silent": False, "clipped": False}
     try:
         about = soundfile.info(path)
         x = audio.load(path, about.samplerate)
@@ -71,9 +71,8 @@ def _look(path: str) -> tuple[dict, np.ndarray]:
     held = at_peak[:-2] & at_peak[1:-1] & at_peak[2:]
     peak, level = (20 * np.log10(max(value, 1e-10)) for value in (
         size.max(), np.sqrt(np.square(x, dtype=np.float64).mean())))
-    row = {"seconds": len(x) / about.samplerate, "hertz": about.samplerate,
-           "channels": about.channels, "peak": peak, "level": level,
-           "silent": bool(peak < SILENT), "fault": "",
+    row = {"seconds": len(x) / about.samplerate, "hertz": about.samplerate, "peak": peak,
+           "level": level, "silent": bool(peak < SILENT), "fault": "",
            "clipped": bool(peak >= SILENT and held.mean() > CLIPPED)}
     return row, none if row["silent"] else words(low)
 
@@ -84,12 +83,12 @@ def words(samples: np.ndarray) -> np.ndarray:
     neighbouring bands change from frame to frame. Level and coding leave most of them as they are.
 
     Args:
-        samples: ``(n,)`` at `RATE`; a clip shorter than a second is repeated to one.
+        samples: ``(n,)`` at `RATE`; a clip shorter than a second gets a frame of silence around it.
 
     Returns:
         ``(frames, 2)`` uint32: the word, and whether the frame is loud enough to count.
     """
-    samples = audio.fit(samples, max(len(samples), RATE))
+    samples = np.pad(samples, FRAME * (len(samples) < RATE))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
     edges = np.geomspace(300, 2000, BITS + 2) * FRAME / RATE
     window = np.hanning(FRAME).astype(np.float32)
@@ -103,19 +102,20 @@ def words(samples: np.ndarray) -> np.ndarray:
     return np.stack([word, loud], 1).astype(np.uint32)
 
 
-def near_duplicates(fingerprints: Sequence[np.ndarray]) -> pd.DataFrame:
+def near_duplicates(fingerprints: Sequence[np.ndarray], paths: Sequence[str]) -> pd.DataFrame:
     """Pairs of clips that hold a stretch of the same recording, at any offset.
 
     As in the paper, two clips are compared where they have a word in common; words of many clips
-    (hum, silence) are passed over.
+    (hum, silence) are passed over. Takes of one word agree in many bits, so the waveforms decide.
 
     Args:
         fingerprints: `words` of each clip.
+        paths: of the clips, which are decoded where fingerprints agree.
 
     Returns:
         ``first, second`` (positions), ``offset`` (seconds by which the second starts later within
         the recording), ``errors``: share of differing bits, at most `MOST_ERRORS`, over
-        `FEWEST_FRAMES` or more.
+        `FEWEST_FRAMES` or more, and ``alike`` (see `likeness`), `LEAST_ALIKE` or more.
     """
     rows = pd.concat([pd.DataFrame({"word": one[:, 0], "clip": clip, "frame": range(len(one))})[
         one[:, 1] > 0] for clip, one in enumerate(fingerprints)], ignore_index=True)
@@ -135,7 +135,19 @@ def near_duplicates(fingerprints: Sequence[np.ndarray]) -> pd.DataFrame:
             errors.append((_errors(fingerprints[first], fingerprints[second], offset), offset))
     pairs = [(*pair, min(errors)[1] * HOP / RATE, min(errors)[0])
              for pair, errors in best.items() if min(errors)[0] <= MOST_ERRORS]
-    return pd.DataFrame(sorted(pairs), columns=["first", "second", "offset", "errors"])
+    table = pd.DataFrame(sorted(pairs), columns=["first", "second", "offset", "errors"])
+    ends = table[["first", "second"]].astype(int)
+    alike = [likeness(paths[first], paths[second]) for first, second in ends.to_numpy()]
+    return table.assign(**ends, alike=alike).query("alike >= @LEAST_ALIKE", engine="python")
+
+
+def likeness(first: str, second: str) -> float:
+    """Correlation of the waveforms of two files, laid over each other where they fit best."""
+    one, other = (audio.load(path, 16_000) for path in (first, second))
+    lag = np.argmax(np.abs(signal.correlate(one, other))) - len(other) + 1
+    one, other = one[max(lag, 0):], other[max(-lag, 0):]
+    length = min(len(one), len(other))
+    return abs(np.corrcoef(one[:length], other[:length])[0, 1])
 
 
 def _errors(one: np.ndarray, other: np.ndarray, offset: int) -> float:

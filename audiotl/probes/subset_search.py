@@ -196,7 +196,6 @@ def unpacked(bits: np.ndarray, n: int) -> np.ndarray:
 
 
 def _only(bits: np.ndarray, clips: np.ndarray) -> np.ndarray:
-    # The scores of some clips, ``(n,)`` bool, and 0 for the others.
     return bits & np.packbits(clips) if bits.dtype == np.uint8 else bits * clips
 
 

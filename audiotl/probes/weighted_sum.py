@@ -38,7 +38,6 @@ class WeightedSum(Probe):
 
 
 def _stacked(blocks: list[np.ndarray]) -> torch.Tensor:
-    # (layers, n, width)
     width = max(block.shape[1] for block in blocks)
     return torch.from_numpy(np.stack([
         np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks])).float()

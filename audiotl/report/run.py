@@ -206,7 +206,6 @@ def _clear(folder: Path) -> None:
 
 
 def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
-    # What went wrong, or nothing.
     nb = jupytext.read(source)
     nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3",
                                  "language": "python"}
@@ -262,7 +261,6 @@ class Bars:
 
 
 def _announcer(chapter: str) -> Callable[..., None]:
-    # Says of every section that it begins, at its first code.
     heading, started, wipe = "", time.time(), "\r\x1b[K" if sys.stderr.isatty() else ""
 
     def announce(cell: nbformat.NotebookNode, cell_index: int) -> None:

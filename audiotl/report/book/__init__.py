@@ -197,7 +197,6 @@ def _code(cell: nbformat.NotebookNode, outputs: list = ()) -> nbformat.NotebookN
 
 
 def _one_fold(cells: list) -> list:
-    # Code cells without anything between them under one fold.
     joined = cells[:1]
     for cell in cells[1:]:
         before = joined[-1]

@@ -90,7 +90,6 @@ def _scale(picture):
 
 
 def _captions(app, doctree, docname):
-    # Below a picture what it shows, behind it its full size.
     count = itertools.count(1)
     for paragraph in list(doctree.findall(nodes.paragraph)):
         pictures = [one for one in paragraph if isinstance(one, nodes.image)]
