@@ -127,7 +127,7 @@ corpus = datasets.load(kind, folder).few(clips, corpus_seed)
 if data == "built-in":
     corpus = dataclasses.replace(corpus, synthetic=True, title="a folder made here")
 about = pd.DataFrame({"fault": "", "silent": False, "clipped": False, "seconds": np.nan,
-                      "hertz": 0}, corpus.clips.index)
+                      "level": np.nan, "hertz": 0}, corpus.clips.index)
 copies = pd.DataFrame(columns=["first", "second", "offset", "errors", "alike"])
 if kind != "embeddings":
     about, fingerprints = survey(corpus)
@@ -146,10 +146,11 @@ few = per_class[per_class["groups"] < stats.FEWEST_GROUPS]
 def some(rows, most=3):
     return ", ".join([*names[rows]][:most]) + (" ..." if len(names[rows]) > most else "")
 
-low, middle, high = about["seconds"].quantile([0.05, 0.5, 0.95])
+low, middle, high = about[["seconds", "level"]].quantile([0.05, 0.5, 0.95]).to_numpy()
 rates = sorted(set(about["hertz"]) - {0})
 facts = [("clips", len(corpus), ""), ("classes", len(corpus.classes), ""),
-         ("median seconds", middle, f"5 to 95 %: {low:.2f} to {high:.2f}"),
+         ("median seconds", middle[0], f"5 to 95 %: {low[0]:.2f} to {high[0]:.2f}"),
+         ("median level, dB of full scale", middle[1], f"5 to 95 %: {low[1]:.0f} to {high[1]:.0f}"),
          ("seconds heard of each", corpus.duration, ""),
          ("sample rates", len(rates), ", ".join(f"{rate} Hz" for rate in rates[:3])),
          ("cannot be decoded", (about["fault"] != "").sum(), some(about["fault"] != "")),
