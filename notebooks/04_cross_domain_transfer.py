@@ -424,7 +424,7 @@ effects = pd.DataFrame(rows, columns=shown)
 families = [rows.assign(clear=stats.clear(rows)) for _, rows in effects.groupby("effect")]
 effects = pd.concat([effects.iloc[:0], *families], ignore_index=True)
 ends = effects["fraction"].isin([effects["fraction"].min(), effects["fraction"].max()])
-most = effects[ends | effects["effect"].str.startswith(("half", "interaction", "scales"))]
+most = effects[ends | effects["effect"].str.match("half|interaction|scales|fine-tuned - scratch")]
 results.table("effects", effects, show=most)
 
 # %%
