@@ -97,14 +97,14 @@ def compare(one: Scored, other: Scored, **keys) -> dict:
     Returns:
         The keys that both share, `keys`, then ``difference, ci_low, ci_high, p, clips, groups,
         seeds``: the interval as in `score_table`, the p-value of `corrected_t` over folds and
-        repeats once seeds are averaged (NaN where there is a single fold).
+        repeats once seeds are averaged (NaN below three folds: two can agree by chance).
     """
     _check_paired(one, other)
     shared = {name: value for name, value in one.keys.items() if other.keys.get(name) == value}
     values = one.values - other.values  # a side of one seed stands against every seed of the other
     row = shared | keys | _estimate(values, one.groups, "difference")
     by_fold, ratio = _fold_means(values.mean(0), one.folds)
-    row["p"] = corrected_t(by_fold, 1.0, ratio) if len(by_fold) > 1 else np.nan
+    row["p"] = corrected_t(by_fold, 1.0, ratio) if len(by_fold) > 2 else np.nan
     return row
 
 

@@ -346,7 +346,7 @@ for name in networks:
 # *Names* is what true labels of the source give over shuffled ones, *training* what they give over
 # random weights, *scales* what dilation gives over no dilation. A family for Holm's correction is
 # one effect over all pairs, networks and fractions. Arms are compared over every seed that they
-# share. With one seed a single fold is tested, there is no p-value, and no difference can be clear.
+# share. Below three seeds, hence folds, there is no p-value, and no difference can be clear.
 
 # %%
 def at(here, kind, mode, fraction, told="true"):
