@@ -114,8 +114,7 @@ def near_duplicates(fingerprints: Sequence[np.ndarray], paths: Sequence[str]) ->
 
     Returns:
         ``first, second`` (positions), ``offset`` (seconds by which the second starts later within
-        the recording), ``errors``: share of differing bits, at most `MOST_ERRORS`, over
-        `FEWEST_FRAMES` or more, and ``alike`` (see `likeness`), `LEAST_ALIKE` or more.
+        the recording), ``errors`` (share of differing bits), ``alike`` (see `likeness`).
     """
     rows = pd.concat([pd.DataFrame({"word": one[:, 0], "clip": clip, "frame": range(len(one))})[
         one[:, 1] > 0] for clip, one in enumerate(fingerprints)], ignore_index=True)
@@ -136,15 +135,16 @@ def near_duplicates(fingerprints: Sequence[np.ndarray], paths: Sequence[str]) ->
     pairs = [(*pair, min(errors)[1] * HOP / RATE, min(errors)[0])
              for pair, errors in best.items() if min(errors)[0] <= MOST_ERRORS]
     table = pd.DataFrame(sorted(pairs), columns=["first", "second", "offset", "errors"])
-    ends = table[["first", "second"]].astype(int)
-    alike = [likeness(paths[first], paths[second]) for first, second in ends.to_numpy()]
-    return table.assign(**ends, alike=alike).query("alike >= @LEAST_ALIKE", engine="python")
+    alike = [likeness(paths[one], paths[other], at) for one, other, at, _ in sorted(pairs)]
+    return table.assign(alike=alike).query("alike >= @LEAST_ALIKE", engine="python")
 
 
-def likeness(first: str, second: str) -> float:
-    """Correlation of the waveforms of two files, laid over each other where they fit best."""
+def likeness(first: str, second: str, offset: float) -> float:
+    """Correlation of two waveforms, the second `offset` seconds later, give or take 50 ms."""
     one, other = (audio.load(path, 16_000) for path in (first, second))
-    lag = np.argmax(np.abs(signal.correlate(one, other))) - len(other) + 1
+    lags = signal.correlation_lags(len(one), len(other))
+    fits = np.abs(signal.correlate(one, other)) * (np.abs(lags - 16_000 * offset) < 800)
+    lag = lags[np.argmax(fits)]
     one, other = one[max(lag, 0):], other[max(-lag, 0):]
     length = min(len(one), len(other))
     return abs(np.corrcoef(one[:length], other[:length])[0, 1])
