@@ -57,8 +57,7 @@ class Degradation:
 def add_noise(samples: np.ndarray, snr_db: float, seed: int = 0) -> np.ndarray:
     """White Gaussian noise, drawn from a clip's samples ``(n,)`` and a seed, at an exact ratio."""
     mark = zlib.crc32(np.ascontiguousarray(samples, np.float32).tobytes())
-    rng = np.random.default_rng([seed, mark])
-    noise = rng.standard_normal(len(samples), dtype=np.float32)
+    noise = np.random.default_rng([seed, mark]).standard_normal(len(samples), dtype=np.float32)
     wanted = np.mean(np.square(samples, dtype=np.float64)) / 10 ** (snr_db / 10)
     scale = np.sqrt(wanted / np.mean(np.square(noise, dtype=np.float64)))
     return (samples + noise * scale).astype(np.float32)

@@ -124,8 +124,7 @@ class PowerSpectrum(nn.Module):
         parts = filterbank(settings).T.tensor_split(max(1, settings.n_bands // WIDTH))
         for i, part in enumerate(parts):
             bins = part.any(0).nonzero()[:, 0]
-            low = bins[0].item()
-            high = bins[-1].item() + 1
+            low, high = bins[0].item(), bins[-1].item() + 1
             self.ranges.append((2 * low, 2 * high))
             bank = part[:, low:high].T.repeat_interleave(2, 0)
             self.register_buffer(f"bank{i}", bank.contiguous(), persistent=False)

@@ -97,9 +97,7 @@ class Networks(nn.Module):
         columns = 6 * budget.coefficients if learnt else width
         for seed in seeds:
             torch.manual_seed(seed)
-            own = []
-            if learnt:
-                own.append(nn.init.orthogonal_(torch.empty(budget.coefficients, width)))
+            own = [nn.init.orthogonal_(torch.empty(budget.coefficients, width))] if learnt else []
             for layer in (nn.Linear(columns, budget.hidden), nn.Linear(budget.hidden, n_classes)):
                 own += [layer.weight.T, layer.bias[None]]
             drawn.append([weight.detach() for weight in own])
@@ -197,7 +195,6 @@ def _fold(job: tuple[Networks, Split], x: list[Tensor], y: Tensor, budget: Budge
         here = torch.from_numpy(train)
         x = [mapped(principal(*(part[here] for part in x), budget.coefficients), *x)]
     fit(net, x, y, train, budget, seed)
-    chunks = np.array_split(test, -(-len(test) // 256))
     with torch.inference_mode():
         return torch.cat([net(*(part[torch.from_numpy(rows)] for part in x)).argmax(2)
-                          for rows in chunks], 1).numpy()
+                          for rows in np.array_split(test, -(-len(test) // 256))], 1).numpy()

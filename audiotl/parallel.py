@@ -11,7 +11,7 @@ import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from audiotl import AudiotlError
 
 SECONDS_TO_CONNECT = 60
+
 
 def run(function: Callable, jobs: Iterable, shared: Sequence = (), *, threads: int = 0) -> Iterator:
     """``function(job, *shared)`` of every job, in order.
@@ -67,23 +68,21 @@ def in_threads(function: Callable, jobs: Iterable, shared: Sequence, threads: in
     keep_freed_memory()
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-
-    def submit(job: Any) -> Future:
-        return pool.submit(function, job, *shared)
-
+    submit = functools.partial(pool.submit, function)
     with threadpool_limits(1), pool:
         try:
-            yield from _in_order(submit, jobs, lambda: 2 * threads - 1)
+            yield from _in_order(submit, jobs, shared, lambda: 2 * threads - 1)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             # What a thread sets holds for all that start after it.
             torch.set_num_threads(before)
 
 
-def _in_order(submit: Callable, jobs: Iterable, ahead: Callable[[], int]) -> Iterator:
+def _in_order(submit: Callable, jobs: Iterable, shared: Sequence,
+              ahead: Callable[[], int]) -> Iterator:
     waiting = deque()
     for job in jobs:
-        waiting.append(submit(job))
+        waiting.append(submit(job, *shared))
         while len(waiting) >= ahead():
             yield waiting.popleft().result()
     while waiting:
@@ -109,12 +108,10 @@ def _on_cluster(function: Callable, jobs: Iterable, shared: Sequence) -> Iterato
     with _client() as client:
         # Each worker has its copy, so that what is shared outlives any of them.
         shared = client.scatter(list(shared), broadcast=True)
-
-        def submit(job: Any):
-            return client.submit(_one, function, job, *shared, pure=False)
-
+        submit = functools.partial(client.submit, _one, function, pure=False)
         try:
-            yield from _in_order(submit, jobs, lambda: 4 * sum(client.nthreads().values()) + 4)
+            yield from _in_order(submit, jobs, shared,
+                                 lambda: 4 * sum(client.nthreads().values()) + 4)
         except KilledWorker as error:
             raise AudiotlError(f"The Dask workers died over one job again and again ({error}); look"
                                " at their logs, most often they are out of memory.") from None

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from audiotl import AudiotlError, stats
+from audiotl.probes.subset_search import unpacked
 
 CHUNK = 2048  # coalitions unpacked at a time
 
@@ -107,10 +108,7 @@ def attribute(bits: np.ndarray, coalitions: np.ndarray, nobody: np.ndarray, grou
     each, pair = value_weights(n, none) * nobody, interaction_weights(n, none) * nobody
     for start in range(0, len(bits), CHUNK):
         here = coalitions[start:start + CHUNK]
-        clips = bits[start:start + CHUNK]
-        if clips.dtype == np.uint8:
-            clips = np.unpackbits(clips, axis=1, count=n_clips)
-        clips = clips.astype(np.float64)
+        clips = unpacked(bits[start:start + CHUNK], n_clips).astype(np.float64)
         each += value_weights(n, here) @ clips
         pair += interaction_weights(n, here) @ clips
     rows = stats.bootstrap_rows(np.concatenate([each, pair]), groups)

@@ -90,9 +90,8 @@ def source_network(sound: Features, recipe: Recipe, network: str = "convnet5", *
     told = shuffled(sound, rows, seed) if labels == "shuffled" else sound
     made = train(told, (rows, test_rows), recipe, network, progress, device=device, **settings)
     heard, tested = corpus.subset(rows), known[test_rows]
-    own = np.nan
-    if tested.any():
-        own = score(made.outputs[tested], corpus.targets()[test_rows[tested]])
+    own = (score(made.outputs[tested], corpus.targets()[test_rows[tested]]) if tested.any()
+           else np.nan)
     present = {tag for label in heard.clips["label"].unique() for tag in label.split(";")}
     return SourceNetwork(corpus.domain, network, labels, seed, made.model, heard, len(present),
                          taken, own, made.history, made.outputs, test_rows)

@@ -27,6 +27,7 @@ VERSION = 1  # raised whenever the same recipe would give another network
 CHECKPOINT_SECONDS = 60.0
 """A run that is cut off loses the epoch it was in, or this much work where epochs are short."""
 
+MOVING = "model", "optimiser", "schedule"  # what of a state is written to checkpoints
 NEAR = 0.05  # how far whole passes may be from a budget of steps, as a part of it
 
 
@@ -136,10 +137,8 @@ def network_key(features: Features, split: Split, recipe: Recipe, network: str,
 def _content(features: Features, split: Split, recipe: Recipe, network: str,
              start: Start | None, device: str, settings: dict) -> list:
     labels = [list(features.corpus.classes), features.corpus.clips["label"].tolist()]
-    if start:
-        settings = settings | {"start": start.key}
-    if device != "cpu":
-        settings = settings | {"device": device}
+    settings = (settings | ({"start": start.key} if start else {})
+                | ({"device": device} if device != "cpu" else {}))
     return [features.key, labels, *(rows.tolist() for rows in split), recipe.key(), network,
             settings]
 
@@ -154,9 +153,6 @@ def _trained(folder: Path, *content, model: nn.Module, features: Features, split
     (folder / "model.safetensors").write_bytes(save(weights))
     np.save(folder / "outputs.npy", predict(model, features.spectrograms, split[1]))
     history.to_csv(folder / "history.csv", index=False)
-
-
-MOVING = "model", "optimiser", "schedule"  # what of a state is written to checkpoints
 
 
 @dataclasses.dataclass
@@ -204,14 +200,37 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
 
 def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
     model.to(memory_format=torch.channels_last)
-    groups = [{"params": list(model.parameters()), "lr": recipe.learning_rate}]
-    if start is not None:
-        groups = start.rates(model, recipe.learning_rate)
-    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=is_large(model))
+    groups = (start.rates(model, recipe.learning_rate) if start is not None
+              else [{"params": [*model.parameters()], "lr": recipe.learning_rate}])
+    optimiser = AdamW(groups, weight_decay=recipe.weight_decay, fused=is_large(model))
     steps = -(-clips // recipe.batch) * recipe.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, [group["lr"] for group in groups], min(recipe.steps or steps, steps))
     return _State(model, optimiser, schedule, [])
+
+
+class AdamW(torch.optim.AdamW):
+    """AdamW on weights as they lie in memory: torch's fused step copies channels-last ones.
+
+    A step takes the gradients of those away.
+    """
+
+    def __init__(self, groups: list[dict], **settings):
+        self.views: list[tuple[Tensor, Tensor]] = []
+        super().__init__([group | {"params": [*map(self._view, group["params"])]}
+                          for group in groups], **settings)
+
+    def _view(self, weight: Tensor) -> Tensor:
+        if weight.is_contiguous():
+            return weight
+        self.views.append((weight, weight.detach().permute(0, 2, 3, 1)))
+        return self.views[-1][1]
+
+    def step(self) -> None:
+        """One step; see `torch.optim.AdamW`."""
+        for weight, view in self.views:
+            view.grad, weight.grad = weight.grad.permute(0, 2, 3, 1), None
+        super().step()
 
 
 def _epoch(state: _State, features: Features, rows: np.ndarray, recipe: Recipe) -> float:
@@ -333,7 +352,7 @@ def keep_checkpoint(key: str, epoch: int, state: _State) -> None:
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         parts = {name: getattr(state, name).state_dict() for name in MOVING}
         torch.save(parts | {"best": state.best}, content)
-        (folder / "state.pt").write_bytes(content.getbuffer())
+        (folder / "training.pt").write_bytes(content.getbuffer())
         (folder / "history.json").write_text(json.dumps(state.history))
     drop_checkpoints(key, but=2)
 
@@ -346,7 +365,7 @@ def resume(key: str, epochs: int, state: _State) -> None:
             continue
         # Another process that is further on with the same network drops old checkpoints.
         with contextlib.suppress(FileNotFoundError):
-            parts = torch.load(folder / "state.pt", "cpu", weights_only=True)
+            parts = torch.load(folder / "training.pt", "cpu", weights_only=True)
             history = json.loads((folder / "history.json").read_text())
             for name in MOVING:
                 getattr(state, name).load_state_dict(parts[name])
@@ -409,8 +428,7 @@ def inner_split(groups: np.ndarray, rows: np.ndarray, fraction: float, seed: int
     names, member = np.unique(groups[rows], return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     size = np.bincount(member)[order]
-    aside = order[np.cumsum(size) <= fraction * len(rows)]
-    held = np.isin(member, aside)
+    held = np.isin(member, order[np.cumsum(size) <= fraction * len(rows)])
     return rows[~held], rows[held]
 
 

@@ -43,9 +43,8 @@ class Choices:
         self._draw, self._hear, self._rate = draw, hear and functools.cache(hear), sample_rate
         self.controls = {name: _control(name, values) for name, values in choices.items()}
         self.image, self.player = w.Image(format="png", width=620), w.HTML()
-        wrapped = w.Layout(flex_flow="row wrap")
-        self.box = w.VBox([w.HBox([*self.controls.values()], layout=wrapped), self.image,
-                           self.player])
+        row = w.HBox([*self.controls.values()], layout=w.Layout(flex_flow="row wrap"))
+        self.box = w.VBox([row, self.image, self.player])
         for control in self.controls.values():
             control.observe(self._show, "value")
         self._show()
@@ -59,9 +58,8 @@ class Choices:
         return ", ".join(f"{name} {value}" for name, value in self.chosen().items())
 
     def _repr_mimebundle_(self, **options):
-        picture = base64.b64encode(self.image.value).decode()
-        return {**self.box._repr_mimebundle_(**options), "image/png": picture,
-                "text/plain": self.words()}
+        return {**self.box._repr_mimebundle_(**options), "text/plain": self.words(),
+                "image/png": base64.b64encode(self.image.value).decode()}
 
     def _show(self, change=None) -> None:
         picture, figure = io.BytesIO(), self._draw(**self.chosen())

@@ -6,11 +6,9 @@ from audiotl.__main__ import main
 
 
 @pytest.mark.parametrize("arguments,words", [
-    (["report", "--profile", "huge"], "'huge'"),
-    (["report", "--profile", "full"], "AUDIOTL_DATA"),
+    (["report", "--profile", "huge"], "'huge'"), (["report", "--profile", "full"], "AUDIOTL_DATA"),
     (["report", "--profile", "smoke", "--engine", "spark://here"], "spark://here"),
-    (["report", "--device", "abacus"], "abacus"),
-    (["report", "--only", "77"], "'77'"),
+    (["report", "--device", "abacus"], "abacus"), (["report", "--only", "77"], "'77'"),
     (["report", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
     (["report", "--only", "01", "-p", "epoch", "3"], "'epoch'"),
     (["report", "--only", "02", "-p", "targets", "fsdd,esc51"], "targets"),
@@ -19,8 +17,7 @@ from audiotl.__main__ import main
     (["report", "--only", "05", "-p", "networks", "vgg"], "'vgg'"),
     (["report", "--only", "02", "--help-parameters", "-p", "corpus_seed", "one"], "corpus_seed"),
     (["report", "--notebooks", "/nowhere/at/all"], "/nowhere/at/all"),
-    (["data", "check"], "data check"),
-    (["data", "check", "esc51"], "'esc51'"),
+    (["data", "check"], "data check"), (["data", "check", "esc51"], "'esc51'"),
 ])
 def test_a_users_mistake_is_one_sentence_and_status_2(arguments, words, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

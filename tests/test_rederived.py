@@ -27,6 +27,7 @@ from audiotl import datasets
 REPORTS = ROOT / "reports" / "real"
 PRINTED = 3e-6  # tables have six digits, and a number made of others sums their rounding
 table = lru_cache(lambda file: pd.read_csv(REPORTS / file, dtype={"subset": str, "features": str}))
+C0, C2, C3, C5, C6, C7 = (next(REPORTS.glob(f"0{k}_*")).name for k in (0, 2, 3, 5, 6, 7))
 
 
 @lru_cache
@@ -227,7 +228,6 @@ def after_holm(row, column, data):
     return min(1, (p * np.arange(len(p), 0, -1))[p <= own].max()), PRINTED
 
 
-C0, C2, C3, C5, C6, C7 = (next(REPORTS.glob(f"0{k}_*")).name for k in (0, 2, 3, 5, 6, 7))
 ENDS, PUBLISHED = "score ci_low ci_high", "features_from == 'published'"
 QUICK, LAYERS = ("target != 'arabic_speech_commands' and ",
                  "task != 'urbansound' and not features.str.contains('m|b') ")

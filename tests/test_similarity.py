@@ -38,8 +38,7 @@ def test_a_wide_source_covers_a_narrow_target_and_not_the_other_way_round(rng):
     assert covered(wide, narrow, alone).mean() == pytest.approx(0.05, abs=0.03)
     assert covered(rng.uniform(-1, 1, (800, 2)), wide, alone).mean() > 0.9
     assert not covered(wide + 3, wide, alone).any()
-    outlier = np.vstack([narrow, [[5.0, 5.0]]])
-    assert covered(wide, outlier, np.arange(801)).mean() < 0.1
+    assert covered(wide, np.vstack([narrow, [[5.0, 5.0]]]), np.arange(801)).mean() < 0.1
 
 
 def test_frames_of_one_recording_do_not_shrink_each_others_neighbourhood(rng):
@@ -55,8 +54,7 @@ def test_frames_of_one_recording_do_not_shrink_each_others_neighbourhood(rng):
 
 def test_profiles_come_from_all_clips_and_leave_pauses_out():
     sound = np.full((6, 64, 50), -80, np.float16)
-    for row in range(5):
-        sound[row, :, :10] = -row * 5
+    sound[:5, :, :10] = -5 * np.arange(5)[:, None, None]
     made, rows = profiles(sound, np.arange(6), 30)
     assert made.shape == (25, 16) and (np.bincount(rows, minlength=6) == [5] * 5 + [0]).all()
     assert np.allclose(made, -5.0 * rows[:, None])

@@ -92,8 +92,7 @@ def test_clear_asks_for_interval_p_after_holm_and_groups():
 
 def test_holm_steps_down_and_leaves_the_unknown_out():
     p = np.array([0.02, np.nan, 0.01, 0.5])
-    expected = [2 * 0.02, np.nan, 3 * 0.01, 0.5]
-    assert np.allclose(stats.holm(p), expected, equal_nan=True)
+    assert np.allclose(stats.holm(p), [2 * 0.02, np.nan, 3 * 0.01, 0.5], equal_nan=True)
     assert stats.holm([0.6, 0.9]).tolist() == [1.0, 1.0]
 
 

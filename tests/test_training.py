@@ -42,7 +42,7 @@ def test_a_run_cut_off_ends_as_an_unbroken_one(learn, tmp_path, monkeypatch, cut
         learn(recipe)
     *_, newest = sorted((tmp_path / "cut" / "checkpoints").iterdir())
     if damaged:  # it is passed over
-        (newest / "state.pt").write_bytes(b"torn")
+        (newest / "training.pt").write_bytes(b"torn")
     with pytest.warns(UserWarning, match=newest.name) if damaged else contextlib.nullcontext():
         resumed = learn(recipe)
     assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
@@ -57,6 +57,20 @@ def test_a_last_epoch_is_cut_after_the_steps(learn, monkeypatch):
                         lambda self, *args: taken.append(1) or step(self, *args))
     assert len(learn(CUT_SHORT).history) == 3 and len(taken) == 7
     assert "steps" not in Recipe().key() and CUT_SHORT.key()["steps"] == 7
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_adamw_takes_weights_as_they_lie_in_memory_to_the_same_bits(fused):
+    weight = torch.rand(8, 5, 3, 3).contiguous(memory_format=torch.channels_last)
+    given, wanted = (weight.clone().requires_grad_() for _ in range(2))
+    ours = training.AdamW([{"params": [given]}], fused=fused)
+    theirs = torch.optim.AdamW([wanted], fused=fused)
+    assert ours.param_groups[0]["params"][0].is_contiguous()
+    for one, optimiser in 3 * ((given, ours), (wanted, theirs)):
+        optimiser.zero_grad()
+        one.square().sum().backward()
+        optimiser.step()
+    assert torch.equal(given, wanted) and not torch.equal(given, weight)
 
 
 def test_patience_stops_and_keeps_the_best_weights(learn):

@@ -5,6 +5,8 @@ import pytest
 from audiotl import AudiotlError, stats, widgets
 from audiotl.probes.subset_search import Search, all_subsets
 
+LAYERS = ["layer1", "layer2", "layer3"]
+
 
 def made(names, n_clips, probe="ridge", seed=0):
     """A finished search, its bits drawn at random: larger subsets do better."""
@@ -15,9 +17,6 @@ def made(names, n_clips, probe="ridge", seed=0):
     bits = np.packbits(rng.random((len(subsets), 2, n_clips)) < chance[:, None, None], axis=2)
     return Search(names, subsets, [{}, {}], fold, bits, rng.random((5, len(subsets), 2)),
                   (np.arange(n_clips) // 2).astype(str), probe)
-
-
-LAYERS = ["layer1", "layer2", "layer3"]
 
 
 def test_a_tick_changes_score_rank_and_picture():

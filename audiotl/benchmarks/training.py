@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from audiotl import models
 from audiotl.benchmarks import median_seconds, row, using
-from audiotl.training import find_device, has_bfloat16, is_large
+from audiotl.training import AdamW, find_device, has_bfloat16, is_large
 
 BATCH, BANDS, FRAMES = 32, 64, 63
 RATE = 1e-3
@@ -41,7 +41,8 @@ def stepper(model: nn.Module, plain: bool = False) -> Callable[[Tensor, Tensor],
     """A training step as `training` takes it, or `plain`: nothing said of layout or precision."""
     layout = torch.contiguous_format if plain else torch.channels_last
     model.train().to(memory_format=layout)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, fused=is_large(model) and not plain)
+    groups = [{"params": [*model.parameters()], "lr": RATE}]
+    optimiser = AdamW(groups, fused=is_large(model) and not plain)
 
     def step(x: Tensor, targets: Tensor) -> float:
         half = has_bfloat16(x.device.type) and not plain

@@ -106,14 +106,6 @@ class Corpus:
         turns = drawn.loc[turns.index].groupby("label").cumcount().sort_values(kind="stable")
         return self.subset(np.sort(turns.index[:most]))
 
-    def _check_groups(self) -> None:
-        # A class of a single group would be tested without being trained on.
-        counts = self.clips.groupby("label")["group"].nunique()
-        if counts.min() < 2 and not (self.multilabel or self.numeric):
-            raise AudiotlError(f"{self.name} has {(counts < 2).sum()} classes of a single group, "
-                               f"the first {counts.idxmin()!r}; a class needs clips of two groups, "
-                               "one to train on and one to test.")
-
     def splits(self, n_folds: int = 5, seed: int = 0) -> list[Split]:
         """Train and test rows of each fold: the official folds, else those of `deal_groups`.
 
@@ -122,7 +114,12 @@ class Corpus:
         """
         folds, targets = self.clips["fold"].to_numpy(), self.targets()
         if (folds < 0).any():
-            self._check_groups()
+            # A class of a single group would be tested without being trained on.
+            counts = self.clips.groupby("label")["group"].nunique()
+            if counts.min() < 2 and not (self.multilabel or self.numeric):
+                raise AudiotlError(f"{self.name} has {(counts < 2).sum()} classes of a single "
+                                   f"group, the first {counts.idxmin()!r}; a class needs clips of "
+                                   "two groups, one to train on and one to test.")
             folds = deal_groups(self.groups, targets, n_folds, seed, self.name)
         out = []
         for fold, (train, test) in zip(np.unique(folds), splits_of(folds), strict=True):
@@ -216,8 +213,7 @@ def deal_groups(groups: np.ndarray, targets: np.ndarray, n_folds: int, seed: int
     for group in order:
         cost = [(load + here[k][:, None] * share[group]).std(0).sum()
                 + ((clips + here[k] * sizes[group]) / sizes.sum()).std() for k in range(n_folds)]
-        best = int(np.argmin(cost))
-        fold_of[group] = best
+        best = fold_of[group] = int(np.argmin(cost))
         load[best] += share[group]
         clips[best] += sizes[group]
     return fold_of[member]

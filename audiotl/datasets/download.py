@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from audiotl import AudiotlError, cache, check_known
 
+MOST_TIMES = 100  # its size that an archive may fill
 SETS = {
     "choi2017": ("https://raw.githubusercontent.com/keunwoochoi/transfer_learning_music/"
                  "6fffbab6bfcd46c3973130b357f54ba9be172da3/",
@@ -113,9 +114,6 @@ def _receive(url: str, part: Path, progress: bool) -> None:
             for block in answer.iter_content(1 << 15):
                 file.write(block)
                 bar.update(len(block))
-
-
-MOST_TIMES = 100
 
 
 def unpack(path: Path, home: Path) -> None:

@@ -190,9 +190,8 @@ def _kind(labels: pd.Series, path: Path) -> dict:
     if values.notna().all() and (broken.any() or many):
         return {"classes": (), "numeric": True}
     if broken.mean() > 0.5:
-        row = values.isna().idxmax()
-        raise AudiotlError(f"{path} has numbers for labels, but also {labels[row]!r}; make all "
-                           "labels numbers, or none.")
+        raise AudiotlError(f"{path} has numbers for labels, but also "
+                           f"{labels[values.isna().idxmax()]!r}; make all labels numbers, or none.")
     classes = _few_classes(tuple(sorted(labels.unique())), path)
     if len(classes) < 2:
         raise AudiotlError(f"{path} has one label, {classes[0]!r}, for all clips; list clips of "

@@ -92,8 +92,7 @@ def words(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
     edges = np.geomspace(300, 2000, BITS + 2) * FRAME / RATE
     window = np.hanning(FRAME).astype(np.float32)
-    last = int(edges[-1]) + 1
-    power = np.concatenate([np.abs(fft.rfft(part * window)[:, :last]) ** 2
+    power = np.concatenate([np.abs(fft.rfft(part * window)[:, :int(edges[-1]) + 1]) ** 2
                             for part in np.array_split(frames, 1 + len(frames) // 64)])
     energy = np.add.reduceat(power, edges.astype(int), axis=1)[:, :BITS + 1]
     bits = np.diff(np.diff(energy, axis=1), axis=0) > 0
@@ -192,8 +191,7 @@ def joined(groups: np.ndarray, *others: np.ndarray) -> np.ndarray:
     >>> joined(np.array(["a", "b", "c", "c"]), np.array([[0, 1]])).tolist()
     ['a', 'a', 'c', 'c']
     """
-    n = len(groups)
-    links = []
+    n, links = len(groups), []
     for one in (groups, *others):
         if one.ndim == 1:
             _, first, member = np.unique(one, return_index=True, return_inverse=True)

@@ -24,8 +24,7 @@ NETWORKS = {
     "resnet50": functools.partial(ResNet, depth=50),
     "densenet121": DenseNet121,
 }
-"""What makes a network of each name; every one hears spectrograms in decibels and takes
-`in_channels`."""
+"""What makes a network of each name; all hear spectrograms in decibels and take `in_channels`."""
 
 
 def build(network: str, n_classes: int, multiscale: Sequence[int] = (), **settings):

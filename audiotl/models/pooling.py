@@ -27,8 +27,7 @@ def pool(x: Tensor, pooling: str = "mean") -> Tensor:
         return x.mean(tuple(range(2, x.ndim)))
     series = over_frequency(x.flatten(2, -2)) if x.ndim > 3 else x
     mean = series.mean(-1)
-    deviation = (series - mean[..., None]).square().mean(-1).sqrt()
-    return torch.cat([mean, deviation], 1)
+    return torch.cat([mean, (series - mean[..., None]).square().mean(-1).sqrt()], 1)
 
 
 def over_frequency(maps: Tensor) -> Tensor:

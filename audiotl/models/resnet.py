@@ -7,6 +7,7 @@ halve them once more each.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from audiotl.models.layered import Layered
 
@@ -14,9 +15,31 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Residual blocks of each of the four stages, by depth."""
 
 
+class Convolution(nn.Conv2d):
+    """A convolution that trains as one matrix product where its weights outweigh what it reads.
+
+    With fewer positions in a batch than maps, a product takes a CPU half the time in bfloat16, and
+    on AVX2; in float32 on AVX-512 it takes longer.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride, size = self.stride[0], self.kernel_size[0]
+        high, wide = (-(-length // stride) for length in x.shape[2:])
+        by_map = x.device.type == "cpu" and not self.weight.is_contiguous()  # channels last
+        faster = (torch.is_autocast_enabled("cpu")
+                  or torch.backends.cpu.get_cpu_capability() != "AVX512")
+        if not (self.training and by_map and faster) or len(x) * high * wide >= self.out_channels:
+            return super().forward(x)
+        x = functional.pad(x.permute(0, 2, 3, 1), (0, 0, *4 * (size // 2,)))
+        seen = torch.cat([x[:, i:i + stride * high:stride, j:j + stride * wide:stride]
+                          for i in range(size) for j in range(size)], -1)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)
+        return functional.linear(seen, weight, self.bias).permute(0, 3, 1, 2)
+
+
 def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm; ``size // 2`` zeros on each side."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+    return nn.Sequential(Convolution(inputs, outputs, size, stride, size // 2, bias=False),
                          nn.BatchNorm2d(outputs))
 
 

@@ -60,9 +60,8 @@ class Tapped(nn.Module):
             channels[0] = out.shape[1] if one_d else 0
 
         def keep(name: str, module: nn.Module, _inputs, out) -> None:
-            layout = self.layout
-            if layout == "auto":
-                layout = _layout(module, out, name, channels[0])
+            auto = self.layout == "auto"
+            layout = _layout(module, out, name, channels[0]) if auto else self.layout
             found[name] = pooled(out, layout, name, len(x), pooling)
 
         with contextlib.ExitStack() as hooks:

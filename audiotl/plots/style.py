@@ -46,7 +46,6 @@ _RC = {
     "savefig.facecolor": "white", "figure.facecolor": "white",
 }
 
-
 styled = mpl.rc_context(_RC)
 """Decorator for every plotting function: ``@styled`` draws it in this style."""
 

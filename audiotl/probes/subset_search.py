@@ -190,9 +190,7 @@ def count(bits: np.ndarray) -> np.ndarray:
 
 def unpacked(bits: np.ndarray, n: int) -> np.ndarray:
     """The scores of `n` clips along the last axis: packed ones as bool, others as they are."""
-    if bits.dtype == np.uint8:
-        return np.unpackbits(bits, axis=-1, count=n).astype(bool)
-    return bits
+    return np.unpackbits(bits, axis=-1, count=n).astype(bool) if bits.dtype == np.uint8 else bits
 
 
 def _only(bits: np.ndarray, clips: np.ndarray) -> np.ndarray:
@@ -248,8 +246,7 @@ class Search:
     @functools.cached_property
     def nested_bits(self) -> np.ndarray:
         """Scores when each fold's cell is chosen on the other folds, packed."""
-        every = np.arange(len(self.subsets))
-        return sum(_only(self.bits[every, table.argmax(1)], self.fold == i)
+        return sum(_only(self.bits[np.arange(len(self.subsets)), table.argmax(1)], self.fold == i)
                    for i, table in enumerate(self._tables))
 
     @property

@@ -55,8 +55,7 @@ def _fit(x: torch.Tensor, y: torch.Tensor, n_classes: int, decay: float) -> tupl
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = nn.functional.cross_entropy(_scores(x, *free), y)
-        value = value + decay * free[1].square().sum()
+        value = nn.functional.cross_entropy(_scores(x, *free), y) + decay * free[1].square().sum()
         value.backward()
         return value
 

@@ -78,10 +78,7 @@ class Results:
 
     def claim(self, number: int, comparisons: pd.DataFrame, table: str,
               statement: str = "") -> "Table":
-        """Decide a claim of ``claims.yaml`` by comparisons, and keep the rows in ``verdicts.csv``.
-
-        See `audiotl.report.claims.rows`.
-        """
+        """Decide a claim by comparisons (see `claims.rows`); the rows go to ``verdicts.csv``."""
         said = claims.written()[number]
         found = claims.rows(number, said, comparisons, self.folder.name, table, statement)
         self.verdicts.append(found)
@@ -135,10 +132,9 @@ class Table:
     """
 
     def __init__(self, frame: pd.DataFrame, file: str = "", rows: int = 0):
-        self.frame, self.rest, left = frame, "", rows - len(frame)
-        if left > 0:
-            self.rest = f"... and {left} more rows in {file}" if len(frame) else (
-                f"{left} rows in {file}")
+        self.frame, left = frame, rows - len(frame)
+        others = f"... and {left} more" if len(frame) else f"{left}"
+        self.rest = f"{others} rows in {file}" if left > 0 else ""
 
     def _repr_markdown_(self) -> str:
         if self.rest and not len(self.frame):

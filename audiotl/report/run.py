@@ -95,8 +95,8 @@ def run(study: Run) -> int:
             raise
         claims.join(study.out)
         book.build(study.out, home)
-    minutes = (time.time() - started) / 60
-    print(f"{len(given) - failed} of {len(given)} notebooks done in {minutes:.1f} min; "
+    print(f"{len(given) - failed} of {len(given)} notebooks done in "
+          f"{(time.time() - started) / 60:.1f} min; "
           f"open {shown / 'book' / 'index.html'}", flush=True)
     return failed
 
@@ -179,11 +179,10 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     started = time.time()
     error = _execute(source, notebook, given) or _unsaid(folder)
     data = Path(given.get("data", "")).name
-    shown = {name: value for name, value in given.items() if name != "data"}
     card = {"name": source.stem, "ok": not error, "error": error,
             "seconds": round(time.time() - started, 1),
             "core_seconds": chapters.read_json(folder / "results.json").get("core_seconds"),
-            "mark": mark, "parameters": shown,
+            "mark": mark, "parameters": {name: given[name] for name in given if name != "data"},
             "data": data if data not in ("", "built-in") else "built-in (synthetic)",
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "

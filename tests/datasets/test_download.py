@@ -14,6 +14,7 @@ from audiotl import AudiotlError
 from audiotl.datasets import download
 
 fetch = functools.partial(download.fetch, progress=False)
+CLIPS = {"./yes/a.wav": b"one", "./no/b.wav": b"two" * 50_000}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -120,9 +121,6 @@ def pack(path: Path, members: dict[str, bytes | str]) -> Path:
             item.size = len(content)
             archive.addfile(item, io.BytesIO(content))
     return path
-
-
-CLIPS = {"./yes/a.wav": b"one", "./no/b.wav": b"two" * 50_000}
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from audiotl.features import features
 
 MANY = "".join(f"a.wav,c{i},{i / 1e5},{(i + 1) / 1e5}\n" for i in range(10_000))
 REFUSED = {  # text of the manifest, and what the one sentence names
-    "empty file": ("", "cannot be read"),
-    "header alone": ("path,label\n", "no clips"),
+    "empty file": ("", "cannot be read"), "header alone": ("path,label\n", "no clips"),
     "blank lines alone": ("path,label\n\n\n", "no clips"),
     "no label": ("path,class\na.wav,x\n", "'label'"),
     "no path": ("file,label\na.wav,x\n", "'path'"),

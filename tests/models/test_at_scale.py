@@ -45,8 +45,7 @@ ACCEPTABLE = {
 def clips_of_esc50(count: int, seed: int, categories=None) -> list[tuple[str, Path]]:
     [table] = (ROOT / "ESC-50" / "meta").glob("*.csv")
     clips = pd.read_csv(table)
-    if categories:
-        clips = clips[clips["category"].isin(categories)]
+    clips = clips[clips["category"].isin(categories)] if categories else clips
     files = {path.stem: path for path in (ROOT / "ESC-50" / "audio").iterdir()}
     drawn = clips.sample(count, random_state=seed)
     return [(row.category, files[Path(row.filename).stem]) for row in drawn.itertuples()]
@@ -120,8 +119,7 @@ def test_crnns_tell_speech_from_all_else(name):
     words = sorted((ROOT / "SpeechCommands" / "speech_commands_v0.02" / "seven").iterdir())
     spoken = words[:: len(words) // 5][:5]
     others = clips_of_esc50(5, 0, ("rain", "engine", "dog", "clock_tick", "chainsaw"))
-    speech = net.tags.index("speech")
-    chance = [net.tag(heard(path, 22_050))[0, speech].item()
+    chance = [net.tag(heard(path, 22_050))[0, net.tags.index("speech")].item()
               for path in (*spoken, *(path for _, path in others))]
     assert sum(p > 0.5 for p in chance[:5]) + sum(p <= 0.5 for p in chance[5:]) >= 9
 

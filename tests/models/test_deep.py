@@ -6,6 +6,7 @@ from torch import nn
 
 from audiotl import AudiotlError
 from audiotl.models import DenseNet121, build
+from audiotl.models.resnet import Convolution
 
 # Weights with 3 input channels and 1,000 classes, and 1e9 multiply-adds at 224 x 224 (torchvision).
 PUBLISHED = {"resnet18": (11_689_512, 1.814), "resnet34": (21_797_672, 3.664),
@@ -54,6 +55,25 @@ def test_taps_are_what_hooks_find_in_one_pass(name):
         assert torch.allclose(value, torch.cat(found[where], 1), atol=1e-6), where
     with torch.no_grad():
         assert torch.allclose(model.head(list(taps.values())[-1]), model(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 2), (7, 2)])
+def test_a_convolution_of_few_positions_is_one_product(monkeypatch, size, stride, half):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    layer = Convolution(5, 64, size, stride, size // 2).to(memory_format=torch.channels_last)
+    x, weight = torch.rand(2, 5, 5, 4), layer.weight.detach().clone().requires_grad_()
+    wanted = nn.functional.conv2d(x, weight, layer.bias, stride, size // 2)
+    found, product = [], nn.functional.linear
+    monkeypatch.setattr(nn.functional, "linear", lambda *args: found.append(1) or product(*args))
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        given = layer(x)
+    for one in (wanted, given):
+        one.float().square().sum().backward()
+    layer.eval()(x)
+    assert len(found) == (size > 1)
+    for one, other in ((given, wanted), (layer.weight.grad, weight.grad)):
+        assert (one - other).norm() < (0.01 if half else 1e-5) * other.norm()
 
 
 @pytest.mark.parametrize("name", TAPS)

@@ -16,13 +16,14 @@ from audiotl.models.pretrained.choi2017 import batch_norm_block
 from audiotl.models.pretrained.network import over_patches, patches_of, repeat_to
 from audiotl.models.pretrained.reproduction import clips_at_hand, map_correlations
 
+HOME = ROOT if ROOT.is_dir() else None  # packages may hold weights where there is no data
+
 
 def there(*parts: str):
     path = ROOT.joinpath(*parts)
     return pytest.mark.skipif(not path.exists(), reason=f"{path} is not there; set AUDIOTL_DATA")
 
 
-HOME = ROOT if ROOT.is_dir() else None  # packages may hold weights where there is no data
 HERE = {name for name in pretrained.NETWORKS if pretrained.available(name, HOME)}
 WEIGHTS = {name: pytest.mark.skipif(name not in HERE, reason=f"{card.file} is not there; "
                                     f"{card.wheel or 'set AUDIOTL_DATA'}")
@@ -174,8 +175,7 @@ def test_features_correlate_with_the_published_ones(fresh_cache):
 
 
 def test_correlation_of_maps():
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((2, 50, 3)).astype(np.float32)
+    a, b = np.random.default_rng(0).standard_normal((2, 50, 3)).astype(np.float32)
     theirs = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
     assert map_correlations(a, b) == pytest.approx(theirs)
 

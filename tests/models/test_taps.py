@@ -137,8 +137,7 @@ def test_a_series_of_a_1d_convolution_is_not_averaged_over_its_channels():
         assert torch.allclose(taps["1"], net[1](net[0](x)).mean(2))
     both = taps_of(net, ["2"]).taps(x, "mean+std")["2"]
     assert both.shape == (4, 14) and torch.allclose(both[:, :7], taps["2"])
-    turned = taps_of(nn.Sequential(Transposed()), [1]).taps(x)
-    assert turned["0"].shape == (4, 6)
+    assert taps_of(nn.Sequential(Transposed()), [1]).taps(x)["0"].shape == (4, 6)
     square, mixed = nn.Sequential(nn.Conv1d(1, 38, 3)), nn.Sequential(
         nn.Sequential(Transposed(), nn.LayerNorm(6)))
     for ambiguous in (square, mixed):  # as many channels as times; another layer ran last

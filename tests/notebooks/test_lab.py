@@ -33,8 +33,7 @@ def lab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")}
-    for name in ("CONFIG", "DATA", "RUNTIME"):
-        environment[f"JUPYTER_{name}_DIR"] = str(tmp_path / name)
+    environment |= {f"JUPYTER_{n}_DIR": str(tmp_path / n) for n in ("CONFIG", "DATA", "RUNTIME")}
     log = open(tmp_path / "log.txt", "w")  # noqa: SIM115
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", *recipe, "--no-browser", "--ip=127.0.0.1",

@@ -92,7 +92,6 @@ def test_ridge_on_all_columns_at_once_answers_as_block_by_block(columns):
     y = rng.integers(0, 3, 50)
     train, test = ({"a": rng.normal(size=(n, columns)), "b": rng.normal(size=(n, columns))}
                    for n in (50, 30))
-    subsets = [("a",), ("a", "b")]
-    wide, block_by_block = (probe.fold(train, y, test, subsets)
+    wide, block_by_block = (probe.fold(train, y, test, [("a",), ("a", "b")])
                             for probe in (controls.WideRidge(), probes.named("ridge")))
     assert wide.shape == (2, 5, 30) and np.mean(wide == block_by_block) > 0.99

@@ -112,21 +112,14 @@ def _lying_format(path, content, rng):
 
 DAMAGE = {
     "truncated": lambda path, content, rng: content[:int(rng.integers(1, len(content)))],
-    "flipped": _flipped(60, 2**31),
-    "flipped_header": _flipped(12, 80),
+    "flipped": _flipped(60, 2**31), "flipped_header": _flipped(12, 80),
     "wrong_header": lambda path, content, rng: rng.bytes(44) + content[44:],
-    "other_header": _other_header,
-    "no_bytes": lambda path, content, rng: b"",
-    "hole": _hole,
-    "torn_out": functools.partial(_hole, filled=False),
-    "one_sample": _written(1 / RATE),
-    "no_sample": _written(0),
-    "eight_channels": _written(1.0, channels=8),
-    "192_kilohertz": _written(1.0, 192_000),
-    "wild_samples": _wild_samples,
+    "other_header": _other_header, "no_bytes": lambda path, content, rng: b"",
+    "hole": _hole, "torn_out": functools.partial(_hole, filled=False),
+    "one_sample": _written(1 / RATE), "no_sample": _written(0), "wild_samples": _wild_samples,
+    "eight_channels": _written(1.0, channels=8), "192_kilohertz": _written(1.0, 192_000),
     "text": lambda path, content, rng: b"A note and not a sound. " * int(rng.integers(1, 400)),
-    "day": _day,
-    "lying_format": _lying_format,
+    "day": _day, "lying_format": _lying_format,
 }
 """Kinds of damage: each takes (path, content of a whole file, generator) and gives what to write,
 or writes itself."""

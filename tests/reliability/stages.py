@@ -57,6 +57,7 @@ figure, axis = plt.subplots()
 axis.plot([1, {number}])
 results.figure("cover", figure, "A line.")
 '''
+FULL = 3  # exit status of a stage that said that its disk is full
 
 
 def corpus(home: Path) -> Corpus:
@@ -74,8 +75,7 @@ def embedding(home: Path):
 
 
 def training(home: Path):
-    split = (np.arange(0, 40), np.arange(40, 60))
-    done = train(features(corpus(home), progress=False), split,
+    done = train(features(corpus(home), progress=False), (np.arange(0, 40), np.arange(40, 60)),
                  Recipe(epochs=5, crop=32, batch=8), progress=False)
     return [done.outputs, done.history.drop(columns="seconds").to_numpy(),
             *(value.numpy() for value in done.model.state_dict().values())]
@@ -106,7 +106,6 @@ def reporting(home: Path, only: tuple[str, ...] = ()):
     return [np.frombuffer(part.encode(), np.uint8) for part in parts]
 
 
-FULL = 3  # exit status of a stage that said that its disk is full
 STAGES = {"embedding": embedding, "training": training, "search": subset_search,
           "report": reporting, "chapter": functools.partial(reporting, only=("00",))}
 

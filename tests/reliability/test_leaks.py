@@ -18,6 +18,7 @@ from audiotl.training import Recipe, train
 
 N = 120
 SPLITS = splits_of(np.arange(N) % 4)
+PROBES = [probes.Ridge(), probes.named("svm"), probes.logistic((1.0,)), probes.nearest((3,))]
 
 
 def problem():
@@ -39,9 +40,6 @@ def check_a_wild_test_clip_moves_no_other(probe, **settings) -> None:
     assert np.array_equal(before.inner[1], after.inner[1])
     elsewhere = SPLITS[1][0]
     assert (before.correct()[:, elsewhere] != after.correct()[:, elsewhere]).any(), "too tame"
-
-
-PROBES = [probes.Ridge(), probes.named("svm"), probes.logistic((1.0,)), probes.nearest((3,))]
 
 
 @pytest.mark.parametrize("width", [None, 3])

@@ -28,6 +28,13 @@ TICKED = "02_layer_combinations"
 AXE = Path(os.environ.get("AXE_CORE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CLAIMED = pd.read_csv(REAL / claims.CLAIMS)
+HIDDEN = """[...document.querySelectorAll("article table th")].filter(
+    th => ["score", "difference", "estimate", "value"].includes(th.textContent.trim())
+    && th.getBoundingClientRect().right > innerWidth).map(th => th.parentElement.textContent)"""
+ATLAS = {"network": ["yamnet", "convnet5"], "domain": "general", "params": [3.7e6, 4e4],
+         "target": "esc50", "taps": [14, 5], "last": [0.7, 0.4], "all": [0.8, 0.6],
+         "all_low": [0.78, 0.58], "all_high": [0.82, np.nan], "smallest": [0.79, 0.6],
+         "smallest_size": [4, 5]}
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +217,6 @@ def test_a_run_of_ones_own_gives_no_answers_of_the_study(tmp_path, request):
         book.build(tmp_path / "nothing", ROOT / "notebooks")
 
 
-ATLAS = {"network": ["yamnet", "convnet5"], "domain": "general", "params": [3.7e6, 4e4],
-         "target": "esc50", "taps": [14, 5], "last": [0.7, 0.4], "all": [0.8, 0.6],
-         "all_low": [0.78, 0.58], "all_high": [0.82, np.nan], "smallest": [0.79, 0.6],
-         "smallest_size": [4, 5]}
-
-
 class Browser:
     """A headless Chromium, driven over its debugging protocol."""
 
@@ -285,11 +286,6 @@ def browser(tmp_path_factory):
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(20)
     process.kill()
-
-
-HIDDEN = """[...document.querySelectorAll("article table th")].filter(
-    th => ["score", "difference", "estimate", "value"].includes(th.textContent.trim())
-    && th.getBoundingClientRect().right > innerWidth).map(th => th.parentElement.textContent)"""
 
 
 @pytest.mark.parametrize("width", [390, 1200])

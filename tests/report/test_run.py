@@ -134,8 +134,7 @@ def test_a_broken_notebook_leaves_a_red_card_and_the_others_run_on(notebooks, tm
     good = (out / "01_good" / "report.md").read_text()
     assert "> Level 7." in good and "row 2" in good and "(live_1.png)" in good
     assert (out / "01_good" / "live_1.png").read_bytes().startswith(b"\x89PNG")
-    said = capfd.readouterr()
-    assert "a bar" not in good + said.out
+    assert "a bar" not in good + capfd.readouterr().out
     executed = nbformat.read(out / "01_good" / "01_good.ipynb", 4)
     shown = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert all(output.get("name") != "stderr" for output in shown)
@@ -164,8 +163,7 @@ def test_values_come_from_the_profile_and_the_command_line_wins(notebooks, tmp_p
     folder = notebooks(_00_good=GOOD)
     (folder / "profiles.yaml").write_text("a: {common: {level: 2, other: 3}, 00_good: {level: 4}}\n"
                                           "b: {00_good: {lvel: 5}}\nfull: {}\n")
-    study = Run(folder, tmp_path / "out", "a")
-    (given,) = plan(study).values()
+    (given,) = plan(Run(folder, tmp_path / "out", "a")).values()
     assert given == {"level": 4}
     (given,) = plan(Run(folder, tmp_path, "a", parameters={"level": 5}, data=tmp_path)).values()
     assert given == {"level": 5, "data": str(tmp_path.resolve())}

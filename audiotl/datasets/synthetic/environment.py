@@ -68,8 +68,7 @@ def drill(scene: Rng, take: Rng) -> np.ndarray:
     modes, blows = ac.log_uniform(scene, 700, 5000, 3), scene.uniform(40, 70)
     load = np.clip(0.5 + 1.5 * ac.contour(take, N, 1.2), 0, 1)
     spin = np.clip((TIME - take.uniform(-3, 1)) / 0.3, 0, 1)
-    speed = motor * spin * (1 - 0.2 * load + 0.01 * ac.contour(take, N, 15))
-    turns = ac.cycles(speed)
+    turns = ac.cycles(motor * spin * (1 - 0.2 * load + 0.01 * ac.contour(take, N, 15)))
     brushes = 1 + 0.3 * np.sin(2 * np.pi * mains * TIME)
     tone = ac.play(ac.partials(scene, ac.harmonics(motor) ** -tilt), turns) * brushes
     gears = np.sin(2 * np.pi * teeth * turns) * (teeth * motor < 0.45 * ac.RATE)

@@ -163,8 +163,7 @@ class KerasTwoRelease(PublishedNetwork):
         level = self.spectrogram(waveform)[:, None]
         x = (level - level.amax((1, 2, 3), keepdim=True)).clamp(min=-RANGE_DB)
         mean = x.mean((1, 2, 3), keepdim=True)
-        std = x.std((1, 2, 3), keepdim=True, correction=0)
-        x = (x - mean) / (std + 1e-10)
+        x = (x - mean) / (x.std((1, 2, 3), keepdim=True, correction=0) + 1e-10)
         out = {}
         for name, block, size in zip(self.tap_names, self.blocks, PAPER_POOLS, strict=True):
             x = block(x)

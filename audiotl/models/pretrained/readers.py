@@ -37,8 +37,7 @@ def read_keras(path: Path) -> dict[str, Tensor]:
         if not isinstance(item, h5py.Dataset) or not item.shape or "optimizer_weights" in name:
             return
         if "/" in name:
-            layer, weight = name.split("/")[-2:]
-            weight = re.sub(r"(_[0-9]+)?:0$", "", weight)
+            layer, weight = re.sub(r"(_[0-9]+)?:0$", "", name).split("/")[-2:]
             weights[f"{layer}/{weight}"] = torch.from_numpy(item[()]).float()
 
     with h5py.File(path, "r") as file:

@@ -211,7 +211,6 @@ def top_tags(network: PublishedNetwork, waveform: Tensor, k: int = 5) -> list[tu
     if not network.tags:
         raise AudiotlError(f"The outputs of {type(network).__name__} have no names here; use its "
                            "taps, or the numbers of `tag`.")
-    probability = network.tag(waveform.reshape(1, -1))[0]
-    best = probability.topk(min(k, len(network.tags)))
+    best = network.tag(waveform.reshape(1, -1))[0].topk(min(k, len(network.tags)))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [(network.tags[i], p) for i, p in pairs]

@@ -2,8 +2,7 @@
 
 The published UrbanSound8K features were made in batches of 256 consecutive rows of the authors'
 table, and every clip's features depend on its whole batch. Where only a part of the corpus is at
-hand, the rest of each batch is missing, and the agreement can only be close: of two numbers, the
-correlation says how close.
+hand, the rest of each batch is missing, and the correlation says how close it comes all the same.
 """
 
 from pathlib import Path
@@ -58,13 +57,10 @@ def _correlated(folder: Path, _clips: str, _files: str, index: list[int], _durat
                 progress: bool) -> None:
     batches = tqdm(kept.groupby(kept.index // BATCH), "published features", disable=not progress)
     ours = [_taps(network, batch) for _, batch in batches]
-    rows = []
-    for layer in range(5):
-        r = map_correlations(np.concatenate([taps[layer] for taps in ours]),
-                             published[layer][index])
-        rows.append({"layer": layer, "median_r": float(np.median(r)), "min_r": float(r.min()),
-                     "n_clips": len(index)})
-    pd.DataFrame(rows).to_csv(folder / "layers.csv", index=False)
+    r = [map_correlations(np.concatenate([taps[layer] for taps in ours]), published[layer][index])
+         for layer in range(5)]
+    pd.DataFrame({"layer": range(5), "median_r": np.median(r, axis=1), "min_r": np.min(r, axis=1),
+                  "n_clips": len(index)}).to_csv(folder / "layers.csv", index=False)
 
 
 def clips_at_hand(root: Path) -> pd.DataFrame:

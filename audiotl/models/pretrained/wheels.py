@@ -259,8 +259,7 @@ def _transformer(part: dict[str, Tensor]) -> nn.TransformerEncoderLayer:
     state = {new + kind: part[old + kind] for new, old in names.items()
              for kind in ("weight", "bias")}
     for number, old in ((1, "self_attention.layer_norm"), (2, "ffn.layer_norm")):
-        norm = _norm(part, old)
-        state |= {f"norm{number}.{kind}": w for kind, w in norm.items()}
+        state |= {f"norm{number}.{kind}": w for kind, w in _norm(part, old).items()}
     layer.load_state_dict(state)
     return layer
 

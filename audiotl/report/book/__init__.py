@@ -253,9 +253,8 @@ def _live(kind: str, stands: str, data: str) -> str:
 
 
 def _data(kind: str, data: str) -> str:
-    text = data.replace("<", "\\u003c")
-    return (f'```{{raw}} html\n<script type="application/json" id="{kind}-data">{text}</script>'
-            "\n```")
+    return (f'```{{raw}} html\n<script type="application/json" id="{kind}-data">'
+            + data.replace("<", "\\u003c") + "</script>\n```")
 
 
 def _named(path: Path) -> pd.DataFrame:

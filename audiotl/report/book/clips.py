@@ -49,8 +49,7 @@ def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
 def render(corpora: Path) -> None:
     """Write every version of the clips in ``clips.csv`` as MP3, and a picture of them a clip."""
     for clip in pd.read_csv(CLIPS / "clips.csv").itertuples():
-        samples = np.trim_zeros(audio.load(corpora / clip.source, RATE))
-        samples = samples[:int(SECONDS * RATE)]
+        samples = np.trim_zeros(audio.load(corpora / clip.source, RATE))[:int(SECONDS * RATE)]
         figure, axes = plt.subplots(4, 2, figsize=(5, 6.4))
         made = versions(samples)
         for i, (axis, (name, sound)) in enumerate(zip(axes.flat, made.items(), strict=True)):

@@ -67,8 +67,7 @@ def _chapters(env):
 def _link_first_mentions(app, doctree, docname):
     if docname in ("glossary", "references"):
         return
-    for pattern, page, anchor, title in [*_papers(app.env), *_terms(app.env),
-                                         *_chapters(app.env)]:
+    for pattern, page, anchor, title in [*_papers(app.env), *_terms(app.env), *_chapters(app.env)]:
         for text in doctree.findall(nodes.Text):
             found = re.search(pattern, text, re.I)
             set_off = isinstance(text.parent, nodes.emphasis | nodes.strong)
@@ -105,8 +104,7 @@ def _captions(app, doctree, docname):
 
 def _for_screen_readers(app, pagename, templatename, context, doctree):
     # A folded cell says "Code", which its label would hide; a paper is no item of a list's role.
-    body = context.get("body", "")
-    body = body.replace(' aria-label="Toggle hidden content"', "")
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
     context["body"] = body.replace('<div role="list" class="citation-list">',
                                    '<div class="citation-list">')
 
