@@ -458,4 +458,5 @@ def has_bfloat16(device: str = "cpu") -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported()
     can = getattr(torch.cpu, "get_capabilities", dict)()
-    return device == "cpu" and bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"  # not so where that is switched off
+    return device == "cpu" and wide and bool(can.get("amx_bf16") or can.get("avx512_bf16"))

@@ -1,5 +1,4 @@
-"""Ridge on every subset of blocks against loops over a sample of the same subsets, and against its
-arithmetic alone."""
+"""Ridge on every subset of blocks against loops over a sample of them, and its arithmetic alone."""
 
 import resource
 from collections.abc import Callable

@@ -8,18 +8,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from audiotl import models
+from audiotl import models, parallel
 from audiotl.benchmarks import median_seconds, row, using
 from audiotl.training import AdamW, find_device, has_bfloat16, is_large
 
 BATCH, BANDS, FRAMES = 32, 64, 63
-RATE = 1e-3
 NETWORKS = ("convnet5", "resnet18", "densenet121")
 
 
 def bench_training_step() -> Iterator[dict]:
     """Forward, backward and AdamW step on 32 words of a second, both ways in turn, by network."""
     threads, device = min(2, os.cpu_count() or 1), find_device("auto")
+    parallel.keep_freed_memory()  # as training does
     torch.manual_seed(0)
     x, targets = -80 * torch.rand(BATCH, 1, BANDS, FRAMES), torch.randint(0, 10, (BATCH,))
     x, targets = x.to(device), targets.to(device)
@@ -41,7 +41,7 @@ def stepper(model: nn.Module, plain: bool = False) -> Callable[[Tensor, Tensor],
     """A training step as `training` takes it, or `plain`: nothing said of layout or precision."""
     layout = torch.contiguous_format if plain else torch.channels_last
     model.train().to(memory_format=layout)
-    groups = [{"params": [*model.parameters()], "lr": RATE}]
+    groups = [{"params": [*model.parameters()], "lr": 1e-3}]
     optimiser = AdamW(groups, fused=is_large(model) and not plain)
 
     def step(x: Tensor, targets: Tensor) -> float:
