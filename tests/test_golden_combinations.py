@@ -37,9 +37,8 @@ def test_all_subsets_score_what_they_scored(recordings, source, pooling, rows):
         blocks = embed(random_network(recordings), digits, pooling=pooling, progress=False)
     found = search(blocks, corpus.targets(), corpus.splits(), corpus.groups,
                    probes.named("ridge"), progress=False).table()
-    known = pd.read_csv(COMMITTED, dtype={"subset": str})
-    known = known[(known["source"] == source) & (known["pooling"] == pooling)]
-    known = known.query("target == 'fsdd' and probe == 'ridge'")
+    known = pd.read_csv(COMMITTED, dtype={"subset": str}).query(
+        "source == @source and pooling == @pooling and target == 'fsdd' and probe == 'ridge'")
     both = known.merge(found, on=["subset", "probe", "protocol"], suffixes=("", "_now"))
     assert len(both) == rows
     for name in ("score", "ci_low", "ci_high"):

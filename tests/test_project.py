@@ -27,7 +27,7 @@ FLOORS = [
     {"plots", "widgets", "report", "benchmarks", "__main__"},
 ]
 MOST_ROOMS = 26
-PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 12_364, 6_630, 595
+PACKAGE_LINES, TEST_LINES, NOTEBOOK_LINES = 12_364, 6_627, 595
 FITTED = ("01", "02", "04", "05", "06")
 """Chapters that fit something by hand before the package does."""
 

@@ -73,9 +73,8 @@ def test_clips_classes_and_steps_are_what_was_asked_for(sound):
 
 def test_shuffled_labels_change_places_among_the_training_clips_alone(sound, monkeypatch):
     told, teach = [], training.train
-    monkeypatch.setattr(sources, "train",
-                        lambda told_sound, *args, **how:
-                        told.append(told_sound.corpus) or teach(told_sound, *args, **how))
+    monkeypatch.setattr(sources, "train", lambda one, *args, **how: told.append(one.corpus)
+                        or teach(one, *args, **how))
     true, shuffled, again = (made(sound, labels=labels, clips=20, steps=2)
                              for labels in ("true", "shuffled", "shuffled"))
     rows, test_rows = (sources.cut(sound.corpus, sound.corpus.splits()[-1][0], 20, 0),

@@ -115,6 +115,13 @@ def test_half_precision_learns_the_same_problem(learn, monkeypatch):
     assert cast and all(call == (("cpu", torch.bfloat16), {"enabled": True}) for call in cast)
 
 
+def test_bfloat16_is_not_used_where_it_is_switched_off(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, False)
+    for kind in ("AVX512", "AVX2"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kind)  # noqa: B023
+        assert training.has_bfloat16() == (kind == "AVX512")
+
+
 def test_a_device_that_is_not_here_is_refused_before_any_work(learn, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

@@ -189,7 +189,6 @@ def test_the_probe_is_chosen_without_the_test_clips():
             return np.stack([np.full(len(test["a"]), label) for label in (0, 1)])[None]
 
     seen = []
-    assert (probed(blocks, np.where(y > 0, 1, 0), groups, split, Watch()) == 1).all()
-    alone = np.where(groups % 2, groups, 0)  # a single group to learn from
-    assert (probed(blocks, np.where(y > 0, 1, 0), alone, split, Watch()) == 1).all()
+    for known in (groups, np.where(groups % 2, groups, 0)):  # then a single one to learn from
+        assert (probed(blocks, np.where(y > 0, 1, 0), known, split, Watch()) == 1).all()
     assert seen == 2 * ([(40, 20)] * 3 + [(60, 60)])

@@ -4,10 +4,8 @@ import torch
 from audiotl.models import Multiscale, build
 from audiotl.models.layered import scale_decibel
 
-NAMES = ("convnet5", "resnet18", "densenet121")
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["convnet5", "resnet18", "densenet121"])
 def test_any_network_reads_the_stacked_scales_and_keeps_its_taps(name):
     model, x = build(name, 3, multiscale=(1, 2, 3, 4)).eval(), -80 * torch.rand(2, 1, 64, 40)
     plain = build(name, 3, in_channels=4)

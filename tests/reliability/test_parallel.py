@@ -35,13 +35,8 @@ def threads_allowed(_):
 def taken_as_needed(power, **how):
     """The first result is there before the last job is asked for, and all come in order."""
     taken = []
-
-    def jobs():
-        for i in range(100):
-            taken.append(i)
-            yield i
-
-    results = parallel.run(power, jobs(), (2,), **how)
+    jobs = (taken.append(i) or i for i in range(100))
+    results = parallel.run(power, jobs, (2,), **how)
     assert next(results) == 0 and len(taken) < 20
     assert list(results) == [i**2 for i in range(1, 100)]
 
