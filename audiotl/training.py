@@ -229,7 +229,8 @@ class AdamW(torch.optim.AdamW):
     def step(self) -> None:
         """One step; see `torch.optim.AdamW`."""
         for weight, view in self.views:
-            view.grad, weight.grad = weight.grad.permute(0, 2, 3, 1), None
+            if weight.grad is not None:  # a frozen one has none
+                view.grad, weight.grad = weight.grad.permute(0, 2, 3, 1), None
         super().step()
 
 

@@ -16,11 +16,14 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that trains as one matrix product where its weights outweigh what it reads.
+    """A convolution without bias, ``size // 2`` zeros on each side.
 
-    With fewer positions in a batch than maps, a product takes a CPU half the time in bfloat16, and
-    on AVX2; in float32 on AVX-512 it takes longer.
+    With fewer positions in a batch than maps it trains as one matrix product, which takes a CPU
+    half the time in bfloat16, and on AVX2; in float32 on AVX-512 it takes longer.
     """
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int):
+        super().__init__(inputs, outputs, size, stride, size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         stride, size = self.stride[0], self.kernel_size[0]
@@ -34,13 +37,12 @@ class Convolution(nn.Conv2d):
         seen = torch.cat([x[:, i:i + stride * high:stride, j:j + stride * wide:stride]
                           for i in range(size) for j in range(size)], -1)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
-        return functional.linear(seen, weight, self.bias).permute(0, 3, 1, 2)
+        return functional.linear(seen, weight).permute(0, 3, 1, 2)
 
 
 def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm; ``size // 2`` zeros on each side."""
-    return nn.Sequential(Convolution(inputs, outputs, size, stride, size // 2, bias=False),
-                         nn.BatchNorm2d(outputs))
+    """Convolution and batch norm."""
+    return nn.Sequential(Convolution(inputs, outputs, size, stride), nn.BatchNorm2d(outputs))
 
 
 class Residual(nn.Module):

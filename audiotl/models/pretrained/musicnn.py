@@ -86,7 +86,10 @@ class Musicnn(PublishedNetwork):
     def _fill(self, weights: dict[str, Tensor]) -> None:
         _norm(self.norm, weights, "batch_normalization")
         for i, block in enumerate((*self.timbral, *self.temporal)):
-            _convolution(block[1], weights, "conv2d" + (f"_{i}" if i else ""))
+            layer = "conv2d" + (f"_{i}" if i else "")
+            # Keras has (time, frequency, input, map), this package (map, input, frequency, time).
+            block[1].load_state_dict({"weight": weights[f"{layer}/kernel"].permute(3, 2, 1, 0),
+                                      "bias": weights[f"{layer}/bias"]})
             _norm(block[3], weights, f"batch_normalization_{i + 1}")
         for i, block in enumerate(self.middle, 1):
             # Keras has a 2-d convolution whose kernel spans all features: (time, feature, 1, map).
@@ -117,12 +120,6 @@ class Musicnn(PublishedNetwork):
         penultimate = self.dense(self.pool_norm(pooled))
         taps = (timbral, temporal, first, second, third, every.amax(-1), penultimate)
         return (dict(zip(self.tap_names, taps, strict=True)), torch.sigmoid(self.head(penultimate)))
-
-
-def _convolution(module: nn.Conv2d, weights: dict[str, Tensor], layer: str) -> None:
-    # Keras has (time, frequency, input, map), this package (map, input, frequency, time).
-    module.load_state_dict({"weight": weights[f"{layer}/kernel"].permute(3, 2, 1, 0),
-                            "bias": weights[f"{layer}/bias"]})
 
 
 def _norm(module: nn.Module, weights: dict[str, Tensor], layer: str) -> None:
