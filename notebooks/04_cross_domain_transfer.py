@@ -215,7 +215,7 @@ wanted = list(dict.fromkeys(
     if seed < len(target_folds(target_sounds[target].corpus, corpus_seed))))
 longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
-compared = [run for run in wanted if run.input == "plain" and run.fraction == max(fractions)
+compared = [run for run in wanted if run.input == "plain" and run.fraction in (0.1, 1.0)
             and (run.mode == SCRATCH or (run.mode, run.source_labels) == (ONE_RATE, "true"))]
 rates_of = {}
 for run in compared:
@@ -452,21 +452,21 @@ if len(most):
 # %%
 by_rate = {}
 for one in alike:
-    place = one.keys["network"], one.keys["target"], one.keys["learning_rate"]
+    place = tuple(one.keys[name] for name in ("network", "target", "learning_rate", "fraction"))
     by_rate.setdefault(place, {}).setdefault(one.keys["source"], {})[one.keys["seed"]] = one
 rows = []
-for (name, target, rate), of in by_rate.items():
+for (name, target, rate, fraction), of in by_rate.items():
     for source in of:
         chosen = sorted(of[source].keys() & of.get("none", {}).keys())
         if source == "none" or not chosen:
             continue
         tuned, scratch = (stats.over_folds([of[first][seed] for seed in chosen])
                           for first in (source, "none"))
-        rows.append(stats.compare(tuned, scratch) | {
+        rows.append(stats.compare(tuned, scratch, fraction=fraction) | {
             "network": name, "source": source, "target": target, "learning_rate": rate,
             "from scratch": scratch.mean, "fine-tuned": tuned.mean, "seeds": len(chosen)})
 columns = ["network", "source", "target", "learning_rate", "from scratch", "fine-tuned",
-           "difference", "ci_low", "ci_high", "p", "groups", "seeds"]
+           "difference", "ci_low", "ci_high", "p", "groups", "seeds", "fraction"]
 display(results.table("equal_rates", pd.DataFrame(rows, columns=columns)))
 
 # %% [markdown]
