@@ -49,8 +49,8 @@ epochs = {"convnet5": 10}         # passes over all clips of a target
 back_epochs = {"convnet5": 10}    # or those of one target: {"esc50": {"convnet5": 10}}
 back_crop = 63                    # frames that training draws from a clip of back_targets
 least_steps = 60                  # a small fraction is passed over until it has so many steps
-learning_rates = {"convnet5": {}} # by network and mode; that of the recipe where nothing is said
-rates_tried = {"convnet5": []}    # rates to choose from, by network; none keeps those above
+learning_rates = {"convnet5": {}} # by network and mode; where nothing is said the best of these:
+rates_tried = {"convnet5": []}    # by network; where none is tried, that of the recipe
 only_finished = False             # start no run; report those that are kept
 known_runs = ""                   # runs.csv.gz of a report, taken for finished; from this folder on
 
@@ -175,8 +175,8 @@ first_sources = ["none", *sources[:1], *back_sources[:1]]
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
-    rate = learning_rates.get(name, {}).get(mode, recipes[name].learning_rate)
-    rate = chosen_rates.get((target in targets, name, mode), rate) * (mode != PROBE)
+    rate = chosen_rates.get((target in targets, name, mode), recipes[name].learning_rate)
+    rate = learning_rates.get(name, {}).get(mode, rate) * (mode != PROBE)
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed, **({"learning_rate": rate} | how))
 
