@@ -409,12 +409,12 @@ for *pair, kinds in ways:
             if len(kinds) > 1:
                 rows += difference(here, "scales, from scratch", fraction, *(
                     at(here, kind, SCRATCH, fraction) for kind in ("dilated", "undilated")))
-        if here[0] in control_sources:
-            continue
-        for what, arm_at_half in (("fine-tuned and dilated", ("dilated", ONE_RATE, 0.5)),
-                                  ("the placebo", ("plain", SCRATCH, 0.5))):
-            rows += difference(here, f"half: {what}", 0.5, at(here, *arm_at_half),
-                               at(here, "plain", SCRATCH, 1.0))
+        if here[0] not in control_sources:
+            rows += difference(here, "half: fine-tuned and dilated", 0.5,
+                               at(here, "dilated", ONE_RATE, 0.5), at(here, "plain", SCRATCH, 1.0))
+        if here[0] in first_sources:
+            rows += difference(here, "half: the placebo", 0.5, *(
+                at(here, "plain", SCRATCH, share) for share in (0.5, 1.0)))
 for control, source, target, name, fraction in itertools.product(
         control_sources, sources, targets, networks, fractions):
     here, other = (control, target, name), (source, target, name)
