@@ -426,7 +426,7 @@ effects = pd.DataFrame(rows, columns=shown)
 families = [rows.assign(clear=stats.clear(rows)) for _, rows in effects.groupby("effect")]
 effects = pd.concat([effects.iloc[:0], *families], ignore_index=True)
 gains = effects[effects["effect"] == "fine-tuned - scratch, plain"]
-most = effects[effects["effect"].str.match("half|interaction|lower|names, fine|scales")]
+most = effects[effects["effect"].str.match("half|interaction|lower.*plain|names, fine|scales")]
 results.table("effects", effects, show=pd.concat([gains, most]))
 
 # %%
