@@ -467,8 +467,8 @@ for (name, target, rate, fraction), of in by_rate.items():
         rows.append(stats.compare(tuned, scratch, fraction=fraction) | {
             "network": name, "source": source, "target": target, "learning_rate": rate,
             "from scratch": scratch.mean, "fine-tuned": tuned.mean, "seeds": len(chosen)})
-columns = ["network", "source", "target", "learning_rate", "from scratch", "fine-tuned",
-           "difference", "ci_low", "ci_high", "p", "groups", "seeds", "fraction"]
+columns = ["network", "source", "target", "learning_rate", "fraction", "from scratch",
+           "fine-tuned", "difference", "ci_low", "ci_high", "p", "groups", "seeds"]
 display(results.table("equal_rates", pd.DataFrame(rows, columns=columns)))
 
 # %% [markdown]
