@@ -192,11 +192,10 @@ tries = [plan(*first, name, "plain", mode, "true", fraction, seeds[0], learning_
 trials, _ = grid.run(tries, only_finished)
 tried = pd.DataFrame([one.keys for one in trials], columns=[
     "target", "network", "mode", "learning_rate", "fraction", "steps", "validation"])
-at_rate = tried.groupby(["target", "network", "mode", "learning_rate"])["validation"].agg(
-    ["mean", "size"])
-mean = at_rate["mean"][at_rate["size"] == at_rate.groupby("target")["size"].transform("max")]
-for target, name, mode in mean.index.droplevel("learning_rate").unique():
-    chosen_rates[target in targets, name, mode] = mean[target, name, mode].idxmax()
+for (target, name, mode), group in tried.groupby(["target", "network", "mode"]):
+    at_rate = group.pivot(index="learning_rate", columns="fraction", values="validation").dropna()
+    if len(at_rate):
+        chosen_rates[target in targets, name, mode] = at_rate.mean(axis=1).idxmax()
 results.table("rates", tried)
 
 # %% [markdown]

@@ -109,9 +109,11 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
         chance: per panel the score of guessing, dotted.
     """
     panels, shades = list(frame.groupby(panel, sort=False)), colours_of(frame[colour])
-    figure, axes = plt.subplots(1, len(panels), figsize=(0.7 + 3.1 * len(panels), 3.9),
-                                sharey=True, squeeze=False)
-    for axis, (name, rows) in zip(axes[0], panels, strict=True):
+    down = -(-len(panels) // 3)
+    across = -(-len(panels) // down)
+    figure, axes = plt.subplots(down, across, figsize=(0.7 + 3.1 * across, 1.3 + 2.6 * down),
+                                sharex=True, sharey=True, squeeze=False)
+    for axis, (name, rows) in zip(axes.flat, panels, strict=False):
         for value, part in rows.groupby(colour, sort=False):
             part, shade = part.sort_values(x), shades[value]
             axis.plot(part[x], 100 * part[y], color=shade, marker="o", ms=4, label=title_of(value))
@@ -121,10 +123,11 @@ def curves(frame: pd.DataFrame, x: str, y: str = "score", colour: str = "source"
         if chance and name in chance:
             level(axis, 100 * chance[name], "chance")
         axis.set(title=title_of(name), xlabel=xlabel or x, xscale="log" if log else "linear")
-        axis.minorticks_off()
-        ticks = np.unique(rows[x])
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes[0, 0].set_ylabel(ylabel)
+        axis.tick_params(labelbottom=True)
+    axis.set_xticks(ticks := np.unique(frame[x]), [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    plt.setp(axes.flat[len(panels):], visible=False)
+    plt.setp(axes[:, 0], ylabel=ylabel)
     legend_below(figure, axes)
     return figure
 
@@ -137,8 +140,7 @@ def _panels(frame: pd.DataFrame, panel: str | None) -> list[tuple[str, pd.DataFr
 
 def legend_below(figure: plt.Figure, axes: np.ndarray) -> None:
     """One legend for all axes, below them."""
-    handles = {}
-    for axis in axes.flat:
-        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    series = (zip(*axis.get_legend_handles_labels(), strict=True) for axis in axes.flat)
+    handles = {label: handle for each in series for handle, label in each}
     columns = min(len(handles), 4 if figure.get_figwidth() > 5 else 1)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=max(columns, 1))

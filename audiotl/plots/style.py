@@ -52,7 +52,7 @@ styled = mpl.rc_context(_RC)
 
 def headline(figure: plt.Figure, text: str) -> None:
     """Set what a figure shows above it, in as many lines as it takes."""
-    text = textwrap.fill(text, int(10.5 * figure.get_figwidth()))
+    text = textwrap.fill(text.replace(" %", "\xa0%"), int(10.5 * figure.get_figwidth()))
     figure.suptitle(text, x=0.01, ha="left", fontsize=11.5, fontweight="bold", color=INK,
                     parse_math=False)
 
@@ -62,8 +62,7 @@ def picture(figure: plt.Figure) -> bytes:
     dots, small = io.BytesIO(), io.BytesIO()
     figure.savefig(dots, format="png", dpi=220)
     plt.close(figure)
-    with Image.open(dots) as image:
-        image = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image = Image.open(dots).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(small, "PNG", optimize=True, dpi=(220, 220))
     return small.getvalue()
 
@@ -71,8 +70,7 @@ def picture(figure: plt.Figure) -> bytes:
 def bare(axis: plt.Axes) -> None:
     """Take grid and frame away, for images and spectrograms."""
     axis.grid(False)
-    for side in axis.spines.values():
-        side.set_visible(False)
+    axis.spines[:].set_visible(False)
 
 
 def title_of(name: str) -> str:
