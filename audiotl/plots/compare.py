@@ -40,8 +40,7 @@ def forest(frame: pd.DataFrame, row: str, colour: str | None = None, panel: str 
         axis.set_yticks(range(len(rows)), [title_of(name) for name in rows[row]])
         axis.set(title=name, ylim=(-0.7, len(rows) - 0.3))
         axis.grid(True, axis="x")
-        axis.grid(False, axis="y")
-        axis.tick_params(axis="y", length=0)
+        axis.tick_params(axis="y", length=0, grid_alpha=0)
     axes[-1, 0].set_xlabel(xlabel)
     return figure
 
@@ -142,5 +141,6 @@ def legend_below(figure: plt.Figure, axes: np.ndarray) -> None:
     """One legend for all axes, below them."""
     series = (zip(*axis.get_legend_handles_labels(), strict=True) for axis in axes.flat)
     handles = {label: handle for each in series for handle, label in each}
-    columns = min(len(handles), 4 if figure.get_figwidth() > 5 else 1)
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=max(columns, 1))
+    inches = 0.55 + 0.07 * max(map(len, handles), default=0)
+    columns = max(int(figure.get_figwidth() / inches), 1)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
