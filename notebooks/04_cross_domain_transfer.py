@@ -335,7 +335,7 @@ for name in networks:
     slug = "cover" if name == networks[0] else f"curves_{name}"
     ends = shown[(shown["fraction"] == max(fractions)) & (shown["target"] == targets[0])]
     reached = ", ".join(f"{row.arm} {100 * row.score:.1f} %" for row in ends.itertuples())
-    display(results.figure(slug, figure, f"Score of {title_of(name)} against the share of clips.",
+    display(results.figure(slug, figure, f"{title_of(name)}, each way of training at its own rate.",
                            f"{title_of(targets[0])}, all clips: {reached}"))
 
 # %% [markdown]
@@ -436,8 +436,9 @@ if len(gains):
                             ylabel="fine-tuned - scratch (points)", log=True)
     for axis in figure.axes:
         axis.axhline(0, color="grey", lw=1)
-    display(results.figure("gains", figure, "Fine-tuned less from scratch, plain input.",
-                           f"{stats.tally(gains)} gains are clearly above zero"))
+    display(results.figure(
+        "gains", figure, "Fine-tuned less from scratch, plain input, each at its own rate.",
+        f"{stats.tally(gains)} gains are clearly above zero"))
 
 # %%
 if len(most):
