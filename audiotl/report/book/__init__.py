@@ -104,7 +104,7 @@ def _front(found: list[dict], rows: list[dict], reports: Path, source: Path) -> 
     if rows:
         shutil.copy(reports / claims.CLAIMS, source)
     pages = Environment(loader=FileSystemLoader(source), trim_blocks=True, lstrip_blocks=True)
-    said = REPORT.sub(r"\1/index.ipynb", findings.render(reports))
+    said = REPORT.sub(r"\1/index.ipynb", findings.render(reports).replace(" %", "\xa0%"))
     heard = pd.read_csv(source / "static" / "clips" / "clips.csv").to_dict("records")
     given = {"chapters": found, "claims": rows, "findings": said, "clips": heard,
              "names": {card["name"] for card in found}, "data": _data("sounds", json.dumps(heard)),
@@ -224,7 +224,7 @@ def _opening(source: str, card: dict, report: Path) -> str:
         parts.append("## Question and method")
     if card.get("rewritten"):
         parts.append(REWRITTEN)
-    return "\n\n".join([*parts, rest.strip()])
+    return "\n\n".join([*parts, rest.strip()]).replace(" %", "\xa0%")  # kept on one line
 
 
 def _closing(card: dict, to: Path) -> str:
