@@ -462,14 +462,14 @@ rows = []
 for tuned, scratch in itertools.product(by_rate, by_rate):
     chosen = sorted(by_rate[tuned].keys() & by_rate[scratch].keys())
     if chosen and tuned[:3] == scratch[:3] and tuned[4] != SCRATCH == scratch[4]:
-        one, other = (stats.over_folds([by_rate[key][seed] for seed in chosen])
-                      for key in (tuned, scratch))
+        sides = [[by_rate[key][seed] for seed in chosen] for key in (tuned, scratch)]
+        one, other = map(stats.over_folds, sides)
         rows.append(dict(zip(place, tuned, strict=True)) | stats.compare(one, other) | {
             "scratch_rate": scratch[-1], "score": one.mean, "from scratch": other.mean,
-            "seeds": len(chosen)})
+            "seeds": len(chosen), "validation": np.mean([x.keys["validation"] for x in sides[0]])})
 display(results.table("other_rates", pd.DataFrame(rows, columns=[
     *place, "scratch_rate", "score", "from scratch", "difference", "ci_low", "ci_high", "p",
-    "groups", "seeds"])))
+    "groups", "seeds", "validation"])))
 
 # %% [markdown]
 # ## What is said, and what is found
