@@ -227,7 +227,7 @@ class Grid:
         Which test clips were correct is kept; the network (45 MB for a ResNet-18) is not. With
         `only_finished` nothing is started.
         """
-        found = {run: _kept.find(*self.content(run)) for run in wanted}
+        found = {run: _kept.find(*self.content(run)) for run in dict.fromkeys(wanted)}
         missing = [run for run, folder in found.items() if folder is None]
         if not only_finished:
             for run in tqdm(missing, desc="runs", disable=not progress or not missing):
@@ -249,9 +249,8 @@ class Grid:
             if folder is not None:
                 right = np.load(folder / "right.npy")
                 rows.append(dataclasses.asdict(run) | {
-                    "key": folder.name, "clips": len(right),
-                    "answers": np.packbits(right).tobytes().hex(),
-                    "core_seconds": cache.seconds_of(folder)}
+                    "key": folder.name, "clips": len(right), "answers":
+                    np.packbits(right).tobytes().hex(), "core_seconds": cache.seconds_of(folder)}
                     | json.loads((folder / "run.json").read_text()))
         return pd.DataFrame(rows)
 
@@ -273,11 +272,12 @@ class Grid:
 
     def rows(self, run: Run) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
         """The fold that a run tests, and the rows it learns from, is judged on and is tested on."""
-        corpus, which = self.targets[run.target].corpus, (run.target, run.seed, run.official)
+        which = run.target, run.fraction, run.seed, run.official
         if which not in self.splits:
-            self.splits[which] = self._parts(corpus, run.seed, run.official)
-        fold, fit, held, test_rows = self.splits[which]
-        return fold, fraction_rows(corpus, fit, run.fraction, run.seed), held, test_rows
+            corpus = self.targets[run.target].corpus
+            fold, fit, *rest = self._parts(corpus, run.seed, run.official)
+            self.splits[which] = fold, fraction_rows(corpus, fit, run.fraction, run.seed), *rest
+        return self.splits[which]
 
     def _parts(self, corpus: Corpus, seed: int, official: bool) -> tuple:
         if official:

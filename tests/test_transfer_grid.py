@@ -157,7 +157,7 @@ def test_the_answers_do_not_know_the_test_labels(sounds):
     clips.loc[test, "label"] = np.roll(clips["label"].to_numpy()[test], 2)
     turned = dataclasses.replace(sounds[1], corpus=dataclasses.replace(corpus, clips=clips))
     again = grid((sounds[0], turned))
-    again.splits[("target", 0, False)] = first.splits[("target", 0, False)]
+    again.splits.update(first.splits)
     after, new = verdicts(again), turned.corpus.targets()[test]
     # Where labels agree the verdict is the same; where they differ at most one can be right.
     assert (before[old == new] == after[old == new]).all() and (old != new).any()

@@ -163,14 +163,6 @@ def test_binder_installs_the_versions_that_make_does():
     assert pins[-2:] == ["-e", "."] and all(f'"{pin}"' in make for pin in pins[:-2])
 
 
-def test_every_drawing_of_a_notebook_is_there_and_on_its_page(pages):
-    for path in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
-        page = pages / path.stem / "index.html"
-        for drawing in re.findall(r"\]\((pictures/.*?)\)", path.read_text()):
-            assert (path.parent / drawing).is_file()
-            assert not page.is_file() or f"_images/{Path(drawing).name}" in page.read_text()
-
-
 def test_terms_and_papers_are_linked_where_they_are_first_named(pages):
     page = (pages / TICKED / "index.html").read_text()
     assert len(re.findall(r'href="../glossary.html#term-ridge" title="Linear', page)) == 1
