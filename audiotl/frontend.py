@@ -200,8 +200,7 @@ def statistics(series: Tensor) -> Tensor:
     """Mean and standard deviation over time of a series and its first two differences.
 
     Shape:
-        ``(..., d, frames)``, three frames or more, to ``(..., 6 * d)``: the three means, then the
-        three deviations.
+        ``(..., d, frames)``, three frames or more, to ``(..., 6 * d)``: means, then deviations.
     """
     if series.shape[-1] < 3:
         raise AudiotlError("Statistics over time need three frames or more, not "

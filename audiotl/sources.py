@@ -32,8 +32,7 @@ class SourceNetwork:
         network: its kind, as in `models.NETWORKS`.
         labels: one of `LABELS`.
         seed: of weights, order, and draws of clips and labels.
-        corpus: the clips it heard, under their true labels; None where that is nothing, or not
-            known.
+        corpus: the clips it heard, under true labels; None where there are none, or not known.
         classes: how many classes (tags) they have.
         steps: optimiser steps it took.
         score: accuracy (mean AUC for tags) on test clips of its classes; NaN where there are none.

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from audiotl import AudiotlError, cache, models, parallel
 from audiotl.datasets.corpus import Corpus, Split, check_split
 from audiotl.features import Features
+from audiotl.models.resnet import Convolution
 from audiotl.models.start import Start
 
 VERSION = 1  # raised whenever the same recipe would give another network
@@ -173,6 +174,8 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
         raise AudiotlError(f"{corpus.name} leaves {len(fit_rows)} clips to train on; use more "
                            "clips or larger folds.")
     state = _begin(model, recipe, len(fit_rows), start)
+    # A state goes on only with weights that lie as they did.
+    key += "-first" * any(getattr(layer, "channels_first", False) for layer in model.modules())
     device = next(model.parameters()).device
     if device.type != "cpu":  # a GPU gets all spectrograms once
         levels = torch.tensor(features.spectrograms).to(device)
@@ -199,7 +202,7 @@ def _fit(model: nn.Module, features: Features, rows: np.ndarray, recipe: Recipe,
 
 
 def _begin(model: nn.Module, recipe: Recipe, clips: int, start: Start | None) -> _State:
-    model.to(memory_format=torch.channels_last)
+    lay_out(model)
     groups = (start.rates(model, recipe.learning_rate) if start is not None
               else [{"params": [*model.parameters()], "lr": recipe.learning_rate}])
     optimiser = AdamW(groups, weight_decay=recipe.weight_decay, fused=is_large(model))
@@ -408,7 +411,7 @@ def calibrated(model: nn.Module, features: Features, seed: int = 0) -> nn.Module
 
 def predict(model: nn.Module, spectrograms: np.ndarray | Tensor, rows: np.ndarray) -> np.ndarray:
     """Logits of whole clips, ``(len(rows), n_classes)`` float32."""
-    model = model.eval().to(memory_format=torch.channels_last)
+    model = lay_out(model.eval())
     device = next(model.parameters()).device
     with torch.inference_mode():
         parts = [model(_batch(spectrograms, part).to(device)).cpu().numpy()
@@ -447,6 +450,16 @@ def budget(recipe: Recipe, groups: np.ndarray, rows: np.ndarray, steps: int) -> 
     if abs(epochs * a_pass - steps) <= NEAR * steps:
         return dataclasses.replace(recipe, epochs=epochs), epochs * a_pass
     return dataclasses.replace(recipe, epochs=-(-steps // a_pass), steps=steps), steps
+
+
+def lay_out(model: nn.Module) -> nn.Module:
+    """A network channels last; on AVX-512 without bfloat16 all but convolutions of 512 maps."""
+    model.to(memory_format=torch.channels_last)
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512" and not has_bfloat16("cpu")
+    for layer in model.modules() if wide and next(model.parameters()).is_cpu else ():
+        if isinstance(layer, Convolution) and layer.out_channels >= 512 and layer.padding[0]:
+            layer.weight.data, layer.channels_first = layer.weight.data.contiguous(), True
+    return model
 
 
 def is_large(model: nn.Module) -> bool:

@@ -55,12 +55,10 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
         device: see `training.find_device`.
 
     Returns:
-        1 or 0 for each test clip named rightly or not, with the keys ``mode, network, train_clips,
-        steps``.
+        1 or 0 for each test clip, and the keys ``mode, network, train_clips, steps``.
 
     Raises:
-        LeakError: a group is on both sides of the split, or the source has heard a recording that
-            is tested.
+        LeakError: a group is on both sides of the split, or the source heard a tested recording.
     """
     corpus, classes = target.corpus, target.corpus.targets()
     _check(mode, corpus, split, source)

@@ -54,8 +54,7 @@ def logme(x: np.ndarray, y: np.ndarray) -> float:
 def effective_rank(x: np.ndarray) -> float:
     """How many directions the columns fill: exp of the entropy of the normalised singular values.
 
-    Roy and Vetterli, "The effective rank" (EUSIPCO 2007), of the centred columns ``(n, d)``. No
-    label is used.
+    Roy and Vetterli, "The effective rank" (EUSIPCO 2007), of centred columns ``(n, d)``; no labels.
     """
     x = x - x.mean(0)
     product = x @ x.T if x.shape[1] > len(x) else x.T @ x

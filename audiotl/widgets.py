@@ -27,8 +27,7 @@ class Choices:
         hear: samples for the same values, ``(n,)``; asked for once a combination.
         sample_rate: of the sound, in Hz.
         **choices: what can be chosen. Numbers become a slider, which starts in the middle; a
-            single truth value becomes a box to tick; anything else a drop-down list, which starts
-            at its first.
+            single truth value becomes a box to tick; anything else a list, first one chosen.
 
     Attributes:
         controls: the slider, list or box of each choice, by name.

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from audiotl import AudiotlError, training
+from audiotl.models import build
+from audiotl.models.start import Start
 from audiotl.training import Recipe, budget, find_device, inner_split, score, train, untrained
 
 RECIPE = Recipe(epochs=6, batch=8, crop=64, validation=0.2)
 LONGER = dataclasses.replace(RECIPE, epochs=12)
 CUT_SHORT = dataclasses.replace(RECIPE, epochs=3, steps=7, validation=0.0)
+AUGMENTED = dataclasses.replace(RECIPE, mixup=0.3, mask=0.2, tilt=4.0)
 
 
 @pytest.fixture
@@ -32,10 +35,12 @@ def test_an_easy_problem_is_learnt_the_same_twice(learn, tmp_path, monkeypatch):
     assert torch.equal(weights(one.model), weights(two.model))
 
 
-@pytest.mark.parametrize(("recipe", "damaged"), [(RECIPE, False), (RECIPE, True),
-                                                 (CUT_SHORT, False)])
+@pytest.mark.parametrize(("recipe", "start", "damaged"), [
+    (RECIPE, None, False), (RECIPE, None, True), (CUT_SHORT, None, False),
+    (AUGMENTED, Start(build("convnet5", 4)), False)])
 def test_a_run_cut_off_ends_as_an_unbroken_one(learn, tmp_path, monkeypatch, cut_off, recipe,
-                                               damaged):
+                                               start, damaged):
+    learn = partial(learn, start=start)
     whole = learn(recipe)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
     with cut_off(recipe.epochs - 1):

@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from conftest import pitches
 
 from audiotl import AudiotlError, datasets
@@ -27,12 +26,6 @@ def source(tmp_path, fresh_cache):
     recipe = dataclasses.replace(RECIPE, epochs=10)
     made = train(sound, sound.corpus.splits(3)[0], recipe, progress=False)
     return SourceNetwork("pitches", "convnet5", "true", 0, made.model, sound.corpus)
-
-
-def body(model):
-    """All weights and statistics but the head's."""
-    return torch.cat([value.flatten().float() for stage in model.stages[:-1]
-                      for value in stage.state_dict().values()])
 
 
 def test_every_mode_learns_an_easy_target_on_the_same_steps(sound, source):
@@ -63,18 +56,6 @@ def test_rates_grow_from_the_first_stage_to_the_head(name):
     assert np.allclose(np.diff(np.log(learnt)), np.log(100) / (len(learnt) - 1))
     moved = sum(p.numel() for group in groups for p in group["params"])
     assert moved == sum(p.numel() for p in model.parameters())
-
-
-def test_a_fine_tuning_that_was_cut_off_ends_whole(sound, source, tmp_path, monkeypatch, cut_off):
-    split = sound.corpus.splits(3)[0]
-    recipe = dataclasses.replace(RECIPE, epochs=5, mixup=0.3, mask=0.2, tilt=4.0)
-    whole = train(sound, split, recipe, progress=False, start=Start(source.model))
-    monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
-    with cut_off(2):
-        train(sound, split, recipe, progress=False, start=Start(source.model))
-    resumed = train(sound, split, recipe, progress=False, start=Start(source.model))
-    assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
-    assert torch.equal(body(resumed.model), body(whole.model)) and len(resumed.history) == 5
 
 
 def test_another_start_is_another_network(sound, source):

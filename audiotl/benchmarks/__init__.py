@@ -1,7 +1,6 @@
 """Benchmarks: every row a ratio against a named alternative, measured in the same run and checked.
 
-Each module here has functions called ``bench_...`` that give rows (see `row`), which are written as
-they come.
+Each module has functions called ``bench_...`` that give rows (see `row`), written as they come.
 """
 
 import contextlib

@@ -18,8 +18,7 @@ WORK = (("gtzan_genre", "01234"), ("ballroom_extended", "012"), ("emoMusic_a", "
 def bench_svm() -> Iterator[dict]:
     """All 32 cells and ten folds of three published rows, both sides at one thread and both at two.
 
-    scikit-learn needs some 15 to 30 minutes for all of it. Without the published features nothing
-    is measured.
+    scikit-learn needs 15 to 30 minutes in all. Nothing is measured without published features.
     """
     root = datasets.data_root()
     if root is None or not (root / "choi2017" / "data_feats").is_dir():

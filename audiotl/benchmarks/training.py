@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from audiotl import models, parallel
 from audiotl.benchmarks import median_seconds, row, using
-from audiotl.training import AdamW, find_device, has_bfloat16, is_large
+from audiotl.training import AdamW, find_device, has_bfloat16, is_large, lay_out
 
 BATCH, BANDS, FRAMES = 32, 64, 63
 NETWORKS = ("convnet5", "resnet18", "densenet121")
@@ -40,7 +40,7 @@ def bench_training_step() -> Iterator[dict]:
 def stepper(model: nn.Module, plain: bool = False) -> Callable[[Tensor, Tensor], float]:
     """A training step as `training` takes it, or `plain`: nothing said of layout or precision."""
     layout = torch.contiguous_format if plain else torch.channels_last
-    model.train().to(memory_format=layout)
+    model = model.train() if plain else lay_out(model.train())
     groups = [{"params": [*model.parameters()], "lr": 1e-3}]
     optimiser = AdamW(groups, fused=is_large(model) and not plain)
 

@@ -1,7 +1,6 @@
 """Downloads by pooch: files of a pinned version, kept only if their SHA-256 is right.
 
-What has arrived when a connection breaks stays as ``NAME.part``, and the next run asks for the
-rest.
+What came before a connection breaks stays as ``NAME.part``; the next run asks for the rest.
 """
 
 import os

@@ -43,8 +43,7 @@ class DenseNet121(Layered):
     Twelve taps, so that all 4,095 subsets can be searched: the ``stem``, the three transitions, the
     dense blocks in one part (the first) or two halves, and ``final``, the 1,024 maps that the head
     reads. The tap of a part is of the maps that its own layers **add**: all maps so far would
-    contain those of earlier taps, and a subset search would compare layers with copies of
-    themselves.
+    contain those of earlier taps, and a search would compare layers with their own copies.
 
     Args:
         n_classes: outputs of the head: classes (softmax) or tags (sigmoid).

@@ -16,8 +16,7 @@ class Layered(nn.Module, abc.ABC):
     """Layers in a row, then the mean over frequency and time, then a linear `head`.
 
     Shape:
-        ``(batch, in_channels, bands, frames)`` in decibels from -80 to 0, to ``(batch, n_classes)``
-        logits.
+        ``(batch, in_channels, bands, frames)`` in dB, -80 to 0, to ``(batch, n_classes)`` logits.
     """
 
     @property

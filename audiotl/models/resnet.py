@@ -20,12 +20,19 @@ class Convolution(nn.Conv2d):
 
     With fewer positions in a batch than maps it trains as one matrix product, which takes a CPU
     half the time in bfloat16, and on AVX2; in float32 on AVX-512 it takes longer.
+
+    Attributes:
+        channels_first: whether weights lie so, and `x` is to, where both come channels last.
     """
+
+    channels_first = False
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int):
         super().__init__(inputs, outputs, size, stride, size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.channels_first and not x.is_contiguous():
+            return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
         stride, size = self.stride[0], self.kernel_size[0]
         high, wide = (-(-length // stride) for length in x.shape[2:])
         by_map = x.device.type == "cpu" and not self.weight.is_contiguous()  # channels last
@@ -51,8 +58,7 @@ class Residual(nn.Module):
     Args:
         inputs: maps that come in.
         width: maps inside; they are the maps that go out, or a quarter of them in a bottleneck.
-        stride: of the first 3x3 convolution; where the shape changes, the shortcut is a strided
-            1x1 convolution.
+        stride: of the first 3x3 convolution; where the shape changes, the shortcut is one of 1x1.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, bottleneck: bool):

@@ -91,8 +91,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
     Args:
         module: a network; nothing in it is changed, and its hooks are removed after each pass.
         names: dotted names as ``module.named_modules()`` has them, e.g. ``"encoder.layers.3"``;
-            numbers count the module's own parts, 1 is the first and -1 the last; ``"all"`` is each
-            of those.
+            numbers count the module's own parts, 1 the first and -1 the last; ``"all"`` is each.
         layout: how an output becomes one vector a clip. ``"auto"``: vectors ``(batch, d)`` stay,
             sequences ``(batch, time, d)`` are averaged over time, also those of 1-d convolutions
             ``(batch, d, time)``, maps ``(batch, d, frequency, time)`` over both.

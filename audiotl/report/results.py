@@ -127,8 +127,7 @@ class Table:
 
     Args:
         frame: the rows to show.
-        file, rows: the CSV that holds all of them, and how many; named below where some are left
-            out.
+        file, rows: the CSV that holds all, and how many; named below where some are left out.
     """
 
     def __init__(self, frame: pd.DataFrame, file: str = "", rows: int = 0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from audiotl import AudiotlError
+from audiotl import AudiotlError, training
 from audiotl.models import DenseNet121, build
 from audiotl.models.resnet import Convolution
 
@@ -90,3 +90,17 @@ def test_densenet_says_which_spectrograms_are_too_small():
     assert DenseNet121(3).eval()(torch.zeros(1, 1, 29, 29)).shape == (1, 3)
     with pytest.raises(AudiotlError, match="64 x 28"):
         DenseNet121(3)(torch.zeros(1, 1, 64, 28))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_512_maps_stay_channels_first_in_float32_on_avx512(monkeypatch, half):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: half)
+    layers = nn.Sequential(Convolution(4, 8, 3, 1), Convolution(8, 512, 3, 2))
+    x = torch.rand(2, 4, 6, 6)
+    wanted = layers(x)
+    training.lay_out(layers)
+    assert [layer.weight.is_contiguous() for layer in layers] == [False, not half]
+    given = layers(x.contiguous(memory_format=torch.channels_last))
+    assert given.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(given, wanted, atol=1e-5)

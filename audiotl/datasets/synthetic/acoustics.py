@@ -1,8 +1,7 @@
 """What the built-in corpora share: generators, noise, wavetables, resonances, a room, a level.
 
 All signals are float64 at 16 kHz, shape ``(n,)``; frequencies are in Hz, times in seconds. Every
-function that draws takes its own `numpy.random.Generator`, so a clip depends on its seed and on
-nothing else.
+function that draws takes its own `numpy.random.Generator`, so a clip depends on its seed alone.
 """
 
 import zlib

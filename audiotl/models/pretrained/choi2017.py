@@ -64,8 +64,7 @@ class OriginalRelease(PublishedNetwork):
     The published features come from batches of 256 consecutive rows of the authors' tables. The
     taps are those after each pool; ``layer1`` is the authors' layer 0.
 
-    Theano's convolution flips its kernels; they are flipped once, on loading. A batch of 256 takes
-    2 GB.
+    Theano's convolution flips its kernels; they are flipped once, on loading. 256 clips take 2 GB.
     """
 
     sample_rate = 12_000

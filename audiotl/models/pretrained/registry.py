@@ -201,8 +201,7 @@ def top_tags(network: PublishedNetwork, waveform: Tensor, k: int = 5) -> list[tu
     """The `k` likeliest tags of one clip, likeliest first.
 
     Args:
-        network: see `load`. The ``choi2017`` network needs a whole batch to normalise by: use its
-            `tag` there.
+        network: see `load`. ``choi2017`` needs a whole batch to normalise by: use its `tag`.
         waveform: one clip at the network's sample rate, ``(samples,)`` or ``(1, samples)``.
 
     Raises:
