@@ -215,8 +215,7 @@ def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None) -> np.n
     """Mean and 95 % percentile interval of each row, from one bootstrap over groups.
 
     Clips of one recording, speaker or note are not independent, so whole groups are drawn; single
-    clips where there are no groups. Of scores ``(rows, n_clips)`` come ``(rows, 3)``: mean, low and
-    high.
+    clips where there are none. Of ``(rows, n_clips)`` come ``(rows, 3)``: mean, low and high.
     """
     values = np.asarray(values, float)
     ends = np.percentile(bootstrap_draws(values, groups), [2.5, 97.5], axis=-1)

@@ -94,8 +94,7 @@ def _listed(files: pd.Series, label: pd.Series, fold, group: pd.Series) -> pd.Da
 def urbansound8k(home: Path, _) -> pd.DataFrame:
     """8,732 clips of up to 4 s in ten classes and ten folds; a group is a Freesound recording.
 
-    Five recordings lie in two folds each, under two classes (fsID 77751, 106905, 132016, 176638,
-    180937).
+    Five recordings lie in two folds, under two classes (77751, 106905, 132016, 176638, 180937).
     """
     table = read_table(home / "metadata" / "UrbanSound8K.csv",
                        ("slice_file_name", "fsID", "fold", "class"))

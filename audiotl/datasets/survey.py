@@ -163,8 +163,7 @@ def name_groups(corpus: Corpus) -> np.ndarray:
     """Groups that the files' names suggest, ``(n,)`` str: names that differ in a last counter.
 
     Counters are taken off the ends (``rex_bark_02`` and ``rex_bark_03`` become ``rex_bark``) as
-    long as those of the usual class leave more than three names; else they tell clips apart and
-    not takes.
+    long as those of the usual class leave more than three names; else they tell clips apart.
 
     >>> COUNTER.fullmatch("1-100032-A")[1], COUNTER.fullmatch("rex (2)")[1]
     ('1-100032', 'rex')

@@ -2,11 +2,12 @@
 
 In ``findings.md``, ``{{ expression }}`` stands for a value and ``<!-- if: expression -->`` after a
 sentence for what must hold. Expressions see every CSV table of the folder as a DataFrame of its
-name, those of chapters in it as ``ch02_scores``, and ``pd``, ``np``, `pct` and `points`. The first
-line is the chapter's answer.
+name, those of chapters in it as ``ch02_scores``, ``pd``, ``np``, `pct` and `points`, and what
+``<!-- define: statements -->`` names. The first line is the chapter's answer.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from audiotl import AudiotlError
 
 FILE = "findings.md"
 VALUE = re.compile(r"\{\{(.+?)\}\}", re.S)
+DEFINITIONS = re.compile(r"<!--\s*define:(.+?)-->\s*", re.S)
 CONDITION = re.compile(r"\s*<!--\s*if:(.+?)-->", re.S)
 
 
@@ -33,7 +35,7 @@ def render(folder: Path) -> str:
     """The findings in the folder of a chapter as Markdown, or nothing if it has none.
 
     Raises:
-        AudiotlError: a condition does not hold, or an expression cannot be evaluated.
+        AudiotlError: a condition does not hold, or something cannot be evaluated.
     """
     path = folder / FILE
     if not path.is_file():
@@ -41,7 +43,9 @@ def render(folder: Path) -> str:
     text = path.read_text(encoding="utf-8")
     where = Path(folder.name) / FILE
     known = {"pd": pd, "np": np, "pct": pct, "points": points} | _tables(folder, text)
-    said = 0
+    for found in DEFINITIONS.finditer(text):
+        _value(found[1], known, where, "all sentences", exec)
+    text, said = DEFINITIONS.sub("", text), 0
     for found in CONDITION.finditer(text):
         sentence = " ".join(text[said:found.start()].split())
         said = found.end()
@@ -86,9 +90,10 @@ def _tables(folder: Path, text: str) -> dict[str, pd.DataFrame]:
             for name, path in paths.items() if re.search(rf"\b{re.escape(name)}\b", text)}
 
 
-def _value(expression: str, known: dict, where: Path, sentence: str):
+def _value(expression: str, known: dict, where: Path, sentence: str, run: Callable = eval):
+    code = " ".join(expression.split()) if run is eval else expression.strip()
     try:
-        return eval(" ".join(expression.split()), dict(known))
+        return run(code, known)
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
         raise AudiotlError(f"{where}: {expression.strip()!r} cannot be evaluated ({cause}); it "

@@ -167,8 +167,7 @@ def _run_here(nb: nbformat.NotebookNode, known: list) -> Iterator[nbformat.Noteb
 
 def _committed(text: str, nb: nbformat.NotebookNode,
                rewritten: bool) -> list[nbformat.NotebookNode]:
-    # Prose and code of the notebook, and behind the code what stands before the next prose in the
-    # report.
+    # Prose and code of the notebook; behind the code, the report up to its next prose.
     cells, behind, place = [], 0, 0
     for cell in nb.cells:
         if cell.cell_type == "code":
