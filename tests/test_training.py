@@ -40,16 +40,15 @@ def test_an_easy_problem_is_learnt_the_same_twice(learn, tmp_path, monkeypatch):
     (AUGMENTED, Start(build("convnet5", 4)), False)])
 def test_a_run_cut_off_ends_as_an_unbroken_one(learn, tmp_path, monkeypatch, cut_off, recipe,
                                                start, damaged):
-    learn = partial(learn, start=start)
-    whole = learn(recipe)
+    whole = learn(recipe, start=start)
     monkeypatch.setenv("AUDIOTL_CACHE", str(tmp_path / "cut"))
     with cut_off(recipe.epochs - 1):
-        learn(recipe)
+        learn(recipe, start=start)
     *_, newest = sorted((tmp_path / "cut" / "checkpoints").iterdir())
     if damaged:  # it is passed over
         (newest / "training.pt").write_bytes(b"torn")
     with pytest.warns(UserWarning, match=newest.name) if damaged else contextlib.nullcontext():
-        resumed = learn(recipe)
+        resumed = learn(recipe, start=start)
     assert resumed.key == whole.key and (resumed.outputs == whole.outputs).all()
     assert torch.equal(weights(whole.model), weights(resumed.model))
     assert np.allclose(whole.history["train_loss"], resumed.history["train_loss"], atol=0)

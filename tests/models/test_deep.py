@@ -97,8 +97,7 @@ def test_512_maps_stay_channels_first_in_float32_on_avx512(monkeypatch, half):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(training, "has_bfloat16", lambda device: half)
     layers = nn.Sequential(Convolution(4, 8, 3, 1), Convolution(8, 512, 3, 2))
-    x = torch.rand(2, 4, 6, 6)
-    wanted = layers(x)
+    wanted = layers(x := torch.rand(2, 4, 6, 6))
     training.lay_out(layers)
     assert [layer.weight.is_contiguous() for layer in layers] == [False, not half]
     given = layers(x.contiguous(memory_format=torch.channels_last))

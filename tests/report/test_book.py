@@ -86,6 +86,8 @@ def test_a_chapter_has_answer_findings_code_figures_tables_and_its_notebook(page
             assert f"_images/{figure['file'].rsplit('.')[0]}" in page, (folder, figure)
         for table in record["tables"].values():
             assert f"/{table['file']}" in page, (folder, table)
+        prose = (ROOT / "notebooks" / f"{folder.name}.py").read_text()
+        assert all(f"_images/{name}" in page for name in re.findall(r"\]\(pictures/(.*?)\)", prose))
         assert page.count("<details") >= 3 and f"{folder.name}.ipynb" in page
         shown = re.findall("<table.*?</table>", page, re.S)
         assert all(table.count("<tr") <= tables.ROWS + 1 for table in shown)
