@@ -157,9 +157,9 @@ print("rates from the first stage to the head:", ", ".join(f"{rate:.5f}" for rat
 # %% [markdown]
 # ## Which learning rate?
 #
-# Each mode may want its own. The rate with the best mean score on the training clips kept aside, at
-# 10 and 100 % of the first target of a direction (those that it runs), is used for all of that
-# direction. While the best is the outermost one, another, three times as far, is tried.
+# Each mode may want its own, and each target. Taken is the rate with the best mean score on the
+# training clips kept aside, at 10 and 100 % of the target (those that it runs). While the best is
+# the outermost one, another, three times as far, is tried. The way back takes its first target's.
 
 # %%
 passes = {name: back_epochs | back_epochs.get(name, {}) for name in back_targets}
@@ -169,20 +169,21 @@ all_shares = sorted({*fractions, *back_fractions})
 crops = {name: back_crop for name in back_targets if name not in targets}
 grid = Grid(target_sounds, sounds, recipes, passes, least_steps, network_seeds, corpus_seed, device,
             crops)
-chosen_rates = {}
+chosen_rates, tries, trials = {}, [], []
 first_sources = ["none", *sources[:1], *back_sources[:1]]
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
-    rate = chosen_rates.get((target in targets, name, mode), recipes[name].learning_rate)
+    rate = chosen_rates.get((target if target in targets else back_targets[0], name, mode),
+                            recipes[name].learning_rate)
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed,
                **({"learning_rate": rate * (mode != PROBE)} | how))
 
 if known_runs:
     adopt(known_runs)
-firsts = [(s[0], t[0]) for s, t in ((sources, targets), (back_sources, back_targets)) if s and t]
-tries, trials = [], []
+firsts = [(source, target) for source in sources[:1] for target in targets]
+firsts += [(source, target) for source in back_sources[:1] for target in back_targets[:1]]
 for first, name, mode in itertools.product(firsts, networks, modes):
     rates, aside = rates_tried.get(name, []) if mode != PROBE else [], {}
     judged = seeds[:rate_seeds.get(name, 1) if first[1] in targets else 1]
@@ -197,10 +198,9 @@ for first, name, mode in itertools.product(firsts, networks, modes):
         rates = [round(rate, 6) for rate, end in ((3 * best, max(aside)), (best / 3, min(aside)))
                  if best == end]
     if any(aside.values()):
-        chosen_rates[first[1] in targets, name, mode] = best
-tried = pd.DataFrame([one.keys for one in trials], columns=[
-    "target", "network", "mode", "learning_rate", "fraction", "seed", "steps", "validation"])
-results.table("rates", tried)
+        chosen_rates[first[1], name, mode] = best
+results.table("rates", pd.DataFrame([one.keys for one in trials], columns=[
+    "target", "network", "mode", "learning_rate", "fraction", "seed", "steps", "validation"]))
 
 # %% [markdown]
 # ## The runs
@@ -221,7 +221,7 @@ wanted = list(dict.fromkeys(
 longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
 compared = [run for run in wanted if run.input == "plain" and run.fraction in (0.1, 1.0)
-            and run.mode != PROBE and run.source_labels != "shuffled"]
+            and run.mode != PROBE]
 others = tries + compared + [
     dataclasses.replace(run, learning_rate=rate) for run in compared for rate in dict.fromkeys(
         one.learning_rate for one in tries
@@ -452,10 +452,10 @@ if len(most):
 # %% [markdown]
 # ## A control: is it the learning rate?
 #
-# The modes chose their rates apart. Here each runs at every rate that was tried for its network.
+# The modes chose their rates apart. Here each, also from shuffled labels, runs at all those tried.
 
 # %%
-place = ["network", "target", "fraction", "source", "mode", "learning_rate"]
+place = ["network", "target", "fraction", "source", "mode", "learning_rate", "source_labels"]
 by_rate = {}
 for one in at_others:
     by_rate.setdefault(tuple(one.keys[name] for name in place), {})[one.keys["seed"]] = one
@@ -467,7 +467,7 @@ for tuned, scratch in itertools.product(by_rate, by_rate):
         one, other = map(stats.over_folds, sides)
         aside, other_aside = (np.mean([x.keys["validation"] for x in side]) for side in sides)
         rows.append(dict(zip(place, tuned, strict=True)) | stats.compare(one, other) | {
-            "scratch_rate": scratch[-1], "score": one.mean, "from scratch": other.mean,
+            "scratch_rate": scratch[5], "score": one.mean, "from scratch": other.mean,
             "seeds": len(chosen), "validation": aside, "scratch_validation": other_aside})
 display(results.table("other_rates", pd.DataFrame(rows, columns=[
     *place, "scratch_rate", "score", "from scratch", "difference", "ci_low", "ci_high", "p",
