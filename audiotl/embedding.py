@@ -26,7 +26,7 @@ from audiotl.features import features as extract
 from audiotl.models import pretrained
 from audiotl.models.pretrained.network import PublishedNetwork
 from audiotl.models.taps import Tapped, weights_key
-from audiotl.training import has_bfloat16
+from audiotl.training import has_bfloat16, lay_out
 
 VERSION = 1
 FEW = 4
@@ -73,7 +73,7 @@ def embed(model: nn.Module, features: Features, *, pooling: str = "mean", batch:
     if rate is None:
         name = "embedding"
         content = [features.key, weights_key(model)] + [device] * (device != "cpu")
-        model.to(memory_format=torch.channels_last)
+        lay_out(model)
     else:
         name = "embedding of waveforms"
         # A published network may depend on its batch, so the size of the batch counts.

@@ -456,8 +456,9 @@ def lay_out(model: nn.Module) -> nn.Module:
     """A network channels last; on AVX-512 without bfloat16 all but convolutions of 512 maps."""
     model.to(memory_format=torch.channels_last)
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512" and not has_bfloat16("cpu")
-    for layer in model.modules() if wide and next(model.parameters()).is_cpu else ():
-        if isinstance(layer, Convolution) and layer.out_channels >= 512 and layer.padding[0]:
+    for layer in model.modules() if wide else ():
+        if (isinstance(layer, Convolution) and layer.weight.is_cpu and layer.padding[0]
+                and layer.out_channels >= 512):
             layer.weight.data, layer.channels_first = layer.weight.data.contiguous(), True
     return model
 

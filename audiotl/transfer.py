@@ -55,7 +55,7 @@ def transfer(mode: str, target: Features, split: Split, recipe: Recipe,
         device: see `training.find_device`.
 
     Returns:
-        1 or 0 for each test clip, and the keys ``mode, network, train_clips, steps``.
+        1 (right) or 0 for each test clip, with keys ``mode, network, train_clips, steps``.
 
     Raises:
         LeakError: a group is on both sides of the split, or the source heard a tested recording.

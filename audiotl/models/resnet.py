@@ -20,12 +20,9 @@ class Convolution(nn.Conv2d):
 
     With fewer positions in a batch than maps it trains as one matrix product, which takes a CPU
     half the time in bfloat16, and on AVX2; in float32 on AVX-512 it takes longer.
-
-    Attributes:
-        channels_first: whether weights lie so, and `x` is to, where both come channels last.
     """
 
-    channels_first = False
+    channels_first = False  # of the weights, and so of `x`: see `training.lay_out`
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int):
         super().__init__(inputs, outputs, size, stride, size // 2, bias=False)
@@ -58,7 +55,7 @@ class Residual(nn.Module):
     Args:
         inputs: maps that come in.
         width: maps inside; they are the maps that go out, or a quarter of them in a bottleneck.
-        stride: of the first 3x3 convolution; where the shape changes, the shortcut is one of 1x1.
+        stride: of the first 3x3 convolution; if the shape changes, the shortcut is a strided 1x1.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, bottleneck: bool):

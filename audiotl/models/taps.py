@@ -100,7 +100,7 @@ def taps_of(module: nn.Module, names: Sequence[str | int] | str, layout: str = "
         sample_rate: in Hz, for a module that hears raw sound; None for one of spectrograms.
 
     Raises:
-        AudiotlError: no layer, one that is not there or named twice, or an unknown layout.
+        AudiotlError: no layer, one not there (nearest names said) or twice, an unknown layout.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3))
     >>> taps = taps_of(net, [1, "2"]).taps(torch.zeros(5, 1, 64, 63))

@@ -23,7 +23,8 @@ def guesses(y: np.ndarray, splits: Splits) -> np.ndarray:
 def log_likelihoods(blocks: Blocks, y: np.ndarray, splits: Splits, c: float = 0.01) -> np.ndarray:
     """Log-likelihood of every held-out clip for every coalition, ``(2^k, n)`` in nats.
 
-    Logistic regression on standardised columns; no block predicts the classes' shares.
+    Logistic regression on standardised columns; without any block it predicts the
+    shares of the training classes.
 
     Args:
         blocks: k blocks, each ``(n, d)``; bit i of a row's number is set where block i is in.

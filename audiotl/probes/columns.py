@@ -39,7 +39,7 @@ def reduce(train: Blocks, test: Blocks, width: int) -> tuple[Blocks, Blocks]:
     """Each block wider than `width` as its first principal components.
 
     Returns:
-        Blocks of at most `width` columns, and of training clips, largest variance first.
+        Blocks of at most `width` columns (no more than training clips), largest variance first.
     """
     out: tuple[Blocks, Blocks] = ({}, {})
     for name, block in train.items():

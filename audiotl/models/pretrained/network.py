@@ -15,7 +15,8 @@ from audiotl.models.pretrained.readers import read_keras
 class PublishedNetwork(nn.Module, abc.ABC):
     """A trained network as its authors published it, front end included.
 
-    A subclass computes taps and tags in one `forward`; `taps` and `tag` check the waveform first.
+    A subclass computes taps and tags in one `forward` pass. `taps` and `tag` check the waveform and
+    keep no gradients.
 
     Attributes:
         sample_rate: in Hz.
