@@ -206,11 +206,6 @@ def _fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, floa
     return means, share / max(1.0 - share, 1e-12)
 
 
-def bootstrap_mean(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean of independent scores ``(n_clips,)`` with its 95 % interval: see `bootstrap_rows`."""
-    return tuple(bootstrap_rows(np.asarray(values, float)[None])[0].tolist())
-
-
 def bootstrap_rows(values: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Mean and 95 % percentile interval of each row, from one bootstrap over groups.
 

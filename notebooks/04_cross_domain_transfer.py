@@ -106,8 +106,7 @@ for name in dict.fromkeys([*targets, *back_targets]):
 results.corpora(*sounds.values(), *target_sounds.values())
 
 # %% [markdown]
-# The multiscale input: four small kernels hear the same spot at four scales, and their four maps
-# are what the network reads.
+# The multiscale input: four kernels hear one spot at four scales, and the network reads their maps.
 #
 # ![Multiscale input: four 3x3 kernels of dilation 1 to 4 give four maps](pictures/multiscale.svg)
 
@@ -557,6 +556,7 @@ widgets.live(at_share, percent=sorted(100 * fraction for fraction in set(means["
 # ## What we learnt
 #
 # - A gain counts only where half as many steps again no longer move either side.
+# - An effect that is clear at one learning rate may be gone at another. Try more than one.
 # - Where a source does not help, another one must show that the recipe can carry something over.
 # - The paper had 8,732 source clips and 64,721 clips of 30 words; here the idea is tested on less.
 #   With both corpora in place, one command runs it: `report --profile full --only 04 --device cuda

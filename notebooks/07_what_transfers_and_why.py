@@ -478,7 +478,7 @@ for guess in ("logme", "h_score", "coverage"):
             of_guess.append({"guess": guess, "target": target, "points": len(part), "tau": tau,
                              "p": p})
     if of_guess:  # targets are few, so the interval does not hold beyond those at hand
-        mean, low, high = stats.bootstrap_mean([row["tau"] for row in of_guess])
+        ((mean, low, high),) = stats.bootstrap_rows([[row["tau"] for row in of_guess]])
         of_guess.append({"guess": guess, "target": "mean", "points": len(of_guess), "tau": mean,
                          "ci_low": low, "ci_high": high})
     ranked += of_guess

@@ -4,13 +4,13 @@ import pytest
 from scipy import stats as scipy_stats
 
 from audiotl import AudiotlError, stats
-from audiotl.stats import Scored, bootstrap_mean, compare
+from audiotl.stats import Scored, bootstrap_rows, compare
 
 
 def test_the_interval_covers_about_as_often_as_it_says():
     rng, hits = np.random.default_rng(0), 0
     for _ in range(200):
-        _, low, high = bootstrap_mean(rng.random(150) < 0.7)
+        ((_, low, high),) = bootstrap_rows([rng.random(150) < 0.7])
         hits += low <= 0.7 <= high
     assert 0.89 <= hits / 200 <= 0.99
 

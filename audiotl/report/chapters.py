@@ -15,10 +15,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def write(notebook: Path, folder: Path, card: dict) -> None:
-    """Tidy an executed notebook in place, and write ``report.md`` beside it."""
+    """Tidy an executed notebook, write ``report.md``; what its findings miss goes on the card."""
     nb = nbformat.read(notebook, as_version=4)
     _tidy(nb, folder)
-    _fill(nb, folder)
+    _fill(nb, folder, card)
     nbformat.write(nb, notebook)
     (folder / "report.md").write_text(markdown(nb, card), encoding="utf-8")
 
@@ -70,12 +70,12 @@ def _tidy(nb: nbformat.NotebookNode, folder: Path) -> None:
                 output.metadata["image/png"] = {"alt": output.data["text/plain"], "file": path.name}
 
 
-def _fill(nb: nbformat.NotebookNode, folder: Path) -> None:
+def _fill(nb: nbformat.NotebookNode, folder: Path, card: dict) -> None:
     # The chapter's own findings, now that its tables are there, into the box that waits for them.
     try:
         text = "\n".join(f"> {line}" for line in findings.render(folder).splitlines())
-    except AudiotlError:
-        text = ""  # said on the card
+    except AudiotlError as error:
+        text, card["error"] = "", card["error"] or str(error)
     boxes = [output for cell in nb.cells for output in cell.get("outputs", [])
              if output.get("metadata", {}).get("findings")]
     for box in boxes:

@@ -2,7 +2,7 @@
 
 In ``findings.md``, ``{{ expression }}`` stands for a value and ``<!-- if: expression -->`` after a
 sentence for what must hold. Expressions see every CSV table of the folder as a DataFrame of its
-name, those of chapters in it as ``ch02_scores``, ``pd``, ``np``, `pct` and `points`, and what
+name, those of chapters in it as ``ch02_scores``, ``pd``, ``np``, the first functions here, and what
 ``<!-- define: statements -->`` names. The first line is the chapter's answer.
 """
 
@@ -28,7 +28,28 @@ def pct(share: float, digits: int = 1) -> str:
 
 def points(difference: float, digits: int = 1) -> str:
     """A difference of shares in points, with its sign."""
-    return f"{100 * difference:+.{digits}f} points"
+    return f"{100 * difference:+.{digits}f}"
+
+
+def interval(row: pd.Series) -> str:
+    """The difference in a row of `stats.compare` and its interval, in points."""
+    return f"{points(row.difference)} [{points(row.ci_low)}, {points(row.ci_high)}]"
+
+
+def rows(table: pd.DataFrame, **where) -> pd.DataFrame:
+    """The rows of a table with these values in these columns."""
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table
+
+
+def row(table: pd.DataFrame, **where) -> pd.Series:
+    """The one row with these values."""
+    found = rows(table, **where)
+    if len(found) != 1:
+        raise AudiotlError(f"{len(found)} rows of {where}")
+    return found.iloc[0]
+
 
 
 def render(folder: Path) -> str:
@@ -42,7 +63,8 @@ def render(folder: Path) -> str:
         return ""
     text = path.read_text(encoding="utf-8")
     where = Path(folder.name) / FILE
-    known = {"pd": pd, "np": np, "pct": pct, "points": points} | _tables(folder, text)
+    known = {one.__name__: one for one in (pct, points, interval, rows, row)}
+    known |= {"pd": pd, "np": np} | _tables(folder, text)
     for found in DEFINITIONS.finditer(text):
         _value(found[1], known, where, "all sentences", exec)
     text, said = DEFINITIONS.sub("", text), 0

@@ -177,7 +177,7 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
     _clear(folder)
     notebook = folder / f"{source.stem}.ipynb"
     started = time.time()
-    error = _execute(source, notebook, given) or _unsaid(folder)
+    error = _execute(source, notebook, given)
     data = Path(given.get("data", "")).name
     card = {"name": source.stem, "ok": not error, "error": error,
             "seconds": round(time.time() - started, 1),
@@ -188,11 +188,12 @@ def _one(source: Path, study: Run, given: dict[str, Any]) -> bool:
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
                        f"Python {platform.python_version()}", "date": time.strftime("%Y-%m-%d")}
     chapters.write(notebook, folder, card)
+    card["ok"] = not card["error"]
     with cache.writing(card_path) as file:
         file.write_text(json.dumps(card, indent=1) + "\n")
-    said = f"failed: {error.splitlines()[0]}" if error else "done"
+    said = "done" if card["ok"] else f"failed: {card['error'].splitlines()[0]}"
     print(f"    {source.stem[:2]}  {said} in {card['seconds']:.0f} s", flush=True)
-    return not error
+    return card["ok"]
 
 
 def _clear(folder: Path) -> None:
@@ -225,14 +226,6 @@ def _execute(source: Path, notebook: Path, given: dict[str, Any]) -> str:
         if cache.disk_is_full(failure):
             raise
         return ESCAPES.sub("", "".join(traceback.format_exception_only(failure)).strip())
-    return ""
-
-
-def _unsaid(folder: Path) -> str:
-    try:
-        findings.render(folder)
-    except AudiotlError as error:
-        return str(error)
     return ""
 
 

@@ -14,7 +14,7 @@ from audiotl import AudiotlError
 from audiotl.models import pretrained
 from audiotl.models.pretrained.choi2017 import batch_norm_block
 from audiotl.models.pretrained.network import over_patches, patches_of, repeat_to
-from audiotl.models.pretrained.reproduction import clips_at_hand, map_correlations
+from audiotl.models.pretrained.reproduction import clips_at_hand
 
 HOME = ROOT if ROOT.is_dir() else None  # packages may hold weights where there is no data
 
@@ -172,12 +172,6 @@ def test_features_correlate_with_the_published_ones(fresh_cache):
     kept = pretrained.correlate_with_published(ROOT, limit=64, progress=False)
     np.testing.assert_allclose(kept, table, rtol=1e-12)
     assert len(list((fresh_cache / "correlations").iterdir())) == 1
-
-
-def test_correlation_of_maps():
-    a, b = np.random.default_rng(0).standard_normal((2, 50, 3)).astype(np.float32)
-    theirs = [np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(3)]
-    assert map_correlations(a, b) == pytest.approx(theirs)
 
 
 def test_unknown_names_and_missing_weights(tmp_path, monkeypatch):

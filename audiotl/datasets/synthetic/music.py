@@ -8,7 +8,6 @@ few pieces. A program may be on both sides of a split: the question is to know i
 before in music not heard before.
 """
 
-import functools
 import io
 import wave
 from collections.abc import Iterator
@@ -20,6 +19,9 @@ import pretty_midi
 import soxr
 
 from audiotl.datasets.synthetic import acoustics as ac
+
+SOUND_FONT = (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()
+"""General MIDI, 6 MB, as pretty_midi ships it (GPL-2.0 by Debian)."""
 
 DURATION = 3.0
 MULTILABEL = True
@@ -139,7 +141,7 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
     # The renderer stops at the last event: a controller that changes nothing keeps it to the end.
     instruments[0].control_changes.append(pretty_midi.ControlChange(119, 0, DURATION + 0.02))
     score.write(midi)
-    sound = midirenderer.render_wave_from(sound_font(), midi.getvalue())
+    sound = midirenderer.render_wave_from(SOUND_FONT, midi.getvalue())
     with wave.open(io.BytesIO(sound)) as file:
         stereo = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
         rate = file.getframerate()
@@ -147,9 +149,3 @@ def perform(instruments: list[pretty_midi.Instrument]) -> np.ndarray:
     mono = soxr.resample((stereo[:, 0] + stereo[:, 1]) / 2, rate, ac.RATE, quality="HQ")
     n = int(DURATION * ac.RATE)
     return np.pad(mono, (0, max(0, n - len(mono))))[:n]
-
-
-@functools.cache
-def sound_font() -> bytes:
-    """The General MIDI sound font TimGM6mb that pretty_midi ships, 6 MB (GPL-2.0 by Debian)."""
-    return (Path(pretty_midi.__file__).parent / "TimGM6mb.sf2").read_bytes()

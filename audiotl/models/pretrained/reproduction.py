@@ -57,8 +57,8 @@ def _correlated(folder: Path, _clips: str, _files: str, index: list[int], _durat
                 progress: bool) -> None:
     batches = tqdm(kept.groupby(kept.index // BATCH), "published features", disable=not progress)
     ours = [_taps(network, batch) for _, batch in batches]
-    r = [map_correlations(np.concatenate([taps[layer] for taps in ours]), published[layer][index])
-         for layer in range(5)]
+    r = [pd.DataFrame(np.concatenate(taps), dtype=float).corrwith(pd.DataFrame(features[index]))
+         for *taps, features in zip(*ours, published, strict=True)]
     pd.DataFrame({"layer": range(5), "median_r": np.median(r, axis=1), "min_r": np.min(r, axis=1),
                   "n_clips": len(index)}).to_csv(folder / "layers.csv", index=False)
 
@@ -79,12 +79,6 @@ def clips_at_hand(root: Path) -> pd.DataFrame:
         raise AudiotlError(f"A table of UrbanSound8K under {root} cannot be read ({error}); copy "
                            "it anew.") from None
     return table.loc[table["path"] != "", ["path", "duration"]]
-
-
-def map_correlations(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Pearson correlation of each column over the rows; ``(n, maps)`` twice to ``(maps,)``."""
-    ours, theirs = (x - x.mean(0) for x in (ours.astype(np.float64), theirs.astype(np.float64)))
-    return (ours * theirs).sum(0) / np.sqrt((ours**2).sum(0) * (theirs**2).sum(0))
 
 
 def _taps(network: OriginalRelease, clips: pd.DataFrame) -> list[np.ndarray]:
