@@ -219,8 +219,7 @@ wanted = list(dict.fromkeys(
     if seed < len(target_folds(target_sounds[target].corpus, corpus_seed))))
 longer = [dataclasses.replace(run, budget=1.5) for run in wanted
           if run.seed in seeds[:checked] and run.mode != PROBE]
-compared = [run for run in wanted if run.input == "plain" and run.fraction in (0.1, 1.0)
-            and run.mode != PROBE]
+compared = [run for run in wanted if run.fraction in (0.1, 1.0) and run.mode != PROBE]
 others = tries + compared + [
     dataclasses.replace(run, learning_rate=rate) for run in compared for rate in dict.fromkeys(
         one.learning_rate for one in tries
@@ -454,19 +453,20 @@ if len(most):
 # The modes chose their rates apart. Here each, also from shuffled labels, runs at all those tried.
 
 # %%
-place = ["network", "target", "fraction", "source", "mode", "learning_rate", "source_labels"]
+place = ["network", "target", "fraction", "input", "source", "mode", "learning_rate",
+         "source_labels"]
 by_rate = {}
 for one in at_others:
     by_rate.setdefault(tuple(one.keys[name] for name in place), {})[one.keys["seed"]] = one
 rows = []
 for tuned, scratch in itertools.product(by_rate, by_rate):
     chosen = sorted(by_rate[tuned].keys() & by_rate[scratch].keys())
-    if chosen and tuned[:3] == scratch[:3] and tuned[4] != SCRATCH == scratch[4]:
+    if chosen and tuned[:4] == scratch[:4] and tuned[5] != SCRATCH == scratch[5]:
         sides = [[by_rate[key][seed] for seed in chosen] for key in (tuned, scratch)]
         one, other = map(stats.over_folds, sides)
         aside, other_aside = (np.mean([x.keys["validation"] for x in side]) for side in sides)
         rows.append(dict(zip(place, tuned, strict=True)) | stats.compare(one, other) | {
-            "scratch_rate": scratch[5], "score": one.mean, "from scratch": other.mean,
+            "scratch_rate": scratch[6], "score": one.mean, "from scratch": other.mean,
             "seeds": len(chosen), "validation": aside, "scratch_validation": other_aside})
 display(results.table("other_rates", pd.DataFrame(rows, columns=[
     *place, "scratch_rate", "score", "from scratch", "difference", "ci_low", "ci_high", "p",
