@@ -158,7 +158,7 @@ print("rates from the first stage to the head:", ", ".join(f"{rate:.5f}" for rat
 #
 # Each mode may want its own, and each target. Taken is the rate with the best mean score on the
 # training clips kept aside, at 10 and 100 % of the target (those that it runs). While the best is
-# the outermost one, another, three times as far, is tried. The way back takes its first target's.
+# the outermost one, another, three times as far, is tried.
 
 # %%
 passes = {name: back_epochs | back_epochs.get(name, {}) for name in back_targets}
@@ -173,8 +173,7 @@ first_sources = ["none", *sources[:1], *back_sources[:1]]
 
 def plan(source, target, name, kind, mode, told, fraction, seed, **how):
     """A run with the learning rate of its mode."""
-    rate = chosen_rates.get((target if target in targets else back_targets[0], name, mode),
-                            recipes[name].learning_rate)
+    rate = chosen_rates.get((target, name, mode), recipes[name].learning_rate)
     known = ("none", "none") if mode == SCRATCH else (source, told)
     return Run(*known, target, name, kind, mode, fraction, seed,
                **({"learning_rate": rate * (mode != PROBE)} | how))
@@ -182,7 +181,7 @@ def plan(source, target, name, kind, mode, told, fraction, seed, **how):
 if known_runs:
     adopt(known_runs)
 firsts = [(source, target) for source in sources[:1] for target in targets]
-firsts += [(source, target) for source in back_sources[:1] for target in back_targets[:1]]
+firsts += [(source, target) for source in back_sources[:1] for target in back_targets]
 for first, name, mode in itertools.product(firsts, networks, modes):
     rates, aside = rates_tried.get(name, []) if mode != PROBE else [], {}
     judged = seeds[:rate_seeds.get(name, 1) if first[1] in targets else 1]
